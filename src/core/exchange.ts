@@ -1,0 +1,38 @@
+import type { Caller } from './caller.ts';
+import type { Answer, Era, JsonObject, LogLevel, ProgressToken, RequestId } from './mcp.ts';
+
+/** Why a call was cancelled, as the reason of its `AbortSignal`. */
+export const CLIENT_GONE = 'the client is gone';
+
+/**
+ * One request being served: what the front knows about it. The router reads it and answers with an `Answer`;
+ * it never learns whether bytes travel over HTTP or a pipe.
+ */
+export interface Exchange {
+  readonly era: Era;
+  /** The client's protocol revision. */
+  readonly version: string;
+  readonly id: RequestId;
+  readonly method: string;
+  /** The bytes of `params`; `{}` when the request has none. */
+  readonly params: Buffer;
+  /** The same, read by the full parser; decisions are taken on this. */
+  readonly body: JsonObject;
+  readonly caller: Caller;
+  /** Aborts when the client cancels or is gone, or the gateway ends. */
+  readonly signal: AbortSignal;
+  /** What the client declared: per request (modern) or for its session (legacy). */
+  readonly capabilities: JsonObject;
+  /** Modern: of this request. Legacy: of the session. Absent: no log message leaves. */
+  readonly logLevel?: LogLevel;
+  readonly progressToken?: ProgressToken;
+  /** Request headers by lower-case name; only `mcp-param-*` and `x-turnpike-*` are ever read from here. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Sends a notification that belongs to this request. Nothing leaves after the answer or a cancel. */
+  notify(method: string, params: Buffer): void;
+  /**
+   * Sends a request to the client on this request's stream and waits for its answer. Absent when the client cannot be
+   * asked: a modern client, or a connection that takes JSON only.
+   */
+  ask?(method: string, params: Buffer, signal: AbortSignal): Promise<Answer>;
+}

@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { canonicalJson, editObject, elements, member, memberSpans, objectOf, parseJson, repeatedMember, toJson } from './json.ts';
+
+const spaced = fc.tuple(fc.json(), fc.constantFrom(undefined, 1, '\t')).map(([text, indent]) => JSON.stringify(JSON.parse(text), null, indent));
+const object = fc.dictionary(fc.string(), fc.jsonValue());
+
+describe('JSON as bytes', () => {
+  it('finds the members that the full parser finds', () => {
+    fc.assert(
+      fc.property(object, fc.constantFrom(undefined, 2), (value, indent) => {
+        const bytes = Buffer.from(JSON.stringify(value, null, indent));
+        const parsed = JSON.parse(bytes.toString()) as Record<string, unknown>;
+        const seen = memberSpans(bytes).map((span) => [span.key, JSON.parse(bytes.toString('utf8', span.valueStart, span.end))]);
+        expect(seen).toEqual(JSON.parse(JSON.stringify(Object.entries(parsed))));
+      }),
+    );
+  });
+
+  it('finds the elements that the full parser finds', () => {
+    fc.assert(
+      fc.property(fc.array(spaced), (texts) => {
+        const bytes = Buffer.from(`[ ${texts.join(' , ')} ]`);
+        expect(elements(bytes).map((item) => JSON.parse(item.toString()))).toEqual(texts.map((text) => JSON.parse(text)));
+      }),
+    );
+  });
+
+  it('edits as an object edit would, and changes nothing else', () => {
+    fc.assert(
+      fc.property(
+        object,
+        fc.dictionary(fc.string(), fc.option(fc.jsonValue(), { nil: undefined })),
+        fc.constantFrom(undefined, 1),
+        (value, edits, indent) => {
+          const bytes = Buffer.from(JSON.stringify(value, null, indent));
+          const expected = new Map(Object.entries(JSON.parse(bytes.toString()) as object));
+          for (const [key, next] of Object.entries(edits)) {
+            if (next === undefined) expected.delete(key);
+            else expected.set(key, JSON.parse(JSON.stringify(next)));
+          }
+          const edited = editObject(bytes, Object.fromEntries(Object.entries(edits).map(([k, v]) => [k, v === undefined ? undefined : toJson(v)])));
+          expect(new Map(Object.entries(JSON.parse(edited.toString()) as object))).toEqual(expected);
+        },
+      ),
+    );
+  });
+
+  it('keeps blanks, big integers, number forms and unknown members', () => {
+    const bytes = Buffer.from('{ "id": 12345678901234567890,\n "e" : 1.0e+2, "u":"\\u00e9", "name":"a" }');
+    expect(editObject(bytes, { name: toJson('b') }).toString()).toBe('{ "id": 12345678901234567890,\n "e" : 1.0e+2, "u":"\\u00e9", "name":"b" }');
+    expect(editObject(bytes, { name: undefined }).toString()).toBe('{ "id": 12345678901234567890,\n "e" : 1.0e+2, "u":"\\u00e9" }');
+    expect(editObject(bytes, { x: toJson(1) }).toString()).toBe('{ "id": 12345678901234567890,\n "e" : 1.0e+2, "u":"\\u00e9", "name":"a","x":1 }');
+    expect(editObject(bytes, {})).toBe(bytes);
+  });
+
+  it('replaces the last of repeated members and drops the others', () => {
+    expect(editObject(Buffer.from('{"a":1,"b":2,"a":3}'), { a: toJson(9) }).toString()).toBe('{"b":2,"a":9}');
+    expect(editObject(Buffer.from('{"a":1,"b":2,"a":3}'), { a: undefined }).toString()).toBe('{"b":2}');
+    expect(editObject(Buffer.from('{"a":1,"a":3}'), { a: undefined, c: toJson(1) }).toString()).toBe('{"c":1}');
+    expect(repeatedMember(Buffer.from('{"\\u0061":1,"a":2}'))).toBe('a');
+    expect(member(Buffer.from('{"a":1,"a":2}'), 'a')?.toString()).toBe('2');
+  });
+
+  it('tells integers above 2^53 apart in the canonical form, and spellings not', () => {
+    expect(canonicalJson(Buffer.from('{"b":9007199254740993, "a":[ "\\u0041" ]}'))).toBe('{"a":["A"],"b":9007199254740993}');
+  });
+
+  it('refuses invalid UTF-8 instead of repairing it', () => {
+    expect(parseJson(Buffer.from([0x22, 0xff, 0x22]))).toEqual({ ok: false, error: 'not valid UTF-8' });
+  });
+
+  it('builds objects from bytes', () => {
+    expect(objectOf({ a: toJson(1), b: undefined, c: Buffer.from('[1.0]') }).toString()).toBe('{"a":1,"c":[1.0]}');
+  });
+});

@@ -1,0 +1,88 @@
+/**
+ * Words and constants of the Model Context Protocol, revisions 2025-03-26 to 2026-07-28.
+ * Source: the specification's schema of each revision; protocol.md for what Turnpike adds.
+ */
+
+export const MODERN_VERSION = '2026-07-28';
+/** Session revisions served on /mcp, newest first. */
+export const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'] as const;
+export type LegacyVersion = (typeof LEGACY_VERSIONS)[number];
+export const LATEST_LEGACY_VERSION: LegacyVersion = '2025-11-25';
+/** Assumed when a session request names no version (2025-06-18, "Protocol Version Header"). */
+export const ASSUMED_LEGACY_VERSION: LegacyVersion = '2025-03-26';
+/** Revisions an upstream may answer `initialize` with. */
+export const UPSTREAM_LEGACY_VERSIONS: readonly string[] = [...LEGACY_VERSIONS, '2024-11-05'];
+
+/** `modern`: stateless, every request carries its metadata. `legacy`: `initialize` and sessions. */
+export type Era = 'modern' | 'legacy';
+
+export type RequestId = string | number;
+export type ProgressToken = string | number;
+export type JsonObject = { readonly [member: string]: unknown };
+
+/** Reserved `_meta` keys. */
+export const META_PREFIX = 'io.modelcontextprotocol/';
+export const META = {
+  protocolVersion: 'io.modelcontextprotocol/protocolVersion',
+  clientCapabilities: 'io.modelcontextprotocol/clientCapabilities',
+  clientInfo: 'io.modelcontextprotocol/clientInfo',
+  serverInfo: 'io.modelcontextprotocol/serverInfo',
+  logLevel: 'io.modelcontextprotocol/logLevel',
+  subscriptionId: 'io.modelcontextprotocol/subscriptionId',
+  relatedTask: 'io.modelcontextprotocol/related-task',
+  progressToken: 'progressToken',
+} as const;
+
+/** Our own `_meta` keys. */
+export const TURNPIKE_META = {
+  error: 'turnpike/error',
+  refusal: 'turnpike/refusal',
+  unavailable: 'turnpike/unavailable',
+  upstream: 'turnpike/upstream',
+} as const;
+
+export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
+export const UI_EXTENSION = 'io.modelcontextprotocol/ui';
+/** Extensions Turnpike carries; only these are forwarded in capabilities (protocol.md section 8). */
+export const CARRIED_EXTENSIONS: readonly string[] = [TASKS_EXTENSION, UI_EXTENSION];
+
+/** RFC 5424 severities as MCP names them, least severe first. */
+export const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export function isLogLevel(value: unknown): value is LogLevel {
+  return typeof value === 'string' && (LOG_LEVELS as readonly string[]).includes(value);
+}
+
+/** JSON-RPC 2.0 and MCP error codes. Ours are -31001…-31099 (protocol.md). */
+export const RPC = {
+  parseError: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internalError: -32603,
+  headerMismatch: -32020,
+  missingCapability: -32021,
+  unsupportedVersion: -32022,
+  /** Legacy revisions only. */
+  resourceNotFound: -32002,
+  urlElicitationRequired: -32042,
+} as const;
+
+/** A JSON-RPC error object as we build it; errors of upstreams stay bytes. */
+export interface RpcError {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+/** The one thing a request ends in: the bytes of its `result` member, or of its `error` member. */
+export type Answer = { readonly kind: 'result'; readonly result: Buffer } | { readonly kind: 'error'; readonly error: Buffer; readonly code: number };
+
+export function isRequestId(value: unknown): value is RequestId {
+  return typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));
+}
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,77 @@
+import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { inspect } from 'node:util';
+
+/** What a secret looks like wherever it is printed. */
+export const MASK = '***';
+
+/**
+ * A value that must never be printed. Every way of turning it into text yields `***`; only code that
+ * writes it to its destination calls `reveal`.
+ */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  /** The value itself. Call it where the value is written to a header, an environment or a key, and nowhere else. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  /** Compares in constant time, over equal-length digests, so that neither length nor content leaks (security class 28). */
+  matches(candidate: string): boolean {
+    return sameDigest(sha256(this.#value), sha256(candidate));
+  }
+
+  toString(): string {
+    return MASK;
+  }
+
+  toJSON(): string {
+    return MASK;
+  }
+
+  [inspect.custom](): string {
+    return MASK;
+  }
+}
+
+/** SHA-256 of a text, as bytes. */
+export function sha256(value: string | Uint8Array): Buffer {
+  return createHash('sha256').update(value).digest();
+}
+
+/** Constant-time comparison of two digests of the same algorithm. */
+export function sameDigest(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/**
+ * Keyed fingerprints (HMAC-SHA-256): equal inputs of one process or store give equal names, and without the
+ * key nobody can test a guess against a log line.
+ */
+export class Fingerprinter {
+  readonly #key: Buffer;
+
+  constructor(key: Buffer) {
+    this.#key = key;
+  }
+
+  /** 128 bits of HMAC in base64url: enough to name, too few to attack. */
+  of(...parts: string[]): string {
+    const mac = createHmac('sha256', this.#key);
+    for (const part of parts)
+      mac
+        .update(String(Buffer.byteLength(part)))
+        .update(':')
+        .update(part);
+    return mac.digest().subarray(0, 16).toString('base64url');
+  }
+}
+
+/** Derives a purpose-bound 256-bit key (RFC 5869, HKDF-SHA-256). */
+export function deriveKey(master: Uint8Array, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', master, Buffer.alloc(0), `turnpike/${purpose}`, 32));
+}

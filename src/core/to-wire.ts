@@ -1,0 +1,62 @@
+import { asTurnpikeError, ERRORS, type TurnpikeError } from './errors.ts';
+import { toJson } from './json.ts';
+import { type Answer, type Era, RPC, type RpcError, TURNPIKE_META } from './mcp.ts';
+
+/** An error as it leaves: HTTP status (modern front and HTTP-level refusals) and JSON-RPC error object. */
+export interface WireError {
+  readonly status: number;
+  readonly error: RpcError;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The only place where an error becomes bytes for a caller. */
+export function toWire(thrown: unknown, era: Era = 'modern'): WireError {
+  const error = asTurnpikeError(thrown);
+  const row = ERRORS[error.code];
+  const code = era === 'legacy' && error.code === 'catalog/resource' ? RPC.resourceNotFound : row.rpc;
+  const data = dataOf(error);
+  return {
+    status: row.http,
+    error: { code, message: row.show ? error.message : row.sentence, ...(data === undefined ? {} : { data }) },
+    headers: error.details.retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.details.retryAfter))) },
+  };
+}
+
+/** The answer member for a thrown error: on `tools/call` what the model should see is a result, elsewhere an error. */
+export function toAnswer(thrown: unknown, era: Era, method: string): Answer {
+  const error = asTurnpikeError(thrown);
+  if (method === 'tools/call' && isToolFailure(error)) return { kind: 'result', result: toolFailure(error) };
+  return toErrorAnswer(error, era);
+}
+
+export function toErrorAnswer(thrown: unknown, era: Era): Answer {
+  const { error } = toWire(thrown, era);
+  return { kind: 'error', error: toJson(error), code: error.code };
+}
+
+/** Refusals of policy and failures of upstreams are tool results (protocol.md section 2, "Answers"). */
+function isToolFailure(error: TurnpikeError): boolean {
+  const { rpc } = ERRORS[error.code];
+  return error.code === 'policy/denied' || error.code === 'policy/error' || (rpc <= -31001 && rpc >= -31099);
+}
+
+function toolFailure(error: TurnpikeError): Buffer {
+  const row = ERRORS[error.code];
+  const text = row.show ? error.message : row.sentence;
+  const refused = error.code === 'policy/denied' || error.code === 'policy/error';
+  const meta = refused
+    ? { [TURNPIKE_META.refusal]: error.details.data ?? { rule: error.details.rule ?? error.code } }
+    : { [TURNPIKE_META.error]: upstreamData(error) };
+  return toJson({ content: [{ type: 'text', text }], isError: true, _meta: meta });
+}
+
+function dataOf(error: TurnpikeError): unknown {
+  if (error.details.data !== undefined) return error.details.data;
+  const { rpc } = ERRORS[error.code];
+  return rpc <= -31001 && rpc >= -31099 ? upstreamData(error) : undefined;
+}
+
+function upstreamData(error: TurnpikeError) {
+  const { upstream, retryable = false } = error.details;
+  return { code: ERRORS[error.code].rpc, ...(upstream === undefined ? {} : { upstream }), retryable };
+}
