@@ -33,8 +33,11 @@ export interface SendOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether the message is a request. */
   readonly expectsAnswer: boolean;
-  /** Messages of this request's own answer stream (`exchange` only). */
-  readonly deliver?: (message: Buffer) => void;
+  /**
+   * Messages of this request's own answer stream (`exchange` only). Returns true when the message was the answer: the
+   * exchange is complete then, and a stream that ends without one was lost. What it throws ends the exchange.
+   */
+  readonly deliver?: (message: Buffer) => boolean;
 }
 
 /** What an upstream says about a call besides answering it. */
