@@ -1,0 +1,96 @@
+import { ERRORS, TurnpikeError } from '../core/errors.ts';
+import type { Credential } from './credential.ts';
+import { type DistinctHeaders, extractCredential } from './extract.ts';
+import type { AuthMode, Identity } from './identity.ts';
+
+/** What an authenticator may know beside the credential. */
+export interface AuthContext {
+  /** Address of the socket's other end. */
+  readonly peer: string | undefined;
+  /** Address of the client: `peer`, or what a trusted proxy says. */
+  readonly address: string | undefined;
+}
+
+/**
+ * `unclaimed`: not a credential of this mode, ask the next one. `accepted` and `refused` are final.
+ * `unavailable`: it is one of this mode, but it cannot be checked now; final, too.
+ * `reason` is for the log and never holds a part of the credential.
+ */
+export type Verdict =
+  | { readonly kind: 'accepted'; readonly identity: Identity }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'unavailable'; readonly reason: string; readonly retryAfter: number }
+  | { readonly kind: 'unclaimed' };
+
+export const UNCLAIMED: Verdict = Object.freeze({ kind: 'unclaimed' });
+
+/** One mode of `auth.modes`. Must not throw for a bad credential; what it throws is answered 503, never as accepted. */
+export interface Authenticator {
+  readonly mode: AuthMode;
+  authenticate(credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Verdict | Promise<Verdict>;
+}
+
+/** The modes of `auth.modes`, in their order. Fails closed: nobody claims, nobody enters. */
+export class Authentication {
+  readonly #authenticators: readonly Authenticator[];
+  readonly #takesEverything: boolean;
+
+  /** Throws `config/refused` without any authenticator. */
+  constructor(authenticators: readonly Authenticator[]) {
+    if (authenticators.length === 0) throw new TurnpikeError('config/refused', 'auth.modes names no mode: nobody could be identified');
+    this.#authenticators = [...authenticators];
+    this.#takesEverything = authenticators.some((one) => one.mode === 'none');
+  }
+
+  /** The modes in use, in order. */
+  get modes(): readonly AuthMode[] {
+    return this.#authenticators.map((one) => one.mode);
+  }
+
+  /**
+   * Step 3 of protocol.md 1: a credential is present and well formed; nobody is asked. `undefined` only under mode
+   * `none`, which takes everything. Throws `auth/missing`, `auth/invalid` (malformed) or `auth/conflict`.
+   */
+  extract(headers: DistinctHeaders): Credential | undefined {
+    const extracted = extractCredential(headers);
+    if (!extracted.ok && extracted.error === 'conflict') throw new TurnpikeError('auth/conflict', 'Conflicting credentials');
+    if (extracted.ok && extracted.value !== undefined) return extracted.value;
+    if (this.#takesEverything) return undefined;
+    if (extracted.ok) throw new TurnpikeError('auth/missing');
+    throw new TurnpikeError('auth/invalid', ERRORS['auth/invalid'].sentence, { reason: 'the credential is malformed' });
+  }
+
+  /** Step 6: who it is. Throws `auth/missing`, `auth/invalid` or `auth/unavailable`; the signal's reason when aborted. */
+  async authenticate(credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Promise<Identity> {
+    for (const authenticator of this.#authenticators) {
+      signal.throwIfAborted();
+      const verdict = await ask(authenticator, credential, context, signal);
+      if (verdict.kind !== 'unclaimed') return enter(verdict, authenticator.mode);
+    }
+    if (credential === undefined) throw new TurnpikeError('auth/missing');
+    return enter({ kind: 'refused', reason: 'no mode knows the credential' }, 'all');
+  }
+}
+
+async function ask(authenticator: Authenticator, credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Promise<Verdict> {
+  try {
+    return await authenticator.authenticate(credential, context, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const reason = `mode ${authenticator.mode} failed: ${error instanceof Error ? error.message : String(error)}`;
+    throw new TurnpikeError('auth/unavailable', undefined, { reason, retryAfter: 2, cause: error });
+  }
+}
+
+function enter(verdict: Exclude<Verdict, { kind: 'unclaimed' }>, mode: string): Identity {
+  if (verdict.kind === 'unavailable') {
+    throw new TurnpikeError('auth/unavailable', undefined, { reason: `mode ${mode}: ${verdict.reason}`, retryAfter: verdict.retryAfter });
+  }
+  if (verdict.kind === 'refused') throw new TurnpikeError('auth/invalid', undefined, { reason: `mode ${mode}: ${verdict.reason}` });
+  const { principal, tenant } = verdict.identity;
+  // An empty identity would be shared by everybody who has one (identity.md 1, security class 5).
+  if (principal.subject === '' || principal.issuer === '' || tenant === '') {
+    throw new TurnpikeError('auth/invalid', undefined, { reason: `mode ${mode}: empty issuer, subject or tenant` });
+  }
+  return verdict.identity;
+}
