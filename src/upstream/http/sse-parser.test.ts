@@ -22,7 +22,18 @@ const streams = fc
   .array(
     fc.oneof(
       fc.constantFrom('\r', '\n', '\r\n', '\n\n', ':', ' ', '\u0000', '\ufeff', 'data', 'id', 'retry', 'event', 'x'),
-      fc.constantFrom('data: a\n', 'data:  b\r', 'data\r\n', 'id: 1\n', 'id\n', 'id: a\u0000b\n', 'retry: 500\n', 'retry: 1x\n', 'event: ping\n', ': c\n'),
+      fc.constantFrom(
+        'data: a\n',
+        'data:  b\r',
+        'data\r\n',
+        'id: 1\n',
+        'id\n',
+        'id: a\u0000b\n',
+        'retry: 500\n',
+        'retry: 1x\n',
+        'event: ping\n',
+        ': c\n',
+      ),
       fc.string({ unit: 'grapheme', maxLength: 5 }),
     ),
     { maxLength: 40 },

@@ -122,9 +122,8 @@ export class SseParser {
 
   #endLine(tail: Buffer): void {
     this.#checkLine(this.#partial.length + tail.length);
-    if (this.#partial.length === 0) return this.#line(tail);
-    this.#partial.append(tail);
-    this.#line(this.#partial.take());
+    if (this.#partial.length > 0) this.#partial.append(tail);
+    this.#line(this.#partial.length > 0 ? this.#partial.take() : tail);
   }
 
   #checkLine(length: number): void {
@@ -137,26 +136,21 @@ export class SseParser {
   }
 
   #line(line: Buffer): void {
-    if (line.length === 0) return this.#dispatch();
     const colon = line.indexOf(COLON);
-    if (colon === 0) return;
-    // Field names are few and short; a longer name is of no interest, so it is never turned into text.
     const nameEnd = colon === -1 ? line.length : colon;
-    if (nameEnd > 5) return;
-    const valueStart = colon === -1 ? line.length : line[colon + 1] === SPACE ? colon + 2 : colon + 1;
-    switch (line.toString('latin1', 0, nameEnd)) {
-      case 'data':
-        return this.#addData(line.subarray(valueStart));
-      case 'event':
-        this.#event = line.toString('utf8', valueStart);
-        return;
-      case 'id': {
-        if (line.indexOf(0, valueStart) === -1) this.#id = line.toString('utf8', valueStart);
-        return;
-      }
-      case 'retry':
-        return this.#setRetry(line.toString('latin1', valueStart));
+    if (line.length === 0) this.#dispatch();
+    // Field names are few and short; a longer name, like a comment, is of no interest and never turned into text.
+    else if (nameEnd > 0 && nameEnd <= 5) {
+      const valueStart = colon === -1 ? line.length : line[colon + 1] === SPACE ? colon + 2 : colon + 1;
+      this.#field(line.toString('latin1', 0, nameEnd), line.subarray(valueStart));
     }
+  }
+
+  #field(name: string, value: Buffer): void {
+    if (name === 'data') this.#addData(value);
+    else if (name === 'event') this.#event = value.toString();
+    else if (name === 'id' && !value.includes(0)) this.#id = value.toString();
+    else if (name === 'retry') this.#setRetry(value.toString('latin1'));
   }
 
   #addData(value: Buffer): void {

@@ -1,0 +1,193 @@
+import { readFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
+import { Secret } from '../../core/secret.ts';
+import { Flight, type HttpRequest, type ResponseSink } from './flight.ts';
+import { classifyFailure, HttpFailure } from './http-failure.ts';
+
+/** `tls` of an upstream (aggregator.md section 1). Files are PEM; they are read when the first connection is opened. */
+export interface TlsIdentity {
+  /** The only roots that are trusted; absent: the ones of the system. */
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** Name that the certificate must hold, if not the URL's host. */
+  readonly serverName?: string;
+  readonly insecureSkipVerify?: boolean;
+}
+
+export interface HttpClientOptions {
+  readonly tls?: TlsIdentity;
+  /** URL of an HTTP proxy; it may hold a password. */
+  readonly proxy?: string | Secret;
+  /** Milliseconds for one connection: name, TCP, TLS, and the proxy's tunnel. Default 30,000. */
+  readonly connectTimeoutMs?: number;
+  /** Bytes of all response headers of one answer. Default 64 KiB. */
+  readonly maxHeaderBytes?: number;
+  /** Sockets per origin; requests beyond wait in order. Default 1,024. */
+  readonly maxSockets?: number;
+}
+
+/** A request under way. */
+export interface Dispatched {
+  /** Ends it and destroys its socket; the sink hears nothing more. Idempotent. */
+  abort(): void;
+  /** Stops and goes on reading the body. */
+  pause(): void;
+  resume(): void;
+}
+
+type Connector = (options: buildConnector.Options, callback: buildConnector.Callback) => unknown;
+
+/**
+ * HTTP/1.1 to one upstream configuration: a pool per origin, one TLS identity, one way through a proxy. Nothing here
+ * follows redirects, repeats a request, or times a body out: a stream may be silent for hours, and whoever waits has a
+ * signal (performance.md, "Connections").
+ */
+export class HttpClient {
+  readonly #options: HttpClientOptions;
+  readonly #sockets = new Set<Socket>();
+  #dispatcher: Dispatcher | undefined;
+  #opening: Promise<Dispatcher> | undefined;
+  #closed = false;
+
+  constructor(options: HttpClientOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Open sockets, those that connect included. */
+  get sockets(): number {
+    return this.#sockets.size;
+  }
+
+  /**
+   * Sends a request. The sink hears `head`, `data`…, `end`, or at any point `fail`, and nothing after `end` or `fail`;
+   * it may hear `fail` before this returns. Aborting `signal` fails the request with kind `aborted`. Never throws.
+   */
+  dispatch(request: HttpRequest, sink: ResponseSink, signal: AbortSignal): Dispatched {
+    const flight = new Flight(request.url, sink, signal);
+    if (flight.done) return flight;
+    if (this.#closed) flight.fail(new HttpFailure('closed', false, 'the HTTP client is closed'));
+    else if (this.#dispatcher !== undefined) send(this.#dispatcher, request, flight);
+    else {
+      this.#open().then(
+        (dispatcher) => send(dispatcher, request, flight),
+        (error) => flight.fail(error instanceof HttpFailure ? error : new HttpFailure('request', false, String(error), { cause: error })),
+      );
+    }
+    return flight;
+  }
+
+  /** Fails what is under way and destroys every socket. Never throws; idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#opening?.catch(() => undefined);
+    await this.#dispatcher?.destroy();
+    const gone = [...this.#sockets].map(
+      (socket) =>
+        new Promise<void>((resolve) => {
+          socket.once('close', () => resolve());
+          // With an error, so that undici's own timers of a connection being made are cleared too.
+          socket.destroy(new HttpFailure('closed', false, 'the HTTP client is closed'));
+        }),
+    );
+    await Promise.all(gone);
+  }
+
+  #open(): Promise<Dispatcher> {
+    this.#opening ??= this.#build().catch((error) => {
+      // Nothing of a failure is kept: the next request reads the files again.
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #build(): Promise<Dispatcher> {
+    const { proxy, connectTimeoutMs = 30_000, maxHeaderBytes = 64 * 1024, maxSockets = 1024 } = this.#options;
+    const tls = await readIdentity(this.#options.tls ?? {});
+    if (this.#closed) throw new HttpFailure('closed', false, 'the HTTP client is closed');
+    const shared = {
+      pipelining: 1,
+      connections: maxSockets,
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      allowH2: false,
+    } as const;
+    const base = { timeout: connectTimeoutMs, allowH2: false };
+    if (proxy === undefined) {
+      this.#dispatcher = new Agent({ ...shared, connect: this.#tracked(buildConnector({ ...base, ...tls })) });
+    } else {
+      this.#dispatcher = new ProxyAgent({
+        ...shared,
+        uri: proxy instanceof Secret ? proxy.reveal() : proxy,
+        connectTimeout: connectTimeoutMs,
+        requestTls: { ...tls, allowH2: false },
+        proxyTls: { ...(tls.ca === undefined ? {} : { ca: tls.ca }), allowH2: false },
+        // Both kinds of pools connect through the function that undici hands over; the tunnel itself has a deadline too.
+        factory: (origin, options) => new Pool(origin, { ...shared, connect: this.#tracked(connectorOf(options)) }),
+        clientFactory: (origin, options) =>
+          new Pool(origin, { ...shared, headersTimeout: connectTimeoutMs, connect: this.#tracked(connectorOf(options)) }),
+      });
+    }
+    return this.#dispatcher;
+  }
+
+  /** Remembers every socket from its birth: undici forgets those that still connect when it is destroyed. */
+  #tracked(connector: Connector): buildConnector.connector {
+    return (options, callback) => {
+      const socket = connector(options, callback);
+      if (!(socket instanceof Socket)) return;
+      if (this.#closed) socket.destroy();
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    };
+  }
+}
+
+function connectorOf(options: object): Connector {
+  return (options as { readonly connect: Connector }).connect;
+}
+
+function send(dispatcher: Dispatcher, request: HttpRequest, flight: Flight): void {
+  if (flight.done) return;
+  const { url, method, headers, body } = request;
+  try {
+    dispatcher.dispatch({ origin: url.origin, path: url.pathname + url.search, method, headers, body: body ?? null, reset: false }, flight);
+  } catch (error) {
+    flight.fail(classifyFailure(error, false, url.host));
+  }
+}
+
+/** The options of `tls.connect` that make the identity. */
+interface TlsOptions {
+  readonly minVersion: 'TLSv1.2';
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly servername?: string;
+  readonly rejectUnauthorized?: false;
+}
+
+async function readIdentity(tls: TlsIdentity): Promise<TlsOptions> {
+  const [ca, cert, key] = await Promise.all([readPem('caFile', tls.caFile), readPem('certFile', tls.certFile), readPem('keyFile', tls.keyFile)]);
+  return {
+    minVersion: 'TLSv1.2',
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+    ...(tls.insecureSkipVerify ? { rejectUnauthorized: false } : {}),
+  };
+}
+
+async function readPem(field: string, path: string | undefined): Promise<Buffer | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+    throw new HttpFailure('tls', false, `tls.${field} '${path}' cannot be read (${code})`, { cause: error });
+  }
+}
