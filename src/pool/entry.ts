@@ -47,8 +47,8 @@ export class Entry<V> {
   readonly forced = new AbortController();
   /** End of the grace period of a draining entry, then of the time that closing may take. */
   timer: Timer | undefined;
-  /** Whether it counts against the caps. */
-  placed = false;
+  /** Names of the caps it counts against now. */
+  readonly held = new Set<string>();
   /** Monotonic milliseconds before which no further renewal is tried. */
   renewNotBefore = Number.NEGATIVE_INFINITY;
   /** Monotonic milliseconds of the end of the last lease. */

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { TurnpikeError } from '../core/errors.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { Opened } from './entry.ts';
-import { KeyedPool, type PoolOptions } from './keyed-pool.ts';
+import { KeyedPool } from './keyed-pool.ts';
 import type { PoolKey } from './pool-key.ts';
+import type { PoolOptions } from './pool-options.ts';
 import type { PoolEvent } from './stats.ts';
 
 interface Thing {

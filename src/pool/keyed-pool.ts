@@ -4,7 +4,7 @@ import { Entry, type EntrySnapshot } from './entry.ts';
 import { Holdings } from './holdings.ts';
 import { EntryLease, type Lease, type LeaseEnd, type Outcome } from './lease.ts';
 import { type Open, Opening } from './opening.ts';
-import { Places } from './places.ts';
+import { type Claim, Places } from './places.ts';
 import { type PoolKey, TOTAL } from './pool-key.ts';
 import type { PoolOptions } from './pool-options.ts';
 import { type PoolStats, Tally } from './stats.ts';
@@ -222,23 +222,25 @@ export class KeyedPool<V> {
     }
   }
 
-  /** Moves the victims' places to the opening, which starts when they are gone. */
-  #grant(opening: Opening<V>, victims: readonly Entry<V>[]): void {
+  /** Moves the claimed places to the opening, which starts when their holders are gone. */
+  #grant(opening: Opening<V>, claims: readonly Claim<V>[]): void {
     const { entry } = opening;
-    for (const victim of victims) {
-      if (victim.state !== 'closed') this.#holdings.close(victim, 'evicted');
-      this.#places.leaving.delete(victim);
-      this.#places.give(victim);
+    for (const claim of claims) {
+      this.#holdings.close(claim.entry, 'evicted');
+      this.#places.transfer(claim);
     }
     this.#holdings.admit(entry);
     opening.placed();
-    void this.#run(opening, victims);
+    void this.#run(
+      opening,
+      claims.map((claim) => claim.entry.gone),
+    );
   }
 
-  async #run(opening: Opening<V>, victims: readonly Entry<V>[]): Promise<void> {
+  async #run(opening: Opening<V>, room: readonly Promise<void>[]): Promise<void> {
     const { entry, controller } = opening;
     try {
-      await Promise.all(victims.map(({ gone }) => gone));
+      await Promise.all(room);
       controller.signal.throwIfAborted();
       const opened = await opening.open(controller.signal);
       // Everybody left meanwhile: nobody else knows this value, so it ends here.
@@ -308,8 +310,8 @@ export class KeyedPool<V> {
     const { renewBefore = 0 } = this.#options;
     if (entry.expiresAt - this.#clock.now() > renewBefore || renewBefore <= 0 || this.#openings.has(key.id)) return;
     const now = this.#clock.monotonic();
-    const victims = now < entry.renewNotBefore ? undefined : this.#places.plan(key);
-    if (victims === undefined) return;
+    const claims = now < entry.renewNotBefore ? undefined : this.#places.plan(key);
+    if (claims === undefined) return;
     // A renewal that fails is not repeated by every call.
     entry.renewNotBefore = now + renewBefore / 10;
     const opening = this.#newOpening(key, open, true);
@@ -319,6 +321,6 @@ export class KeyedPool<V> {
       this.#abandon(opening, new TurnpikeError('upstream/timeout', 'the renewal took too long'));
       this.#pump();
     });
-    this.#grant(opening, victims);
+    this.#grant(opening, claims);
   }
 }

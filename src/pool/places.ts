@@ -1,6 +1,12 @@
 import type { Entry } from './entry.ts';
 import { type Cap, type PoolKey, TOTAL } from './pool-key.ts';
 
+/** The right of a successor to what `entry` holds of one cap. */
+export interface Claim<V> {
+  readonly entry: Entry<V>;
+  readonly cap: string;
+}
+
 /**
  * Counts who occupies the caps and finds room. A place is held from before the open until the value is gone, so a cap
  * bounds what really exists (processes, sockets), the ones being closed included.
@@ -8,10 +14,9 @@ import { type Cap, type PoolKey, TOTAL } from './pool-key.ts';
 export class Places<V> {
   readonly #total: Cap;
   readonly #used = new Map<string, number>();
-  #count = 0;
   /** Entries without a lease, least recently used first: insertion order is the order in which their last leases ended. */
   readonly spare = new Set<Entry<V>>();
-  /** Entries that are going away and whose place nobody has claimed. */
+  /** Entries that are going away and hold a place that nobody has claimed. */
   readonly leaving = new Set<Entry<V>>();
 
   constructor(total: number) {
@@ -19,47 +24,51 @@ export class Places<V> {
   }
 
   take(entry: Entry<V>): void {
-    entry.placed = true;
-    this.#count++;
-    for (const { name } of entry.key.groups) this.#used.set(name, (this.#used.get(name) ?? 0) + 1);
+    for (const { name } of this.#caps(entry.key)) {
+      if (entry.held.has(name)) continue;
+      entry.held.add(name);
+      this.#used.set(name, this.#usedOf(name) + 1);
+    }
   }
 
-  /** Idempotent: a place that was claimed by a successor is not given back again when its first holder is gone. */
+  /** Gives back whatever the entry still holds. */
   give(entry: Entry<V>): void {
-    if (!entry.placed) return;
-    entry.placed = false;
-    this.#count--;
-    for (const { name } of entry.key.groups) {
-      const used = (this.#used.get(name) ?? 0) - 1;
-      if (used > 0) this.#used.set(name, used);
-      else this.#used.delete(name);
-    }
+    for (const name of entry.held) this.#free(entry, name);
+  }
+
+  /**
+   * Executes one claim of a plan; the successor must not open before `entry` is gone. What was not claimed stays with
+   * the entry, else a third one could slip in while it still exists.
+   */
+  transfer({ entry, cap }: Claim<V>): void {
+    this.#free(entry, cap);
+    if (entry.held.size === 0) this.leaving.delete(entry);
   }
 
   /** The cap that stands in the way, the narrowest kind first; undefined when there is room. */
   obstacle(key: PoolKey): Cap | undefined {
-    return this.#caps(key).find((cap) => this.#excess(cap) > 0);
+    return this.#caps(key).find((cap) => this.#missing(cap) > 0);
   }
 
   /**
-   * Whose places together make room for `key`: none, when there is room already; undefined when even that is not
+   * Which places together make room for `key`: none, when there is room already; undefined when even that is not
    * enough. What is going away anyway is preferred, then the same owner's least recently used, then anybody's.
    */
-  plan(key: PoolKey): readonly Entry<V>[] | undefined {
-    const chosen: Entry<V>[] = [];
+  plan(key: PoolKey): readonly Claim<V>[] | undefined {
+    const claims: Claim<V>[] = [];
     for (const cap of this.#caps(key)) {
-      let missing = this.#excess(cap) - chosen.filter((entry) => this.#countsAgainst(entry, cap)).length;
-      for (; missing > 0; missing--) {
-        const next = this.#candidate(key, cap, chosen);
-        if (next === undefined) return undefined;
-        chosen.push(next);
+      for (let missing = this.#missing(cap); missing > 0; missing--) {
+        const entry = this.#candidate(key, cap, claims);
+        if (entry === undefined) return undefined;
+        claims.push({ entry, cap: cap.name });
       }
     }
-    return chosen;
+    return claims;
   }
 
-  #candidate(key: PoolKey, cap: Cap, chosen: readonly Entry<V>[]): Entry<V> | undefined {
-    const fits = (entry: Entry<V>) => this.#countsAgainst(entry, cap) && !chosen.includes(entry);
+  #candidate(key: PoolKey, cap: Cap, claims: readonly Claim<V>[]): Entry<V> | undefined {
+    const fits = (entry: Entry<V>) => entry.held.has(cap.name) && !claims.some((claim) => claim.entry === entry && claim.cap === cap.name);
+    for (const { entry } of claims) if (fits(entry)) return entry;
     for (const entry of this.leaving) if (fits(entry)) return entry;
     let oldest: Entry<V> | undefined;
     for (const entry of this.spare) {
@@ -76,12 +85,18 @@ export class Places<V> {
   }
 
   /** How many places must be given up before one more fits. */
-  #excess(cap: Cap): number {
-    const used = cap === this.#total ? this.#count : (this.#used.get(cap.name) ?? 0);
-    return used + 1 - cap.limit;
+  #missing(cap: Cap): number {
+    return this.#usedOf(cap.name) + 1 - cap.limit;
   }
 
-  #countsAgainst(entry: Entry<V>, cap: Cap): boolean {
-    return cap === this.#total || entry.key.groups.some((group) => group.name === cap.name);
+  #usedOf(name: string): number {
+    return this.#used.get(name) ?? 0;
+  }
+
+  #free(entry: Entry<V>, name: string): void {
+    entry.held.delete(name);
+    const used = this.#usedOf(name) - 1;
+    if (used > 0) this.#used.set(name, used);
+    else this.#used.delete(name);
   }
 }

@@ -12,11 +12,11 @@ export interface PoolKey {
   readonly owner: string;
   /** Waiters are served in turn between tenants. */
   readonly tenant: string;
-  /** Caps besides the pool's total. */
+  /** Caps besides the pool's total, each name once. */
   readonly groups: readonly Cap[];
   /** Milliseconds without a lease before the entry closes; the pool's `idleTimeout` when absent. */
   readonly idleTimeout?: number;
 }
 
-/** Name under which the pool's total is reported when it is the cap that is reached. */
+/** Name under which the pool's total is reported when it is the cap that is reached; no group may have it. */
 export const TOTAL = 'total';
