@@ -1,0 +1,87 @@
+import { editObject, toJson } from '../core/json.ts';
+import type { Era } from '../core/mcp.ts';
+import type { Capability, CapabilityKind } from '../core/ports.ts';
+import { sha256 } from '../core/secret.ts';
+import { type Dialect, inDialect } from './dialects.ts';
+import { exposedName, REVERSIBLE_SCHEME, reversibleTemplateHead, reversibleUri, uriHead } from './names.ts';
+import type { Decision } from './policy.ts';
+import type { NameSettings, UpstreamSettings } from './settings.ts';
+import { compileTemplate, type UriTemplate } from './uri-template.ts';
+
+/** The member that names a capability. */
+const NAMED_BY: { readonly [kind in CapabilityKind]: string } = { tools: 'name', prompts: 'name', resources: 'uri', templates: 'uriTemplate' };
+
+/** A capability under one exposed name: the innermost of the three layers of list bytes (performance.md, "Lists"). */
+export class Form {
+  readonly exposed: string;
+  readonly #kind: CapabilityKind;
+  readonly #era: Era;
+  readonly #bytes: Buffer;
+  readonly #dialects = new Map<Dialect, Buffer>();
+  #digest: Buffer | undefined;
+
+  constructor(kind: CapabilityKind, era: Era, original: string, exposed: string, bytes: Buffer) {
+    this.#kind = kind;
+    this.#era = era;
+    this.exposed = exposed;
+    this.#bytes = exposed === original ? bytes : editObject(bytes, { [NAMED_BY[kind]]: toJson(exposed) });
+  }
+
+  bytes(dialect: Dialect): Buffer {
+    let bytes = this.#dialects.get(dialect);
+    if (bytes === undefined) {
+      bytes = inDialect(this.#kind, this.#bytes, this.#era, dialect);
+      this.#dialects.set(dialect, bytes);
+    }
+    return bytes;
+  }
+
+  /** Equal digests: equal bytes in every dialect. */
+  get digest(): Buffer {
+    this.#digest ??= sha256(Buffer.concat([Buffer.from(`${this.#era}:`), this.#bytes]));
+    return this.#digest;
+  }
+}
+
+/** One capability of one upstream, ready to be put into views. */
+export interface Entry {
+  readonly kind: CapabilityKind;
+  readonly upstream: string;
+  readonly original: string;
+  readonly capability: Capability;
+  readonly decision: Decision;
+  /** As listed where its name is unique. */
+  readonly plain: Form;
+  /** URIs and templates where it is not. */
+  readonly reversible: Form;
+  /** Templates: what stands before the upstream's own template in `plain`, and a matcher of the latter. */
+  readonly head: string;
+  readonly template?: UriTemplate;
+}
+
+/** `bytes`: the definition after vetting. */
+export function entryOf(
+  kind: CapabilityKind,
+  capability: Capability,
+  bytes: Buffer,
+  decision: Decision,
+  era: Era,
+  upstream: UpstreamSettings,
+  names: NameSettings,
+): Entry {
+  const original = capability.id;
+  const form = (exposed: string) => new Form(kind, era, original, exposed, bytes);
+  const base = { kind, upstream: upstream.name, original, capability, decision };
+  if (kind === 'tools' || kind === 'prompts') {
+    const plain = form(exposedName(original, upstream, names));
+    return { ...base, plain, reversible: plain, head: '' };
+  }
+  const reversibleHead = reversibleTemplateHead(upstream.name);
+  const reversible = form(kind === 'resources' ? reversibleUri(upstream.name, original) : `${reversibleHead}${original}`);
+  // A foreign URI in our own scheme would read as the name of something else.
+  const isOurs = original.toLowerCase().startsWith(REVERSIBLE_SCHEME);
+  const head = isOurs ? reversibleHead : uriHead(original, upstream, names);
+  const plain = isOurs ? reversible : form(`${head}${original}`);
+  const template = kind === 'templates' ? compileTemplate(original) : undefined;
+  return { ...base, plain, reversible, head, ...(template === undefined ? {} : { template }) };
+}
