@@ -1,0 +1,312 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../core/clock.ts';
+import type { Era } from '../core/mcp.ts';
+import { RPC } from '../core/mcp.ts';
+import type { UpstreamStatus } from '../core/ports.ts';
+import { METRICS, type MetricKey, type MetricRow } from './metric-table.ts';
+
+/** How a call ended (aggregator.md 9; `cancelled` counts as `error` in metrics). */
+export const CALL_OUTCOMES = ['ok', 'error', 'error_result', 'refused', 'cancelled'] as const;
+export type CallOutcome = (typeof CALL_OUTCOMES)[number];
+
+export interface PoolNumbers {
+  readonly pool: string;
+  readonly entries: number;
+  readonly leases: number;
+  readonly waiting: number;
+  readonly opened: number;
+  readonly closed: number;
+  readonly evicted: number;
+}
+
+/** Where numbers are read when somebody asks: what is only read at a scrape costs nothing in between. */
+export interface InstrumentSources {
+  pools(): readonly PoolNumbers[];
+  sessions(): number;
+  upstreams(): readonly UpstreamStatus[];
+}
+
+/** One number that only grows, resolved ahead: the hot path adds to it without looking anything up. */
+export interface Count {
+  add(amount?: number): void;
+}
+
+/** The numbers of one tool, resolved when the route is built. */
+export interface ToolNumbers {
+  /** `seconds` is left out for calls that never went upstream. */
+  record(outcome: CallOutcome, seconds?: number): void;
+}
+
+/** Most tools that get a label of their own (aggregator.md 9). */
+const MAX_TOOLS = 2000;
+/** Methods beyond this are `other`: a caller may send any word. */
+const METHODS: ReadonlySet<string> = new Set([
+  'initialize',
+  'ping',
+  'server/discover',
+  'tools/list',
+  'tools/call',
+  'prompts/list',
+  'prompts/get',
+  'resources/list',
+  'resources/templates/list',
+  'resources/read',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'completion/complete',
+  'logging/setLevel',
+  'subscriptions/listen',
+  'tasks/get',
+  'tasks/update',
+  'tasks/cancel',
+  'tasks/list',
+  'tasks/result',
+]);
+/** Codes beyond these and our own are `other`: an upstream may answer any number. */
+const CODES: ReadonlySet<number> = new Set(Object.values(RPC));
+
+class Cell implements Count {
+  value = 0;
+  readonly labels: Readonly<Record<string, string>>;
+
+  constructor(labels: Readonly<Record<string, string>>) {
+    this.labels = labels;
+  }
+
+  add(amount = 1): void {
+    this.value += amount;
+  }
+}
+
+/** Cells of one counter. prom-client hashes the labels at each `inc`, resolved or not; a cell is a plain addition. */
+class Cells {
+  readonly #labels: readonly string[];
+  readonly #cells = new Map<string, Cell>();
+
+  constructor(row: MetricRow) {
+    this.#labels = row.labels;
+    if (row.labels.length === 0) this.of();
+  }
+
+  of(...values: string[]): Cell {
+    const key = values.join('\n');
+    const known = this.#cells.get(key);
+    if (known !== undefined) return known;
+    const cell = new Cell(Object.fromEntries(this.#labels.map((label, index) => [label, values[index] ?? ''])));
+    this.#cells.set(key, cell);
+    return cell;
+  }
+
+  copyTo(counter: Counter): void {
+    counter.reset();
+    for (const { labels, value } of this.#cells.values()) counter.inc(labels, value);
+  }
+}
+
+type CellKey = { [K in MetricKey]: (typeof METRICS)[K]['type'] extends 'counter' ? K : never }[MetricKey];
+
+/** All metrics of one gateway, in a registry of its own. */
+export class Instruments {
+  readonly #registry = new Registry();
+  readonly #cells = new Map<MetricKey, Cells>();
+  readonly #duration: Histogram;
+  readonly #sources: Partial<InstrumentSources> = {};
+  readonly #tools = new Map<string, ToolNumbers>();
+  readonly #requests = new Map<string, Cell>();
+  readonly #weakened = new Set<string>();
+  readonly #startedAt: number;
+
+  constructor(clock: Clock) {
+    this.#startedAt = (clock.now() - process.uptime() * 1000) / 1000;
+    this.#duration = new Histogram({ ...shape(METRICS.toolDuration), buckets: [...METRICS.toolDuration.buckets], registers: [this.#registry] });
+    this.#countersOfCells();
+    this.#ofSources();
+    this.#ofProcess();
+  }
+
+  /** Says where gauges are read. May be called several times, as parts come up. */
+  attach(sources: Partial<InstrumentSources>): void {
+    Object.assign(this.#sources, sources);
+  }
+
+  /** One MCP request answered; `code` is absent for a result. */
+  request(era: Era, method: string, code?: number): void {
+    const key = `${era} ${method} ${code}`;
+    const known = this.#requests.get(key);
+    if (known !== undefined) {
+      known.add();
+      return;
+    }
+    const name = METHODS.has(method) ? method : 'other';
+    const cell = this.#cell('requests', era, name, code === undefined ? 'ok' : isKnownCode(code) ? String(code) : 'other');
+    // Only bounded combinations are remembered by their key; the cell itself is bounded by `name` and code.
+    if (name === method && (code === undefined || isKnownCode(code))) this.#requests.set(key, cell);
+    cell.add();
+  }
+
+  response(status: number): void {
+    this.#cell('responses', String(status)).add();
+  }
+
+  /** The count of one client era × upstream era. */
+  bridgeCalls(client: Era, upstream: Era): Count {
+    return this.#cell('bridgeCalls', `${client}-${upstream}`);
+  }
+
+  /** The numbers of a real tool; beyond 2,000 of them those of `other`. */
+  tool(tool: string, upstream: string): ToolNumbers {
+    const key = JSON.stringify([upstream, tool]);
+    const known = this.#tools.get(key);
+    if (known !== undefined) return known;
+    if (tool !== 'other' && this.#tools.size >= MAX_TOOLS) return this.tool('other', upstream);
+    const outcomes = Object.fromEntries(
+      CALL_OUTCOMES.map((outcome) => [outcome, this.#cell('toolCalls', tool, upstream, outcome === 'cancelled' ? 'error' : outcome)]),
+    ) as Record<CallOutcome, Cell>;
+    const duration = this.#duration.labels(upstream);
+    const numbers: ToolNumbers = {
+      record(outcome, seconds) {
+        outcomes[outcome].add();
+        if (seconds !== undefined) duration.observe(seconds);
+      },
+    };
+    this.#tools.set(key, numbers);
+    return numbers;
+  }
+
+  /** `reason` is one of a fixed set. */
+  droppedNotifications(reason: string): Count {
+    return this.#cell('droppedNotifications', reason);
+  }
+
+  /** `kind` is one of a fixed set. */
+  catalogFindings(kind: string): Count {
+    return this.#cell('catalogFindings', kind);
+  }
+
+  get auditFailures(): Count {
+    return this.#cell('auditFailures');
+  }
+
+  get auditLost(): Count {
+    return this.#cell('auditLost');
+  }
+
+  get sessionMismatches(): Count {
+    return this.#cell('sessionMismatch');
+  }
+
+  inboundAuth(mode: string, result: 'success' | 'failure'): Count {
+    return this.#cell('inboundAuth', mode, result);
+  }
+
+  limited(limit: 'ip' | 'failures' | 'user'): Count {
+    return this.#cell('limited', limit);
+  }
+
+  /** A setting that weakens a defence is in use (security.md, "Settings that weaken"). */
+  weakened(setting: string): void {
+    this.#weakened.add(setting);
+  }
+
+  /** The page of `/metrics`: Prometheus text, and its content type. */
+  async expose(): Promise<{ readonly contentType: string; readonly text: string }> {
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  #cell(key: CellKey, ...values: string[]): Cell {
+    const cells = this.#cells.get(key);
+    if (cells === undefined) throw new TypeError(`no counter ${key}`);
+    return cells.of(...values);
+  }
+
+  #countersOfCells(): void {
+    for (const key of COUNTED) {
+      const cells = new Cells(METRICS[key]);
+      this.#cells.set(key, cells);
+      const registers = [this.#registry];
+      new Counter({
+        ...shape(METRICS[key]),
+        registers,
+        collect() {
+          cells.copyTo(this);
+        },
+      });
+    }
+  }
+
+  #ofSources(): void {
+    const pools = () => this.#sources.pools?.() ?? [];
+    const upstreams = () => this.#sources.upstreams?.() ?? [];
+    this.#gauge('poolEntries', () => pools().map(({ pool, entries }) => [{ pool }, entries]));
+    this.#gauge('poolLeases', () => pools().map(({ pool, leases }) => [{ pool }, leases]));
+    this.#gauge('poolWaiting', () => pools().map(({ pool, waiting }) => [{ pool }, waiting]));
+    this.#total('poolOpened', () => pools().map(({ pool, opened }) => [{ pool }, opened]));
+    this.#total('poolClosed', () => pools().map(({ pool, closed }) => [{ pool }, closed]));
+    this.#total('poolEvicted', () => pools().map(({ pool, evicted }) => [{ pool }, evicted]));
+    this.#gauge('sessions', () => [[{}, this.#sources.sessions?.() ?? 0]]);
+    this.#gauge('upstreamState', () => upstreams().map(({ name, state }) => [{ upstream: name, state }, 1]));
+    this.#gauge('upstreamEra', () => upstreams().flatMap(({ name, era }) => (era === undefined ? [] : [[{ upstream: name, era }, 1] as const])));
+    this.#total('upstreamRestarts', () => upstreams().map(({ name, restartCount }) => [{ upstream: name }, restartCount]));
+    this.#gauge('weakened', () => Array.from(this.#weakened, (setting) => [{ setting }, 1] as const));
+  }
+
+  /** The cheap ones of what prom-client collects by default: no timer, no performance observer, no directory listing. */
+  #ofProcess(): void {
+    this.#total('cpu', () => {
+      const { user, system } = process.cpuUsage();
+      return [[{}, (user + system) / 1e6]];
+    });
+    this.#gauge('started', () => [[{}, this.#startedAt]]);
+    this.#gauge('resident', () => [[{}, process.memoryUsage.rss()]]);
+    this.#gauge('heapUsed', () => [[{}, process.memoryUsage().heapUsed]]);
+    this.#gauge('heapTotal', () => [[{}, process.memoryUsage().heapTotal]]);
+    this.#gauge('external', () => [[{}, process.memoryUsage().external]]);
+  }
+
+  #gauge(key: MetricKey, read: () => Readings): void {
+    new Gauge({
+      ...shape(METRICS[key]),
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.set(labels, value);
+      },
+    });
+  }
+
+  #total(key: MetricKey, read: () => Readings): void {
+    new Counter({
+      ...shape(METRICS[key]),
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.inc(labels, value);
+      },
+    });
+  }
+}
+
+type Readings = readonly (readonly [Readonly<Record<string, string>>, number])[];
+
+/** Counters that the gateway itself adds to; the other ones are read from their owners. */
+const COUNTED = [
+  'requests',
+  'responses',
+  'bridgeCalls',
+  'toolCalls',
+  'droppedNotifications',
+  'catalogFindings',
+  'auditFailures',
+  'auditLost',
+  'inboundAuth',
+  'limited',
+  'sessionMismatch',
+] as const satisfies readonly CellKey[];
+
+function shape(row: MetricRow): { name: string; help: string; labelNames: string[] } {
+  return { name: row.name, help: row.help, labelNames: [...row.labels] };
+}
+
+function isKnownCode(code: number): boolean {
+  return CODES.has(code) || (code <= -31001 && code >= -31099);
+}
