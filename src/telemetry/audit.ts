@@ -109,6 +109,11 @@ export class AuditLog {
     return this.#failing;
   }
 
+  /** Whether a write is under way. */
+  get busy(): boolean {
+    return this.#pumping;
+  }
+
   /** Opens the sink, so that a path that cannot be written is known before the first call. Shouts instead of throwing. */
   async open(): Promise<void> {
     try {

@@ -37,8 +37,8 @@ export interface LogOptions {
   readonly terminal?: boolean;
 }
 
-/** Names that pino writes itself; a field must not be able to say them again. */
-const RESERVED: ReadonlySet<string> = new Set(['level', 'time', 'message']);
+/** Names that pino writes itself, which a field must not be able to say again, and one that it calls on the fields. */
+const RESERVED: ReadonlySet<string> = new Set(['level', 'time', 'message', 'hasOwnProperty']);
 const STDERR = 2;
 
 /** The log of a process: JSON lines, or readable ones on a terminal. */
@@ -81,9 +81,10 @@ function wrap(log: pino.Logger): Logger {
 }
 
 function fieldsOf(fields: LogFields): Record<string, unknown> {
-  const redacted = redactFields(fields);
+  // With a prototype again, because pino asks the object itself for its members.
+  const redacted: Record<string, unknown> = { ...redactFields(fields) };
   for (const name of RESERVED) {
-    if (!(name in redacted)) continue;
+    if (!Object.hasOwn(redacted, name)) continue;
     redacted[`field_${name}`] = redacted[name];
     delete redacted[name];
   }
@@ -93,6 +94,6 @@ function fieldsOf(fields: LogFields): Record<string, unknown> {
 /** pino-pretty is loaded only where somebody looks. */
 function prettySink(sink: LineSink, colorize: boolean): LineSink {
   const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as { prettyFactory(options: PrettyOptions): (line: string) => string };
-  const pretty = prettyFactory({ colorize, messageKey: 'message', translateTime: 'SYS:HH:MM:ss.l', singleLine: true, ignore: 'pid,hostname' });
+  const pretty = prettyFactory({ colorize, messageKey: 'message', translateTime: 'SYS:HH:MM:ss.l', singleLine: true, errorLikeObjectKeys: [] });
   return { write: (line) => sink.write(pretty(line)) };
 }
