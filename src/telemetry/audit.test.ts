@@ -6,9 +6,9 @@ import { Writable } from 'node:stream';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
-import { type AuditRecord, type AuditSettings, createAuditLog } from './audit.ts';
-import type { AuditFs, AuditHandle } from './audit-file.ts';
-import { createLogger } from './log.ts';
+import { AuditLog, type AuditRecord, type AuditSettings, createAuditLog } from './audit.ts';
+import type { AuditFs, AuditHandle, AuditSink } from './audit-file.ts';
+import { createLogger, silentLogger } from './log.ts';
 
 let dir = '';
 beforeEach(async () => {
@@ -41,7 +41,7 @@ function fail(code: string): never {
 /** A file system in which what is named in `faults` fails, and `room` is what the disk still takes. */
 function faultyFs() {
   const faults = new Set<'open' | 'write' | 'rename' | 'mkdir'>();
-  const state = { code: 'EIO', room: Number.POSITIVE_INFINITY, opened: 0, closed: 0 };
+  const state = { code: 'EIO', room: Number.POSITIVE_INFINITY, opened: 0, closed: 0, dead: 0 };
   const check = (what: 'open' | 'write' | 'rename' | 'mkdir') => faults.has(what) && fail(state.code);
   const fs: AuditFs = {
     stat: nodeFs.stat,
@@ -57,7 +57,7 @@ function faultyFs() {
     async open(path, flags, mode) {
       check('open');
       const handle = await nodeFs.open(path, flags, mode);
-      state.opened++;
+      const number = ++state.opened;
       const wrapped: AuditHandle = {
         read: (buffer, offset, length, position) => handle.read(buffer, offset, length, position),
         stat: () => handle.stat(),
@@ -65,6 +65,7 @@ function faultyFs() {
         datasync: () => handle.datasync(),
         async write(bytes, offset) {
           check('write');
+          if (number <= state.dead) fail('EBADF');
           if (state.room <= 0) fail('ENOSPC');
           const length = Math.min(bytes.length - offset, state.room);
           state.room -= length;
@@ -207,15 +208,31 @@ describe('the audit file', () => {
     );
   });
 
-  it('writes a record that comes when the queue was just emptied', async () => {
-    const { audit } = start();
-    await audit.open();
-    for (let id = 0; id < 50; id++) {
-      audit.record({ ...call, requestId: id });
-      await until(() => !audit.busy);
-    }
-    expect(await ids()).toHaveLength(50);
-    await audit.close();
+  it.each([0, 1, 2, 3, 4, 5, 6])('writes a record that comes %i turns after a write returned', async (turns) => {
+    const written: Buffer[] = [];
+    const gate = Promise.withResolvers<void>();
+    const sink: AuditSink = {
+      async open() {},
+      write(chunk) {
+        written.push(chunk);
+        return gate.promise;
+      },
+      async close() {},
+    };
+    const audit = new AuditLog({
+      sink,
+      clock: new ManualClock(),
+      logger: silentLogger,
+      onError: 'continue',
+      failures: { add() {} },
+      lost: { add() {} },
+    });
+    audit.record(call);
+    gate.resolve();
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    audit.record(call);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(Buffer.concat(written).toString().match(/\n/g)).toHaveLength(2);
   });
 
   it('rotates by size and keeps five files, without losing or cutting a line', async () => {
@@ -322,6 +339,22 @@ describe('an audit file that cannot be written', () => {
     expect(await ids()).toEqual([0, 1, 2, 3, 4]);
     expect(counts).toEqual({ failures: 1, lost: 0 });
     expect(state.closed).toBe(state.opened);
+  });
+
+  it('opens the file anew when its handle is dead', async () => {
+    const { fs, state } = faultyFs();
+    const { audit, clock, counts } = start({ fs });
+    await audit.open();
+    state.dead = 1;
+    audit.record(call);
+    await until(() => audit.failing);
+    clock.advance(1000);
+    await until(() => !audit.busy);
+    expect(audit.failing).toBe(false);
+    await audit.close();
+    expect(await ids()).toEqual([7]);
+    expect(counts).toEqual({ failures: 1, lost: 0 });
+    expect([state.opened, state.closed]).toEqual([2, 2]);
   });
 
   it('under continue lets calls go on', async () => {
