@@ -69,6 +69,7 @@ export class View {
   readonly #table: NameTable;
   readonly #source: ViewSource;
   readonly #runs = new Map<CapabilityKind, readonly Run[]>();
+  readonly #forms = new Map<CapabilityKind, readonly Form[]>();
   readonly #fingerprints = new Map<CapabilityKind, string>();
   readonly #caching = new Map<CapabilityKind, Caching>();
   #id: string | undefined;
@@ -90,12 +91,12 @@ export class View {
 
   /** Changes exactly when the list of this kind changes: `list_changed` is for callers whose fingerprint did. */
   fingerprint(kind: CapabilityKind): string {
-    return memo(this.#fingerprints, kind, () => sha256(Buffer.concat(this.#forms(kind).map((form) => form.digest))).toString('base64url'));
+    return memo(this.#fingerprints, kind, () => sha256(Buffer.concat(this.#formsOf(kind).map((form) => form.digest))).toString('base64url'));
   }
 
   /** Definitions under exposed names, for modern clients, with the caching fields of the whole list. */
   list(kind: CapabilityKind): { readonly items: readonly Buffer[]; readonly caching: Caching } {
-    return { items: this.#forms(kind).map((form) => form.bytes('modern')), caching: this.caching(kind) };
+    return { items: this.#formsOf(kind).map((form) => form.bytes('modern')), caching: this.caching(kind) };
   }
 
   caching(kind: CapabilityKind): Caching {
@@ -194,8 +195,8 @@ export class View {
     return false;
   }
 
-  #forms(kind: CapabilityKind): readonly Form[] {
-    return this.runs(kind).flatMap(({ forms }) => forms);
+  #formsOf(kind: CapabilityKind): readonly Form[] {
+    return memo(this.#forms, kind, () => this.runs(kind).flatMap(({ forms }) => forms));
   }
 
   #makeRuns(kind: CapabilityKind): readonly Run[] {
