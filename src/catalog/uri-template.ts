@@ -73,7 +73,7 @@ function expressionOf(body: string): Expression | undefined {
 function matchParts(parts: readonly Part[], uri: string, budget: StepBudget): boolean {
   const [first] = parts;
   // Most templates of a view are told apart by how they start.
-  if (uri.length > MAX_URI_LENGTH || (typeof first === 'string' && !uri.startsWith(first))) return false;
+  if (uri.length > MAX_URI_LENGTH || budget.left < 0 || (typeof first === 'string' && !uri.startsWith(first))) return false;
   let reached = new Uint8Array(uri.length + 1);
   reached[0] = 1;
   for (const part of parts) {
