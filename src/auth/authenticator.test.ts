@@ -77,6 +77,18 @@ describe('ordered authenticators', () => {
     await expect(authentication.authenticate(bearer('t'), remote, AbortSignal.abort('gone'))).rejects.toBe('gone');
   });
 
+  it('count what was decided, by the mode that decided', async () => {
+    const counted: string[] = [];
+    const count = (name: string, result: string) => void counted.push(`${name} ${result}`);
+    const tokens = new StaticTokens([{ name: 'a', token: new Secret('abc') }], new ManualClock());
+    const authentication = new Authentication([tokens], count);
+    await authentication.authenticate(bearer('abc'), remote, signal);
+    await authentication.authenticate(bearer('abd'), remote, signal).catch(() => undefined);
+    await authentication.authenticate(undefined, remote, signal).catch(() => undefined);
+    await new Authentication([mode(() => Promise.reject(new Error('bug')))], count).authenticate(undefined, remote, signal).catch(() => undefined);
+    expect(counted).toEqual(['static success', 'all failure', 'static failure']);
+  });
+
   it('are never none at all', () => {
     expect(() => new Authentication([])).toThrow(expect.objectContaining({ code: 'config/refused' }));
   });

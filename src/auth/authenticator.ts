@@ -30,13 +30,19 @@ export interface Authenticator {
   authenticate(credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Verdict | Promise<Verdict>;
 }
 
+/** Counts what was decided (`turnpike_inbound_auth_total`). An unavailable mode is a failure. */
+export type AuthCount = (mode: AuthMode | 'all', result: 'success' | 'failure') => void;
+
 /** The modes of `auth.modes`, in their order. Fails closed: nobody claims, nobody enters. */
 export class Authentication {
   readonly #authenticators: readonly Authenticator[];
   readonly #takesEverything: boolean;
 
-  /** Throws `config/refused` without any authenticator. */
-  constructor(authenticators: readonly Authenticator[]) {
+  readonly #count: AuthCount;
+
+  /** `count` is told which mode decided, `all` when none knew the credential. Throws `config/refused` without any authenticator. */
+  constructor(authenticators: readonly Authenticator[], count: AuthCount = () => {}) {
+    this.#count = count;
     if (authenticators.length === 0) throw new TurnpikeError('config/refused', 'auth.modes names no mode: nobody could be identified');
     this.#authenticators = [...authenticators];
     this.#takesEverything = authenticators.some((one) => one.mode === 'none');
@@ -65,24 +71,37 @@ export class Authentication {
     for (const authenticator of this.#authenticators) {
       signal.throwIfAborted();
       const verdict = await ask(authenticator, credential, context, signal);
-      if (verdict.kind !== 'unclaimed') return enter(verdict, authenticator.mode);
+      if (verdict.kind !== 'unclaimed') return this.#enter(verdict, authenticator.mode);
     }
     if (credential === undefined) throw new TurnpikeError('auth/missing');
-    return enter({ kind: 'refused', reason: 'no mode knows the credential' }, 'all');
+    return this.#enter({ kind: 'refused', reason: 'no mode knows the credential' }, 'all');
+  }
+
+  #enter(verdict: Decision, mode: AuthMode | 'all'): Identity {
+    try {
+      const identity = enter(verdict, mode);
+      this.#count(mode, 'success');
+      return identity;
+    } catch (error) {
+      this.#count(mode, 'failure');
+      throw error;
+    }
   }
 }
+
+type Decision = Exclude<Verdict, { kind: 'unclaimed' }>;
 
 async function ask(authenticator: Authenticator, credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Promise<Verdict> {
   try {
     return await authenticator.authenticate(credential, context, signal);
   } catch (error) {
     signal.throwIfAborted();
-    const reason = `mode ${authenticator.mode} failed: ${error instanceof Error ? error.message : String(error)}`;
-    throw new TurnpikeError('auth/unavailable', undefined, { reason, retryAfter: 2, cause: error });
+    const reason = `it failed: ${error instanceof Error ? error.message : String(error)}`;
+    return { kind: 'unavailable', reason, retryAfter: 2 };
   }
 }
 
-function enter(verdict: Exclude<Verdict, { kind: 'unclaimed' }>, mode: string): Identity {
+function enter(verdict: Decision, mode: string): Identity {
   if (verdict.kind === 'unavailable') {
     throw new TurnpikeError('auth/unavailable', undefined, { reason: `mode ${mode}: ${verdict.reason}`, retryAfter: verdict.retryAfter });
   }

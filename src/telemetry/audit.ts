@@ -34,18 +34,16 @@ export interface AuditRecord {
   readonly credentialMode?: string;
 }
 
-export const AUDIT_ON_ERROR = ['continue', 'refuse'] as const;
-
 /** Default size and number of files (100 MiB × 5). */
-export const AUDIT_MAX_BYTES = 100 * 1024 * 1024;
-export const AUDIT_FILES = 5;
+const AUDIT_MAX_BYTES = 100 * 1024 * 1024;
+const AUDIT_FILES = 5;
 
 export interface AuditOptions {
   readonly sink: AuditSink;
   readonly clock: Clock;
   readonly logger: Logger;
   /** `telemetry.audit.onError`. */
-  readonly onError: (typeof AUDIT_ON_ERROR)[number];
+  readonly onError: 'continue' | 'refuse';
   readonly failures: Count;
   readonly lost: Count;
   /** Bytes of records that may wait. Default 16 MiB; `refuse` stops admitting calls at half of it. */
@@ -59,7 +57,9 @@ export interface AuditSettings extends Omit<AuditOptions, 'sink'> {
   readonly dir: string;
   /** Standard error. */
   readonly stream: NodeJS.WritableStream;
+  /** Bytes after which the file is rotated. Default 100 MiB. */
   readonly maxBytes?: number;
+  /** Files kept, the current one included. Default 5. */
   readonly files?: number;
   readonly fs?: AuditFs;
 }

@@ -34,7 +34,6 @@ describe('instruments', () => {
       'turnpike_audit_write_failures_total{}',
       'turnpike_audit_records_lost_total{}',
       'turnpike_inbound_auth_total{mode,result}',
-      'turnpike_limited_total{limit}',
       'turnpike_session_principal_mismatch_total{}',
       'turnpike_weakened{setting}',
       'turnpike_upstream_era{upstream,era}',

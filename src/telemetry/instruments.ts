@@ -6,7 +6,7 @@ import type { UpstreamStatus } from '../core/ports.ts';
 import { METRICS, type MetricKey, type MetricRow } from './metric-table.ts';
 
 /** How a call ended (aggregator.md 9; `cancelled` counts as `error` in metrics). */
-export const CALL_OUTCOMES = ['ok', 'error', 'error_result', 'refused', 'cancelled'] as const;
+const CALL_OUTCOMES = ['ok', 'error', 'error_result', 'refused', 'cancelled'] as const;
 export type CallOutcome = (typeof CALL_OUTCOMES)[number];
 
 export interface PoolNumbers {
@@ -153,7 +153,7 @@ export class Instruments {
     return this.#cell('bridgeCalls', `${client}-${upstream}`);
   }
 
-  /** The numbers of a real tool; beyond 2,000 of them those of `other`. */
+  /** The numbers of a tool of the catalog (never of a name that only a caller says); beyond 2,000 of them those of `other`. */
   tool(tool: string, upstream: string): ToolNumbers {
     const key = JSON.stringify([upstream, tool]);
     const known = this.#tools.get(key);
@@ -197,10 +197,6 @@ export class Instruments {
 
   inboundAuth(mode: string, result: 'success' | 'failure'): Count {
     return this.#cell('inboundAuth', mode, result);
-  }
-
-  limited(limit: 'ip' | 'failures' | 'user'): Count {
-    return this.#cell('limited', limit);
   }
 
   /** A setting that weakens a defence is in use (security.md, "Settings that weaken"). */
@@ -299,7 +295,6 @@ const COUNTED = [
   'auditFailures',
   'auditLost',
   'inboundAuth',
-  'limited',
   'sessionMismatch',
 ] as const satisfies readonly CellKey[];
 

@@ -4,10 +4,8 @@ import { pino } from 'pino';
 import type { PrettyOptions } from 'pino-pretty';
 import { redactFields, redactText } from './redact.ts';
 
-export const LOG_FORMATS = ['auto', 'json', 'pretty'] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
-export const LOG_THRESHOLDS = ['debug', 'info', 'warn', 'error'] as const;
-export type LogThreshold = (typeof LOG_THRESHOLDS)[number];
+export type LogFormat = 'auto' | 'json' | 'pretty';
+export type LogThreshold = 'debug' | 'info' | 'warn' | 'error';
 
 export type LogFields = Readonly<Record<string, unknown>>;
 

@@ -73,12 +73,6 @@ export const METRICS = {
     labels: ['mode', 'result'],
     help: 'Credentials checked. mode: the mode that decided, or `all` when none knew the credential; result: success, failure.',
   },
-  limited: {
-    name: 'turnpike_limited_total',
-    type: 'counter',
-    labels: ['limit'],
-    help: 'Requests refused by a limit: ip, failures, user.',
-  },
   sessionMismatch: {
     name: 'turnpike_session_principal_mismatch_total',
     type: 'counter',

@@ -152,6 +152,7 @@ describe('fields', () => {
       token: '***',
       password: '***',
       secret: '***',
+      typed: '***',
       url: '/mcp',
       link: 'https://host/x',
       body: '[8 bytes]',
