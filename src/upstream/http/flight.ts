@@ -112,6 +112,6 @@ export class Flight implements Dispatcher.DispatchHandler {
   #redirect(status: number, location: string | undefined): string {
     const target = location === undefined ? null : URL.parse(location, this.#url.href);
     const where = target === null ? 'nowhere' : target.host || `a ${target.protocol} URL`;
-    return `${this.#host} redirects to ${where} (status ${status}); redirects are never followed, configure the final URL`;
+    return `redirects to ${where} (status ${status}); redirects are never followed, configure the final URL`;
   }
 }

@@ -1,0 +1,143 @@
+import type { Clock } from '../../core/clock.ts';
+import type { SendOptions, Transport } from '../../core/ports.ts';
+import { Secret } from '../../core/secret.ts';
+import { AnswerReader, type Outcome, type ReaderOptions } from './answer-reader.ts';
+import { EventStreamReader } from './event-stream-reader.ts';
+import type { HttpClient } from './http-client.ts';
+import { echoesOf } from './mask.ts';
+import { MAX_MESSAGE_BYTES, type StreamableHttpTarget } from './streamable-http-transport.ts';
+import { closed, invalid, lost } from './upstream-errors.ts';
+
+export interface SseOptions {
+  /** Shared by the connections of one upstream; closed by its owner, not by this transport. */
+  readonly client: HttpClient;
+  readonly clock: Clock;
+  /** Bytes of one message. Default 16 MiB. */
+  readonly maxMessageBytes?: number;
+}
+
+/**
+ * HTTP+SSE of MCP 2024-11-05: one GET stream brings a URL and then every message; messages go out by POST to that URL.
+ * The stream cannot be resumed: its end is the end of the connection.
+ */
+export class SseTransport implements Transport {
+  readonly kind = 'channel';
+  onMessage: (message: Buffer) => void = () => undefined;
+  onClose: (reason: Error) => void = () => undefined;
+
+  readonly #url: URL;
+  readonly #name: string;
+  readonly #options: SseOptions;
+  readonly #maxMessageBytes: number;
+  readonly #running = new Set<AnswerReader>();
+  readonly #life = new AbortController();
+  readonly #headers: Record<string, string> = {};
+  readonly #secrets: string[] = [];
+  #endpoint: URL | undefined;
+  #opened: Promise<void> | undefined;
+  #ended: Error | undefined;
+
+  /** Does no I/O. Throws a TypeError when the URL does not parse. */
+  constructor(target: StreamableHttpTarget, options: SseOptions) {
+    this.#url = new URL(target.url);
+    this.#name = target.name;
+    this.#options = options;
+    this.#maxMessageBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+    for (const [name, value] of Object.entries(target.headers)) {
+      this.#headers[name.toLowerCase()] = value instanceof Secret ? value.reveal() : value;
+      if (value instanceof Secret) this.#secrets.push(...echoesOf(value.reveal()));
+    }
+  }
+
+  /**
+   * Opens the stream and waits for its `endpoint` event. Throws `upstream/down`, `upstream/login`, and `upstream/protocol`
+   * when the answer is no event stream or the endpoint is of another origin.
+   */
+  open(signal: AbortSignal): Promise<void> {
+    this.#opened ??= this.#open(signal);
+    return this.#opened;
+  }
+
+  async #open(signal: AbortSignal): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const stream = new EventStreamReader({
+      upstream: this.#name,
+      maxMessageBytes: this.#maxMessageBytes,
+      secrets: () => this.#secrets,
+      onEvent: (event, data) => {
+        if (event === 'message' && data.length > 0) this.onMessage(data);
+        else if (event === 'endpoint' && this.#endpoint === undefined) {
+          this.#endpoint = this.#resolveEndpoint(data.toString('utf8'));
+          resolve();
+        }
+      },
+      onEnd: (error) => {
+        reject(error);
+        this.#end(error);
+      },
+    });
+    const onAbort = () => this.#life.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    stream.start(
+      this.#options.client,
+      { method: 'GET', url: this.#url, headers: { ...this.#headers, accept: 'text/event-stream' } },
+      this.#life.signal,
+    );
+    try {
+      await promise;
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Resolves when the upstream took the message (any 2xx). Statuses are mapped as by `StreamableHttpTransport.send`. */
+  async send(message: Buffer, options: SendOptions): Promise<void> {
+    if (this.#ended !== undefined || this.#endpoint === undefined) throw closed(this.#name);
+    const url = this.#endpoint;
+    const reader: AnswerReader = new AnswerReader(this.#readerOptions(url), () => this.#running.delete(reader));
+    this.#running.add(reader);
+    const headers = { ...this.#headers, 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+    const outcome: Outcome = await reader.start(this.#options.client, { method: 'POST', url, headers, body: message }, options.signal);
+    if (outcome.kind === 'failed') throw outcome.error;
+    if (outcome.kind === 'aborted') throw options.signal.reason;
+  }
+
+  async close(): Promise<void> {
+    this.#ended ??= closed(this.#name);
+    const reason = lost(this.#name, { reason: 'the connection was closed while the request ran' });
+    this.#life.abort(reason);
+    for (const reader of [...this.#running]) reader.stop(reason);
+  }
+
+  #readerOptions(endpoint: URL): ReaderOptions {
+    return {
+      upstream: this.#name,
+      clock: this.#options.clock,
+      maxMessageBytes: this.#maxMessageBytes,
+      expects: 'nothing',
+      deliver: () => false,
+      // The session stands in the endpoint's URL: 404 says that it is forgotten.
+      inSession: true,
+      secrets: () => [...this.#secrets, ...endpoint.searchParams.values()],
+    };
+  }
+
+  /** The stream decides where we post, so it must not send us, and the credential in our headers, elsewhere. */
+  #resolveEndpoint(text: string): URL {
+    const url = URL.parse(text, this.#url.href);
+    if (url === null) throw invalid(this.#name, 'named an endpoint that is not a URL');
+    if (url.origin !== this.#url.origin || url.username !== '' || url.password !== '')
+      throw invalid(this.#name, `named an endpoint of another origin (${url.host})`);
+    return url;
+  }
+
+  #end(error: Error): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    if (this.#endpoint !== undefined) this.onClose(error);
+  }
+}
