@@ -486,7 +486,7 @@ describe('resumption (legacy)', () => {
     await using rig = await legacyRig(upstream, { clock });
     const sent = failure(rig.send(1));
     let settled = false;
-    sent.then(() => {
+    void sent.then(() => {
       settled = true;
     });
     while (!settled) {

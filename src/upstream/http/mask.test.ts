@@ -20,8 +20,8 @@ describe('maskText', () => {
   });
 
   it('hides the values that we sent, with and without their scheme', () => {
-    expect(maskText('you sent x1y and Token x1y', echoesOf('Token x1y'))).toBe('you sent *** and ***');
-    expect(maskText('nothing', [''])).toBe('nothing');
+    expect(maskText('you sent x1y2 and Token x1y2', echoesOf('Token x1y2'))).toBe('you sent *** and ***');
+    expect(maskText('nothing', ['', 'thi'])).toBe('nothing');
   });
 
   it('cuts to 500 characters, after masking', () => {
@@ -32,7 +32,8 @@ describe('maskText', () => {
 
   it('takes little time on hostile text', () => {
     const started = performance.now();
-    for (const part of ['a', 'eyJ', 'token', 'token ', '_key', 'https://', '-.-', 'Bearer ', 'api_key=', '?#@']) maskText(part.repeat(20_000), ['a']);
+    for (const part of ['a', 'eyJ', 'token', 'token ', '_key', 'https://', '-.-', 'Bearer ', 'api_key=', '?#@'])
+      maskText(part.repeat(20_000), ['aaaa']);
     expect(performance.now() - started).toBeLessThan(500);
   });
 });

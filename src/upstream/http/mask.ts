@@ -4,6 +4,8 @@ import { MASK } from '../../core/secret.ts';
 const SHOWN = 500;
 /** Characters that are looked at: masking comes before cutting, so that no cut leaves half a token. */
 const READ = 4096;
+/** Shorter values are no secrets, and looking for them would blot out ordinary words. */
+const SHORTEST = 4;
 
 /** Controls, and characters that change how the text around them looks (security class 14). */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu;
@@ -23,7 +25,7 @@ const OPAQUE = /[A-Za-z0-9+/_=-]{32,}/g;
  */
 export function maskText(text: string, secrets: readonly string[]): string {
   let masked = text.slice(0, READ).replace(INVISIBLE, ' ').trim();
-  for (const secret of secrets) if (secret !== '') masked = masked.replaceAll(secret, MASK);
+  for (const secret of secrets) if (secret.length >= SHORTEST) masked = masked.replaceAll(secret, MASK);
   masked = masked
     .replace(URL_LIKE, bareUrl)
     .replace(SCHEME, `$1 ${MASK}`)
