@@ -63,7 +63,7 @@ const failure = (work: Promise<unknown>) =>
 
 it('posts to the named endpoint and hears on the stream', async () => {
   await using upstream = await startUpstream(
-    serverOf('/message?sessionId=abc', (response, stream) => {
+    serverOf('/message?sessionId=abcdef', (response, stream) => {
       response.writeHead(202).end('Accepted');
       stream.write('event: other\ndata: no\n\nevent: endpoint\ndata: /second\n\ndata: {"jsonrpc":"2.0","id":1,"result":{}}\n\n');
     }),
@@ -74,8 +74,8 @@ it('posts to the named endpoint and hears on the stream', async () => {
   await rig.send();
   expect(upstream.requests.map(({ method, url }) => `${method} ${url}`)).toEqual([
     'GET /sse',
-    'POST /message?sessionId=abc',
-    'POST /message?sessionId=abc',
+    'POST /message?sessionId=abcdef',
+    'POST /message?sessionId=abcdef',
   ]);
   for (const { headers } of upstream.requests) expect(headers.authorization).toBe('Bearer sentinel');
   expect(upstream.requests[1]).toMatchObject({ body: MESSAGE.toString(), headers: { 'content-type': 'application/json' } });
@@ -157,12 +157,12 @@ it.each<[string, (response: http.ServerResponse) => unknown, object]>([
   ['404', (response) => response.writeHead(404).end(), { code: 'upstream/session', details: { retryable: true } }],
   [
     '500',
-    (response) => response.writeHead(500).end('session abc'),
+    (response) => response.writeHead(500).end('session abcdef'),
     { code: 'upstream/down', message: "upstream 'S' answered with status 500: session ***" },
   ],
   ['a reset', (response) => response.socket?.resetAndDestroy(), { code: 'upstream/lost', details: { retryable: false } }],
 ])('maps %s to a message', async (_name, post, expected) => {
-  await using upstream = await startUpstream(serverOf('/message?sessionId=abc', post));
+  await using upstream = await startUpstream(serverOf('/message?sessionId=abcdef', post));
   await using rig = new Rig(upstream.url);
   await rig.open();
   expect(await failure(rig.send())).toMatchObject(expected);

@@ -95,6 +95,13 @@ test('a line of 100 MB closes the connection with bounded memory, and nothing ke
   await allGone(await said('reaper'));
 });
 
+test('without groups the reaper does not keep the gateway alive', async () => {
+  const { exited, said } = await gateway('leave', 'stubborn.mjs', 'leave');
+  expect(await said('reason')).toBe("upstream 'child' exited with code 7");
+  expect(await exited).toEqual([0, null]);
+  await allGone(await said('reaper'));
+});
+
 const reaperOptions = { clock: systemClock, environment: { PATH: process.env.PATH } };
 
 async function sleeper(): Promise<ChildProcess> {
