@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import type { ExitStatus, LaunchedProcess, LaunchOptions, ProcessHost } from './process-host.ts';
 
@@ -7,6 +8,8 @@ export const CLOSE_GRACE_MS = 2_000;
 export const TERM_GRACE_MS = 5_000;
 /** After KILL, milliseconds until we stop waiting for what the kernel does not end. */
 export const KILL_GRACE_MS = 2_000;
+/** After the end, milliseconds in which what the child wrote last may still be read. */
+export const LAST_WORDS_MS = 1_000;
 const FIRST_POLL_MS = 20;
 const LONGEST_POLL_MS = 500;
 /** Looking for the dead reads all of /proc, so the first, fast looks go without. */
@@ -99,10 +102,15 @@ export class ChildProcess {
     const { reaper } = this.#ports;
     const group = launched.pid;
     launched.stdin.end();
+    // A child that waits for somebody to read cannot go.
+    launched.stdout.resume();
+    launched.stderr.resume();
     await settledWithin(this.#ports.clock, this.exited, CLOSE_GRACE_MS);
     const gone = (await this.#groupEnds(group, 'SIGTERM', 0, TERM_GRACE_MS)) || (await this.#groupEnds(group, 'SIGKILL', 'SIGKILL', KILL_GRACE_MS));
     // A group that outlives KILL stays listed: the reaper tries again when we end.
     if (gone) reaper.remove(group);
+    // The pipes may hold more than was read yet; only somebody outside the group could keep them open for longer.
+    await settledWithin(this.#ports.clock, Promise.all([ended(launched.stdout), ended(launched.stderr)]), LAST_WORDS_MS);
     launched.stdin.destroy();
     launched.stdout.destroy();
     launched.stderr.destroy();
@@ -123,6 +131,15 @@ export class ChildProcess {
       await pause(clock, Math.min(poll, left));
     }
   }
+}
+
+function ended(pipe: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    if (pipe.readableEnded || pipe.destroyed) return resolve();
+    // A pipe that breaks closes without an end.
+    pipe.once('end', resolve);
+    pipe.once('close', resolve);
+  });
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import { TurnpikeError } from '../../core/errors.ts';
 import type { SendOptions, Transport } from '../../core/ports.ts';
 import { Secret } from '../../core/secret.ts';
-import { ChildProcess, type GroupRegistry, settledWithin } from './child.ts';
+import { ChildProcess, type GroupRegistry, LAST_WORDS_MS, settledWithin } from './child.ts';
 import { childEnvironment } from './child-environment.ts';
 import { LineReader, MAX_MESSAGE_BYTES } from './framing.ts';
 import { Outbox } from './outbox.ts';
@@ -10,8 +10,6 @@ import { type ExitStatus, type LaunchedProcess, type ProcessHost, systemProcesse
 import { startFailure } from './start-failure.ts';
 import { StderrRing } from './stderr-ring.ts';
 
-/** After one sign of the end (exit, a closed pipe), milliseconds in which the other signs and the last bytes may come. */
-const LAST_WORDS_MS = 1_000;
 /** Lines of stderr that a failure shows. */
 const SHOWN_LINES = 20;
 /** Most bytes that wait for a child that does not read. */
