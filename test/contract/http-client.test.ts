@@ -257,3 +257,11 @@ it.each([407, 502])('says that a proxy which refuses (%i) let nothing through', 
   expect((await call(http, secure.url)).failure).toMatchObject({ kind: 'proxy', sent: false });
   if (status === 407) expect((await call(http, 'http://127.0.0.1:9/')).failure).toMatchObject({ kind: 'proxy', sent: false });
 });
+
+it('gives up a proxy that never opens the tunnel after the connect timeout', async () => {
+  await using silent = await startRaw(() => undefined);
+  await using http = client({ proxy: `http://127.0.0.1:${silent.port}`, connectTimeoutMs: 300 });
+  expect((await call(http, 'https://127.0.0.1:9/')).failure).toMatchObject({ kind: 'proxy', sent: false, message: /in time/ as never });
+  await http.close();
+  expect(http.sockets).toBe(0);
+});

@@ -48,6 +48,8 @@ export function classifyFailure(error: unknown, started: boolean, host: string):
     return new HttpFailure('closed', false, 'the HTTP client is closed', { cause: error });
   if (code === 'UND_ERR_INVALID_ARG')
     return new HttpFailure('request', false, `the request to ${host} is not valid: ${textOf(error)}`, { cause: error });
+  // Only the tunnel through a proxy has a time-out for headers.
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') return new HttpFailure('proxy', false, `the proxy did not connect to ${host} in time`, { cause: error });
   if (code === 'UND_ERR_PRX_TLS' || code === 'UND_ERR_ABORTED' || code === 'UND_ERR_PRX_CONN')
     return new HttpFailure('proxy', false, `the proxy did not connect to ${host}: ${textOf(error)}`, { cause: error });
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EAI_FAIL')
