@@ -1,4 +1,4 @@
-import { type Alias, isAlias, isMap, isScalar, isSeq, LineCounter, type Node as YamlNode, parseDocument, type Document } from 'yaml';
+import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
 import { err, ok, type Result } from '../core/result.ts';
 import { type Path, pathText } from './tree.ts';
 
@@ -64,7 +64,10 @@ function readYaml(text: string): Result<SourceFile, readonly FileProblem[]> {
   const walk = new Walk(document, lines);
   const value = walk.read(document.contents, [], 0);
   if (walk.problems.length === 0 && !isMap(document.contents)) {
-    walk.problems.push({ place: placeAt(lines, document.contents.range?.[0] ?? 0), message: 'the file holds no mapping (expected a mapping of sections)' });
+    walk.problems.push({
+      place: placeAt(lines, document.contents.range?.[0] ?? 0),
+      message: 'the file holds no mapping (expected a mapping of sections)',
+    });
   }
   return walk.problems.length > 0 ? err(walk.problems) : ok({ value, keyPlaces: walk.keyPlaces, valuePlaces: walk.valuePlaces });
 }

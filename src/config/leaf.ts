@@ -45,7 +45,10 @@ export function leaf<T>(declaration: Declaration & { readonly expected: string }
     context.addIssue({ code: 'custom', message: `${result.error} (expected ${declaration.expected})` });
     return z.NEVER;
   };
-  return z.unknown().transform(transform).meta({ ...declaration });
+  return z
+    .unknown()
+    .transform(transform)
+    .meta({ ...declaration });
 }
 
 /** What a value of the wrong type is called. The value itself is never quoted: it may be a misplaced secret. */

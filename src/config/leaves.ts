@@ -1,6 +1,6 @@
 import { err, ok, type Result } from '../core/result.ts';
 import { Secret } from '../core/secret.ts';
-import { type Declaration, leaf, type LeafSchema, typeProblem } from './leaf.ts';
+import { type Declaration, type LeafSchema, leaf, typeProblem } from './leaf.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './quantities.ts';
 
 /** A check of a text: what is wrong with it, if anything. */
@@ -52,7 +52,8 @@ export function number({ above, min, max }: { readonly above?: number; readonly 
 
 /** A duration, in milliseconds once read. */
 export function duration({ min = 0, max }: { readonly min?: number; readonly max?: number } = {}): LeafSchema<number> {
-  const range = max === undefined ? (min === 0 ? '' : ` of at least ${formatDuration(min)}`) : ` from ${formatDuration(min)} to ${formatDuration(max)}`;
+  const range =
+    max === undefined ? (min === 0 ? '' : ` of at least ${formatDuration(min)}`) : ` from ${formatDuration(min)} to ${formatDuration(max)}`;
   const expected = `a duration such as 250ms, 30s, 5m, 1h, 90d${range === '' ? '' : `,${range}`}`;
   const schema = { type: ['string', 'integer'], pattern: '^(0|[0-9]+([.][0-9]+)?(ms|s|m|h|d))$', minimum: 0, maximum: 0 };
   return leaf({ kind: 'duration', expected, schema }, (value) => {
@@ -88,7 +89,10 @@ export function words(expected: string, check?: Check, { min = 0, separator = /,
 }
 
 /** A list of some of a few words. */
-export function choices<const T extends string>(all: readonly T[], { later = [], min = 0, separator = /,/, ...extra }: WordsOptions = {}): LeafSchema<T[]> {
+export function choices<const T extends string>(
+  all: readonly T[],
+  { later = [], min = 0, separator = /,/, ...extra }: WordsOptions = {},
+): LeafSchema<T[]> {
   const read = (word: unknown) => {
     const found = all.find((one) => one === word);
     return found === undefined ? err(choiceProblem(word, later)) : ok(found);

@@ -91,7 +91,9 @@ async function openFile({ file, cwd, env }: LoadInput, readFile: ReadFile): Prom
   const draft = new Draft(name, {}, NO_PLACES);
   throw invalid(
     read.error.map(({ place, path = [], message }) =>
-      place === undefined ? draft.line({ path, message }) : `${name}:${place.line}:${place.column} ${new Draft(undefined, {}, NO_PLACES).line({ path, message })}`,
+      place === undefined
+        ? draft.line({ path, message })
+        : `${name}:${place.line}:${place.column} ${new Draft(undefined, {}, NO_PLACES).line({ path, message })}`,
     ),
   );
 }
@@ -110,7 +112,7 @@ function literalSecrets(draft: Draft): string[] {
     const origin = draft.origin(path);
     const isSecret = node.declaration.kind === 'secret' && !['env', 'headers'].includes(String(path.at(-2)));
     if (!isSecret || origin.source !== 'file' || draft.isAlias(path) || draft.referenced.has(pathText(path))) return [];
-    return [`${draft.line({ path, message: 'is a secret in the file itself; a reference such as ${env:NAME} or ${file:/path} keeps it out' })}`];
+    return [`${draft.line({ path, message: `is a secret in the file itself; a reference such as \${env:NAME} or \${file:/path} keeps it out` })}`];
   });
 }
 

@@ -13,7 +13,9 @@ import { flow } from './yaml-text.ts';
  * and `auth` are `***` (aggregator.md 1, "References"); each line says where its value came from.
  */
 export function effectiveConfig(loaded: LoadedConfig): string {
-  const lines = Object.entries(inSchemaOrder(loaded.config, [], loaded)).flatMap(([name, value]) => entry(`${flow(name)}:`, value, [name], 0, loaded));
+  const lines = Object.entries(inSchemaOrder(loaded.config, [], loaded)).flatMap(([name, value]) =>
+    entry(`${flow(name)}:`, value, [name], 0, loaded),
+  );
   const width = Math.min(60, Math.max(...lines.map(({ text }) => text.length)));
   return `${lines.map(({ text, origin }) => (origin === undefined ? text : `${text.padEnd(width)} # ${originText(origin)}`)).join('\n')}\n`;
 }
@@ -34,7 +36,9 @@ function entry(head: string, value: unknown, path: Path, depth: number, loaded: 
   }
   const items = value.flatMap((item, index) => {
     const here = [...path, index];
-    const lines = Object.entries(inSchemaOrder(item, here, loaded)).flatMap(([name, child]) => entry(`${flow(name)}:`, child, [...here, name], depth + 2, loaded));
+    const lines = Object.entries(inSchemaOrder(item, here, loaded)).flatMap(([name, child]) =>
+      entry(`${flow(name)}:`, child, [...here, name], depth + 2, loaded),
+    );
     const [first, ...rest] = lines;
     return first === undefined ? [] : [{ ...first, text: `${indent}  - ${first.text.trimStart()}` }, ...rest];
   });
@@ -53,11 +57,26 @@ function printed(value: unknown, path: Path, { config, referenced }: LoadedConfi
   return flow(value);
 }
 
-/** Whether a value came from a reference, or from a setting that was one. */
+/** Whether a value came from a reference, or was made from a setting that did. */
 function isHidden(path: Path, referenced: ReadonlySet<string>): boolean {
-  if (referenced.has(pathText(path))) return true;
-  const isEndpoint = path[0] === 'upstreams' && path[2] === 'endpoints' && path[3] === 0 && path[4] === 'url';
-  return isEndpoint && referenced.has(pathText([...path.slice(0, 2), 'url']));
+  return [path, ...sourcesOf(path)].some((source) => referenced.has(pathText(source)));
+}
+
+/** The settings that a computed default is made from. */
+function sourcesOf(path: Path): readonly Path[] {
+  const [section, index, name] = path;
+  if (section === 'listen' && (index === 'publicUrl' || index === 'allowedHosts'))
+    return [
+      ['listen', 'publicUrl'],
+      ['listen', 'host'],
+      ['listen', 'port'],
+    ];
+  if (section !== 'upstreams' || index === undefined) return [];
+  if (name === 'toolPrefix') return [[section, index, 'name']];
+  if (name === 'cwd') return [['store', 'dir']];
+  if (name === 'endpoints') return path[4] === 'url' ? [[section, index, 'url']] : [];
+  if (name !== 'pool') return [];
+  return path[3] === 'maxConnections' ? [['pool', 'limits', 'perUpstream']] : [['pool', ...path.slice(3)]];
 }
 
 /** The schema's order of keys is the reader's; what transforms add comes last. */

@@ -1,5 +1,5 @@
 import type { Draft } from './draft.ts';
-import { CONFIG_TREE, type Key, KEYS } from './keys.ts';
+import { CONFIG_TREE, KEYS, type Key } from './keys.ts';
 import { isLaterVariable } from './later.ts';
 import { nearest } from './nearest.ts';
 import { nodeAt } from './tree.ts';

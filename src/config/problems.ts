@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { isJsonObject } from '../core/mcp.ts';
-import { typeProblem } from './leaf.ts';
 import { isLater, LATER_TYPES } from './later.ts';
+import { typeProblem } from './leaf.ts';
 import { nearest } from './nearest.ts';
 import { type Node, nodeAt, type ObjectNode, type Path, pathText } from './tree.ts';
 

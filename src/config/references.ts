@@ -31,7 +31,7 @@ export async function expandReferences(
       continue;
     }
     const end = rest.indexOf('}', at);
-    if (end === -1) return err('has a ${ without its } (expected ${env:NAME}, ${file:/path}, or $${ for the characters themselves)');
+    if (end === -1) return err(`has a \${ without its } (expected \${env:NAME}, \${file:/path}, or $\${ for the characters themselves)`);
     const value = await resolve(rest.slice(at + 2, end), env, readFile);
     if (!value.ok) return value;
     referenced = true;
@@ -40,20 +40,17 @@ export async function expandReferences(
   }
 }
 
-async function resolve(
-  reference: string,
-  env: Readonly<Record<string, string | undefined>>,
-  readFile: ReadFile,
-): Promise<Result<string, string>> {
+async function resolve(reference: string, env: Readonly<Record<string, string | undefined>>, readFile: ReadFile): Promise<Result<string, string>> {
   if (reference.startsWith('env:')) {
     const name = reference.slice(4);
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return err('refers to a variable by no valid name (expected ${env:NAME})');
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return err(`refers to a variable by no valid name (expected \${env:NAME})`);
     const value = Object.hasOwn(env, name) ? env[name] : undefined;
     return value === undefined ? err(`refers to the variable ${name}, which is not set`) : ok(value);
   }
-  if (!reference.startsWith('file:')) return err('has a reference of no known kind (expected ${env:NAME}, ${file:/path}, or $${ for the characters themselves)');
+  if (!reference.startsWith('file:'))
+    return err(`has a reference of no known kind (expected \${env:NAME}, \${file:/path}, or $\${ for the characters themselves)`);
   const path = reference.slice(5);
-  if (!isAbsolute(path) || path.includes('\0')) return err('refers to a file by no absolute path (expected ${file:/path})');
+  if (!isAbsolute(path) || path.includes('\0')) return err(`refers to a file by no absolute path (expected \${file:/path})`);
   const content = await readSecretFile(path, readFile);
   return content.ok ? content : err(`refers to the file ${path}, which ${content.error}`);
 }

@@ -32,7 +32,7 @@ export async function resolveDraft(draft: Draft, around: Surroundings): Promise<
     const { mustExist, referenceOnly } = node.declaration;
     if (mustExist === true && typeof value === 'string' && value !== '') await checkReadable(path, value, around, problems);
     if (referenceOnly === true && typeof value === 'string' && !draft.referenced.has(pathText(path)) && !draft.isAlias(path)) {
-      problems.push({ path, message: 'is written down (expected a reference such as ${env:NAME} or ${file:/path})' });
+      problems.push({ path, message: `is written down (expected a reference such as \${env:NAME} or \${file:/path})` });
     }
   }
   return problems;

@@ -28,6 +28,11 @@ export function uniqueBy(entries: unknown, key: string, context: Pick<z.Refineme
     if (typeof value !== 'string') continue;
     const first = seen.get(value);
     if (first === undefined) seen.set(value, index);
-    else context.addIssue({ code: 'custom', path: [index, key], message: `is '${value}', as entry ${first + 1} is already (expected a ${key} of its own)` });
+    else
+      context.addIssue({
+        code: 'custom',
+        path: [index, key],
+        message: `is '${value}', as entry ${first + 1} is already (expected a ${key} of its own)`,
+      });
   }
 }

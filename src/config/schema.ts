@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { listOf, ALWAYS, objectOf } from './rules.ts';
 import { nearest } from './nearest.ts';
+import { ALWAYS, listOf, objectOf } from './rules.ts';
 import { authSection } from './sections/auth.ts';
 import { limitsSection, poolSection } from './sections/limits.ts';
 import { listenSection } from './sections/listen.ts';
@@ -53,6 +53,10 @@ function exceptionsNameUpstreams(config: unknown, context: Pick<z.RefinementCtx,
     if (names.includes(name)) continue;
     const like = nearest(name, names);
     const hint = like === undefined ? '' : `; did you mean "${like}"?`;
-    context.addIssue({ code: 'custom', path: ['policy', 'denylist', 'except'], message: `names '${name}' (expected the name of an upstream)${hint}` });
+    context.addIssue({
+      code: 'custom',
+      path: ['policy', 'denylist', 'except'],
+      message: `names '${name}' (expected the name of an upstream)${hint}`,
+    });
   }
 }

@@ -34,7 +34,8 @@ const PYTHON: Omit<Fetcher, 'verb'> = {
   offline: /^--offline$/,
   pinned: isPinnedPython,
 };
-const CONTAINER_SWITCH = /^(-[itdP]+|--(rm|init|interactive|tty|detach|privileged|read-only|quiet|publish-all|no-healthcheck|oom-kill-disable|sig-proxy)(=.*)?)$/;
+const CONTAINER_SWITCH =
+  /^(-[itdP]+|--(rm|init|interactive|tty|detach|privileged|read-only|quiet|publish-all|no-healthcheck|oom-kill-disable|sig-proxy)(=.*)?)$/;
 
 const FETCHERS: Readonly<Record<string, readonly Fetcher[]>> = {
   npx: [{ verb: [], ...NODE }],
@@ -58,7 +59,11 @@ const SHELLS = /^(ba|da|z|k|a)?sh$/;
 export function unpinnedLaunches(config: Pick<Config, 'upstreams'>): UnpinnedLaunch[] {
   return config.upstreams.flatMap((upstream) => {
     if (upstream.type !== 'stdio') return [];
-    return packagesOf([upstream.command, ...upstream.args]).map(({ by, spec }) => ({ upstream: upstream.name, line: `${by} ${spec}`, package: spec }));
+    return packagesOf([upstream.command, ...upstream.args]).map(({ by, spec }) => ({
+      upstream: upstream.name,
+      line: `${by} ${spec}`,
+      package: spec,
+    }));
   });
 }
 

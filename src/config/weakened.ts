@@ -17,7 +17,8 @@ export function weakenedSettings(config: Config, { stdio = false }: { readonly s
   const { auth, policy } = config;
   if (auth.modes.includes('none') && !stdio) weak.push({ setting: 'auth.modes: none', why: 'every process of this machine may use every upstream' });
   if (policy.yolo) weak.push({ setting: 'policy.yolo', why: 'destructive tools may be called' });
-  if (policy.annotations === 'ignore') weak.push({ setting: 'policy.annotations: ignore', why: 'tools that call themselves destructive may be called' });
+  if (policy.annotations === 'ignore')
+    weak.push({ setting: 'policy.annotations: ignore', why: 'tools that call themselves destructive may be called' });
   for (const [index, upstream] of config.upstreams.entries()) {
     const at = `upstreams[${index}]`;
     if (upstream.sharing === 'shared') weak.push({ setting: `${at}.sharing: shared`, why: `all callers share one connection to '${upstream.name}'` });

@@ -23,7 +23,8 @@ const staticToken = z
   })
   .superRefine((entry, context) => {
     const given = ['token', 'tokenFile', 'sha256'].filter((key) => Object.hasOwn(objectOf(entry), key));
-    if (given.length !== 1) context.addIssue({ code: 'custom', message: `has ${given.join(' and ') || 'no token'} (expected exactly one of token, tokenFile and sha256)` });
+    if (given.length !== 1)
+      context.addIssue({ code: 'custom', message: `has ${given.join(' and ') || 'no token'} (expected exactly one of token, tokenFile and sha256)` });
   }, ALWAYS);
 
 /** `auth`: who may come in (identity.md 1 and 6). */
@@ -44,7 +45,11 @@ export const authSection = z
     const modes = listOf(auth.modes);
     const tokens = listOf(auth.static).length;
     if (modes.includes('static') && tokens === 0) {
-      context.addIssue({ code: 'custom', path: ['static'], message: 'is empty, so that nobody could come in by mode static (expected at least one token)' });
+      context.addIssue({
+        code: 'custom',
+        path: ['static'],
+        message: 'is empty, so that nobody could come in by mode static (expected at least one token)',
+      });
     }
     if (tokens > 0 && !modes.includes('static')) {
       context.addIssue({ code: 'custom', path: ['static'], message: 'holds tokens that nobody checks (expected static in auth.modes)' });

@@ -22,9 +22,7 @@ export const listenSection = z
       })
       .exactOptional()
       .meta({ description: 'Serve TLS (1.2 and up). Without it: plain HTTP.' }),
-    hsts: boolean()
-      .prefault(false)
-      .meta({ description: 'Send Strict-Transport-Security; always with our own TLS, true behind a TLS proxy.' }),
+    hsts: boolean().prefault(false).meta({ description: 'Send Strict-Transport-Security; always with our own TLS, true behind a TLS proxy.' }),
     streaming: boolean().prefault(true).meta({ description: 'false: JSON answers only, and GET on /mcp is 405.' }),
     allowedHosts: words('a list of hosts such as mcp.example.com, localhost or [::1]', hostHeaderProblem, {
       min: 1,

@@ -19,7 +19,8 @@ const encryptionKey = z
   })
   .superRefine((entry, context) => {
     const given = ['key', 'keyFile'].filter((name) => Object.hasOwn(objectOf(entry), name));
-    if (given.length !== 1) context.addIssue({ code: 'custom', message: `has ${given.join(' and ') || 'no key'} (expected exactly one of key and keyFile)` });
+    if (given.length !== 1)
+      context.addIssue({ code: 'custom', message: `has ${given.join(' and ') || 'no key'} (expected exactly one of key and keyFile)` });
   }, ALWAYS);
 
 /** `store`: where small durable values live (identity.md 5 and 11). */
@@ -36,9 +37,7 @@ export const storeSection = z
       .superRefine((keys, context) => uniqueBy(keys, 'id', context), ALWAYS)
       .prefault([])
       .meta({ description: 'The first one seals, all open. Without any, SQLite makes `turnpike.key` (0600) beside its file.' }),
-    encryptionKey: secret(KEY, keyProblem)
-      .exactOptional()
-      .meta({ description: 'Short for one entry of `encryptionKeys`, with the id `default`.' }),
+    encryptionKey: secret(KEY, keyProblem).exactOptional().meta({ description: 'Short for one entry of `encryptionKeys`, with the id `default`.' }),
     encryptionKeyFile: secretFile('encryptionKey').exactOptional(),
   })
   .superRefine((store, context) => {

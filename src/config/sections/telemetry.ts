@@ -31,9 +31,7 @@ export const telemetrySection = z
         file: text('a path, or - for standard error')
           .prefault('audit.jsonl')
           .meta({ description: 'Where each call is recorded; a relative path is in `store.dir`, `-` is standard error.' }),
-        onError: choice(['continue', 'refuse'])
-          .prefault('continue')
-          .meta({ description: 'What happens to calls while records cannot be written.' }),
+        onError: choice(['continue', 'refuse']).prefault('continue').meta({ description: 'What happens to calls while records cannot be written.' }),
         maxBytes: size(64 * 1024, 1024 ** 4)
           .prefault('100MiB')
           .meta({ description: 'The file is rotated at this size.' }),

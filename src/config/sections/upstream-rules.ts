@@ -49,7 +49,11 @@ export function stdioRules(upstream: unknown, context: Context): void {
     if (name === '' || /[=\0]/.test(name)) {
       context.addIssue({ code: 'custom', path: ['env', name], message: 'is no name of a variable (expected one without = and NUL)' });
     } else if (UNSAFE_VARIABLE.test(name) && allowUnsafeEnv !== true) {
-      context.addIssue({ code: 'custom', path: ['env', name], message: 'makes a process run foreign code (expected allowUnsafeEnv: true if that is wanted)' });
+      context.addIssue({
+        code: 'custom',
+        path: ['env', name],
+        message: 'makes a process run foreign code (expected allowUnsafeEnv: true if that is wanted)',
+      });
     }
   }
 }
@@ -58,7 +62,10 @@ export function remoteRules(upstream: unknown, context: Context): void {
   const given = objectOf(upstream);
   const addresses = ['url', 'endpoints'].filter((key) => Object.hasOwn(given, key));
   if (addresses.length !== 1) {
-    context.addIssue({ code: 'custom', message: `has ${addresses.length === 0 ? 'neither url nor endpoints' : 'url and endpoints'} (expected exactly one of url and endpoints)` });
+    context.addIssue({
+      code: 'custom',
+      message: `has ${addresses.length === 0 ? 'neither url nor endpoints' : 'url and endpoints'} (expected exactly one of url and endpoints)`,
+    });
   }
   headerRules(objectOf(given.headers), context);
   tlsRules(objectOf(given.tls), context);
@@ -70,7 +77,11 @@ export function upstreamsRules(upstreams: unknown, context: Context): void {
   uniqueNames(upstreams, context);
   const passthrough = [...listOf(upstreams).entries()].filter(([, upstream]) => objectOf(upstream).naming === 'passthrough');
   for (const [index] of passthrough.slice(1)) {
-    context.addIssue({ code: 'custom', path: [index, 'naming'], message: 'is passthrough, as that of another upstream is already (expected one at most)' });
+    context.addIssue({
+      code: 'custom',
+      path: [index, 'naming'],
+      message: 'is passthrough, as that of another upstream is already (expected one at most)',
+    });
   }
 }
 
@@ -96,13 +107,17 @@ function tlsRules(tls: Readonly<Record<string, unknown>>, context: Context): voi
 function authRules(auth: Readonly<Record<string, unknown>>, context: Context): void {
   const { mode, header } = auth;
   if (mode === 'none' && header !== undefined) {
-    context.addIssue({ code: 'custom', path: ['auth', 'header'], message: "is the block of another mode (expected mode: header, or no block)" });
+    context.addIssue({ code: 'custom', path: ['auth', 'header'], message: 'is the block of another mode (expected mode: header, or no block)' });
   }
   if (mode === 'header' && header === undefined) {
     context.addIssue({ code: 'custom', path: ['auth', 'header'], message: 'is missing (expected name and value of the header)' });
   }
   const { value, valueFile } = objectOf(header);
   if (header !== undefined && (value === undefined) === (valueFile === undefined)) {
-    context.addIssue({ code: 'custom', path: ['auth', 'header'], message: `has ${value === undefined ? 'no value' : 'value and valueFile'} (expected exactly one of value and valueFile)` });
+    context.addIssue({
+      code: 'custom',
+      path: ['auth', 'header'],
+      message: `has ${value === undefined ? 'no value' : 'value and valueFile'} (expected exactly one of value and valueFile)`,
+    });
   }
 }

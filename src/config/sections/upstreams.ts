@@ -15,18 +15,19 @@ const url = () => text('an http or https URL without user name and password', ht
 const globs = () => words('a list of patterns of *, ? and [a-z], up to 200 characters each', globProblem);
 const name = () => text(NAME_EXPECTED, (value) => (NAME_PATTERN.test(value) ? undefined : 'is no name'));
 
+const ownName = text(NAME_EXPECTED, upstreamNameProblem).meta({
+  description: 'Its name: unique, and none of core, workflow, account, meta, events.',
+});
+
 const shared = {
-  name: text(NAME_EXPECTED, upstreamNameProblem).meta({ description: 'Its name: unique, and none of core, workflow, account, meta, events.' }),
   description: text('a text of up to 500 characters', (value) => (value.length > 500 ? 'is longer than 500 characters' : undefined))
     .exactOptional()
     .meta({ description: 'What it is for.' }),
   labels: z.record(z.string(), text()).prefault({}).meta({ description: 'Names and texts to find it by.' }),
-  autoStart: boolean().prefault(true).meta({ description: 'false: it is started by its first call.' }),
+  autoStart: boolean().prefault(true).meta({ description: 'false: it waits to be started instead of starting with the gateway.' }),
   tenants: words('a list of tenants', undefined, { min: 1, defaultText: 'all' }).exactOptional().meta({ description: 'Who may see it.' }),
   required: boolean().prefault(false).meta({ description: '`/readyz` fails while it is unreachable or failed.' }),
-  toolPrefix: name()
-    .exactOptional()
-    .meta({ description: 'Second part of its exposed names.', defaultText: 'the name' }),
+  toolPrefix: name().exactOptional().meta({ description: 'Second part of its exposed names.', defaultText: 'the name' }),
   naming: choice(['prefixed', 'passthrough'])
     .prefault('prefixed')
     .meta({ description: '`passthrough`: its names as they are; one upstream at most.' }),
@@ -64,9 +65,7 @@ const shared = {
       idleTimeout: poolTimes.idleTimeout.exactOptional().meta({ description: 'As `pool.idleTimeout`.', defaultText: '`pool.idleTimeout`' }),
       maxErrorCount: poolTimes.maxErrorCount.exactOptional().meta({ description: 'As `pool.maxErrorCount`.', defaultText: '`pool.maxErrorCount`' }),
       closeDelay: poolTimes.closeDelay.exactOptional().meta({ description: 'As `pool.closeDelay`.', defaultText: '`pool.closeDelay`' }),
-      maxConnections: integer(1)
-        .exactOptional()
-        .meta({ description: 'Its connections at a time.', defaultText: '`pool.limits.perUpstream`' }),
+      maxConnections: integer(1).exactOptional().meta({ description: 'Its connections at a time.', defaultText: '`pool.limits.perUpstream`' }),
     })
     .prefault({}),
   tools: z
@@ -81,9 +80,12 @@ const shared = {
 
 const stdio = z
   .strictObject({
-    ...shared,
+    name: ownName,
     type: z.literal('stdio').meta({ description: 'A child process that speaks on its pipes.' }),
-    command: text('a program', (value) => (value.includes('\0') ? 'holds a NUL' : undefined)).meta({ description: 'The program; never a shell line.' }),
+    ...shared,
+    command: text('a program', (value) => (value.includes('\0') ? 'holds a NUL' : undefined)).meta({
+      description: 'The program; never a shell line.',
+    }),
     args: argumentList().prefault([]).meta({ description: 'Its arguments, passed as they are.' }),
     cwd: path({ defaultText: '`store.dir`' }).exactOptional().meta({ description: 'Its working directory.' }),
     env: z
@@ -124,7 +126,9 @@ const remoteFields = {
       certFile: path({ mustExist: true }).exactOptional().meta({ description: 'PEM file with our certificate.' }),
       keyFile: path({ mustExist: true }).exactOptional().meta({ description: 'PEM file with its private key.' }),
       serverName: text('a host name').exactOptional().meta({ description: 'Name that its certificate must hold.' }),
-      insecureSkipVerify: boolean().prefault(false).meta({ description: 'Accept any certificate: whoever is on the way can read and change everything.' }),
+      insecureSkipVerify: boolean()
+        .prefault(false)
+        .meta({ description: 'Accept any certificate: whoever is on the way can read and change everything.' }),
     })
     .exactOptional(),
   proxy: secret('the http or https URL of a proxy', proxyProblem)
@@ -148,13 +152,16 @@ const remoteFields = {
 
 function remote<const T extends (typeof REMOTE_TYPES)[number]>(type: T, description: string) {
   return z
-    .strictObject({ ...remoteFields, type: z.literal(type).meta({ description }) })
+    .strictObject({ name: ownName, type: z.literal(type).meta({ description }), ...remoteFields })
     .superRefine(sharedRules, ALWAYS)
     .superRefine(remoteRules, ALWAYS)
     .transform(({ url: one, endpoints, ...upstream }) => ({
       ...upstream,
       toolPrefix: upstream.toolPrefix ?? upstream.name,
-      endpoints: (endpoints ?? (one === undefined ? [] : [{ url: one, priority: 0, weight: 1 }])).map((endpoint) => ({ ...endpoint, type: endpoint.type ?? type })),
+      endpoints: (endpoints ?? (one === undefined ? [] : [{ url: one, priority: 0, weight: 1 }])).map((endpoint) => ({
+        ...endpoint,
+        type: endpoint.type ?? type,
+      })),
     }));
 }
 
