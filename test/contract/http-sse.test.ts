@@ -71,6 +71,7 @@ it('posts to the named endpoint and hears on the stream', async () => {
   await using rig = new Rig(upstream.url.replace('/mcp', '/sse'));
   await rig.open();
   await rig.send();
+  while (rig.messages.length < 1) await new Promise((resolve) => setImmediate(resolve));
   await rig.send();
   expect(upstream.requests.map(({ method, url }) => `${method} ${url}`)).toEqual([
     'GET /sse',

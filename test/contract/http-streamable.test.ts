@@ -57,6 +57,9 @@ describe('headers', () => {
     await rig.initialize();
     expect(upstream.requests[1]?.headers['mcp-session-id']).toBeUndefined();
     expect(rig.transport.sessionId).toBe('session-2');
+    upstream.answer = (response) => json(response, answer(0));
+    await rig.initialize();
+    expect(rig.transport.sessionId).toBeUndefined();
   });
 
   it('refuses a session id that is not visible ASCII', async () => {

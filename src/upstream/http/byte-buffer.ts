@@ -4,7 +4,6 @@
  */
 export class ByteBuffer {
   #block: Buffer | undefined;
-  #owned = false;
   #length = 0;
 
   get length(): number {
@@ -19,11 +18,11 @@ export class ByteBuffer {
       return;
     }
     const length = this.#length + piece.length;
-    if (!this.#owned || length > this.#block.length) {
+    // The first piece fills its block exactly, so it is never written to: it belongs to whoever sent it.
+    if (length > this.#block.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(4096, length, 2 * this.#length));
       this.#block.copy(grown, 0, 0, this.#length);
       this.#block = grown;
-      this.#owned = true;
     }
     piece.copy(this.#block, this.#length);
     this.#length = length;
@@ -38,7 +37,6 @@ export class ByteBuffer {
 
   clear(): void {
     this.#block = undefined;
-    this.#owned = false;
     this.#length = 0;
   }
 }
