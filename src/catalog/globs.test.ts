@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compileGlob } from './globs.ts';
+import { cpuMs } from './sample-source.ts';
 
 function matches(pattern: string, text: string): boolean {
   const glob = compileGlob(pattern);
@@ -57,8 +58,6 @@ describe('compileGlob', () => {
 
   it('answers hostile patterns in time (security class 9)', () => {
     const pattern = `${'*a'.repeat(99)}*b`;
-    const started = performance.now();
-    expect(matches(pattern, 'a'.repeat(10_000))).toBe(false);
-    expect(performance.now() - started).toBeLessThan(50);
+    expect(cpuMs(() => expect(matches(pattern, 'a'.repeat(10_000))).toBe(false))).toBeLessThan(50);
   });
 });

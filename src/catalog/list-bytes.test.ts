@@ -148,6 +148,21 @@ describe('pages', () => {
   });
 });
 
+it('holds what the view lists, also where a toolset, a collision or a rule cut the part of an upstream', () => {
+  const resources = ['f://x', 'f://y'];
+  const { catalog, lists } = open({
+    a: sampleSet({ tools: ['b_c', 't', 'u', 'cleanup'], resources }),
+    a_b: sampleSet({ tools: ['c', 'v'], resources: ['f://x'] }),
+  });
+  for (const toolset of [undefined, 'tool:x_a_u', 'server:a_b', 'server:a,tool:x_a_b_v']) {
+    const view = catalog.viewFor(ANN, toolset);
+    for (const kind of ['tools', 'resources'] as const) {
+      const items = view.list(kind).items.map((item) => JSON.parse(item.toString()));
+      expect(parse(lists.page(kind, view, ANN, 'modern'))[kind]).toEqual(items);
+    }
+  }
+});
+
 describe('the cache', () => {
   it('builds a list of 2,000 tools once for all callers', () => {
     const { catalog, lists } = open({ a: manyTools(1_000), b: manyTools(1_000) });

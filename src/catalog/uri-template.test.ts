@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { cpuMs } from './sample-source.ts';
 import { compileTemplate } from './uri-template.ts';
 
 function matches(template: string, uri: string): boolean {
@@ -37,7 +38,7 @@ describe('compileTemplate', () => {
     expect(matches(template, uri)).toBe(expected);
   });
 
-  it.each(['x://{', 'x://}', 'x://{}', 'x://{a', 'x://{a}}', 'x://{=a}', 'x://{a b}', 'x://{a:0}', 'x://{{a}}', '{a}'.repeat(65), 'x'.repeat(2_049)])(
+  it.each(['x://{', 'x://}', 'x://{}', 'x://{a', 'x://{a}}', 'x://{=a}', 'x://{a b}', 'x://{a:0}', 'x://{{a}}', '{a}'.repeat(17), 'x'.repeat(2_049)])(
     'does not compile %s',
     (template) => {
       expect(compileTemplate(template)).toBeUndefined();
@@ -68,14 +69,12 @@ describe('compileTemplate', () => {
   });
 
   it.each([
-    [`${'{+a}a'.repeat(64)}b`, 'a'.repeat(8_192)],
+    [`${'{+a}a'.repeat(16)}b`, 'a'.repeat(8_192)],
     [`{+a}${'a'.repeat(1_000)}b`, 'a'.repeat(8_192)],
-    [`${'{a}'.repeat(64)}!`, 'a'.repeat(8_192)],
+    [`${'{a}'.repeat(16)}!`, 'a'.repeat(8_192)],
     [`{+a}${'ab'.repeat(500)}{+b}${'ab'.repeat(500)}c`, 'ab'.repeat(4_096)],
   ])('answers hostile templates in time (security class 9) %#', (template, uri) => {
-    const started = performance.now();
-    expect(matches(template, uri)).toBe(false);
-    expect(performance.now() - started).toBeLessThan(50);
+    expect(cpuMs(() => expect(matches(template, uri)).toBe(false))).toBeLessThan(50);
   });
 
   it('stops when the budget is used up', () => {

@@ -6,7 +6,7 @@
 
 /** Longer templates, or ones with more expressions, are listed but match nothing. */
 const MAX_TEMPLATE_LENGTH = 2_048;
-const MAX_EXPRESSIONS = 64;
+const MAX_EXPRESSIONS = 16;
 /** Longer URIs match no template. */
 const MAX_URI_LENGTH = 8_192;
 
