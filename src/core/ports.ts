@@ -155,6 +155,8 @@ export interface UpstreamSnapshot {
 /** The right to use a connection now. Ends with `release`, which is idempotent. */
 export interface ConnectionLease {
   readonly connection: Connection;
+  /** Aborts when the connection is closed under the lease. */
+  readonly ended: AbortSignal;
   /** `transport-error` counts towards the error budget; JSON-RPC errors and `isError` are successes. */
   release(outcome: 'ok' | 'transport-error'): void;
 }

@@ -51,9 +51,10 @@ function toolFailure(error: TurnpikeError): Buffer {
 }
 
 function dataOf(error: TurnpikeError): unknown {
-  if (error.details.data !== undefined) return error.details.data;
+  // What an upstream said besides its answer is for us alone: it may hold anything.
   const { rpc } = ERRORS[error.code];
-  return rpc <= -31001 && rpc >= -31099 ? upstreamData(error) : undefined;
+  if (error.code.startsWith('upstream/') || (rpc <= -31001 && rpc >= -31099)) return upstreamData(error);
+  return error.details.data;
 }
 
 function upstreamData(error: TurnpikeError) {

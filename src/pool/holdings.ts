@@ -59,7 +59,7 @@ export class Holdings<V> {
     }
     entry.drain();
     this.#uncurrent(entry);
-    entry.timer = this.#clock.after(this.#options.closeDelay, () => {
+    entry.timer = this.#clock.after(entry.key.closeDelay ?? this.#options.closeDelay, () => {
       this.close(entry, 'forced', reason);
       this.#onRoom();
     });

@@ -178,7 +178,7 @@ export class KeyedPool<V> {
       if (entry.leases === 0) this.#holdings.close(entry, 'closed');
     } else {
       if (entry.leases === 0) this.#holdings.rest(entry);
-      if (entry.errorCount >= this.#options.maxErrorCount) this.#holdings.retire(entry, 'errors');
+      if (entry.errorCount >= (entry.key.maxErrorCount ?? this.#options.maxErrorCount)) this.#holdings.retire(entry, 'errors');
     }
     this.#pump();
   }

@@ -16,6 +16,10 @@ export interface PoolKey {
   readonly groups: readonly Cap[];
   /** Milliseconds without a lease before the entry closes; the pool's `idleTimeout` when absent. */
   readonly idleTimeout?: number;
+  /** Consecutive transport errors at which it retires; the pool's `maxErrorCount` when absent. */
+  readonly maxErrorCount?: number;
+  /** Milliseconds that it waits for its leases once retired; the pool's `closeDelay` when absent. */
+  readonly closeDelay?: number;
 }
 
 /** Name under which the pool's total is reported when it is the cap that is reached; no group may have it. */

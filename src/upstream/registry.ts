@@ -1,0 +1,75 @@
+import type { Clock } from '../core/clock.ts';
+import { TurnpikeError } from '../core/errors.ts';
+import type { Era } from '../core/mcp.ts';
+import type { CapabilitySource, UpstreamSnapshot } from '../core/ports.ts';
+import { Connector, type ConnectorPorts } from './connect.ts';
+import type { UpstreamSettings } from './settings.ts';
+import { type MonitorOptions, UpstreamMonitor } from './upstream-monitor.ts';
+
+export interface RegistryOptions extends Omit<MonitorOptions, 'onChange'> {
+  readonly ports: ConnectorPorts;
+}
+
+/** All upstreams by name: starts them side by side, knows their states, and is where the catalog reads what they offer. */
+export class Registry implements CapabilitySource, AsyncDisposable {
+  readonly #monitors = new Map<string, UpstreamMonitor>();
+  readonly #listeners = new Set<(upstream: string) => void>();
+  readonly #clock: Clock;
+
+  constructor(settings: readonly UpstreamSettings[], options: RegistryOptions) {
+    this.#clock = options.clock;
+    for (const upstream of settings) {
+      const monitor = new UpstreamMonitor(new Connector(upstream, options.ports), { ...options, onChange: (name) => this.#changed(name) });
+      this.#monitors.set(upstream.name, monitor);
+    }
+  }
+
+  /** Starts every upstream with `autoStart`; resolves when each attempt ended. A slow one delays nobody who does not wait for this. */
+  async start(signal: AbortSignal): Promise<void> {
+    const starting = [...this.#monitors.values()].filter(({ connector }) => connector.settings.autoStart);
+    await Promise.allSettled(starting.map((monitor) => monitor.start(signal)));
+  }
+
+  snapshot(): readonly UpstreamSnapshot[] {
+    return [...this.#monitors.values()].map((monitor) => monitor.snapshot());
+  }
+
+  onChange(listener: (upstream: string) => void): () => void {
+    const own = (upstream: string) => listener(upstream);
+    this.#listeners.add(own);
+    return () => void this.#listeners.delete(own);
+  }
+
+  connector(upstream: string): Connector {
+    return this.#monitor(upstream).connector;
+  }
+
+  eraOf(upstream: string): Era | undefined {
+    return this.#monitors.get(upstream)?.capabilities?.era;
+  }
+
+  /** A call made a connection, or failed to. */
+  observed(upstream: string, error?: unknown): void {
+    this.#monitors.get(upstream)?.observed(error);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled([...this.#monitors.values()].map((monitor) => monitor.stop()));
+    this.#listeners.clear();
+  }
+
+  /** Monotonic milliseconds, for callers that bound how long they wait for a start. */
+  get now(): number {
+    return this.#clock.monotonic();
+  }
+
+  #monitor(upstream: string): UpstreamMonitor {
+    const monitor = this.#monitors.get(upstream);
+    if (monitor === undefined) throw new TurnpikeError('upstream/down', `server '${upstream}' not found in config`, { upstream });
+    return monitor;
+  }
+
+  #changed(upstream: string): void {
+    for (const listener of [...this.#listeners]) listener(upstream);
+  }
+}

@@ -1,0 +1,48 @@
+import type { Secret } from '../core/secret.ts';
+
+/** What this folder needs of an upstream's configuration (aggregator.md section 1). All durations in milliseconds. */
+export interface UpstreamSettings {
+  readonly name: string;
+  readonly autoStart: boolean;
+  readonly target: StdioTarget | RemoteTarget;
+  /** `auto`, or the one revision to speak. */
+  readonly protocol: string;
+  readonly timeouts: { readonly connect: number; readonly startup: number; readonly list: number };
+  readonly health: { readonly interval: number; readonly timeout: number; readonly failures: number; readonly staleFor: number };
+  readonly retry: { readonly initial: number; readonly factor: number; readonly max: number; readonly jitter: number };
+  readonly sharing: 'session' | 'principal' | 'shared';
+  readonly pool: {
+    readonly idleTimeout: number;
+    readonly maxErrorCount: number;
+    readonly closeDelay: number;
+    readonly maxConnections: number;
+  };
+}
+
+export interface StdioTarget {
+  readonly type: 'stdio';
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | Secret>>;
+  readonly cwd: string;
+  readonly allowUnsafeEnv: boolean;
+}
+
+export interface RemoteTarget {
+  readonly type: 'remote';
+  readonly endpoints: readonly {
+    readonly url: string;
+    readonly type: 'streamable-http' | 'sse';
+    readonly priority: number;
+    readonly weight: number;
+  }[];
+  readonly headers: Readonly<Record<string, string | Secret>>;
+  readonly tls?: {
+    readonly caFile?: string;
+    readonly certFile?: string;
+    readonly keyFile?: string;
+    readonly serverName?: string;
+    readonly insecureSkipVerify?: boolean;
+  };
+  readonly proxy?: string | Secret;
+}
