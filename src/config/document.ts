@@ -8,6 +8,7 @@ export const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_ALIASES = 100;
 const MAX_NODES = 200_000;
 const MAX_DEPTH = 64;
+const MAX_PROBLEMS = 20;
 
 /** A place in a file; both count from 1. */
 export interface Place {
@@ -57,9 +58,15 @@ function readYaml(text: string): Result<SourceFile, readonly FileProblem[]> {
   const problems = [...document.errors, ...document.warnings].map((problem) => ({
     place: placeAt(lines, problem.pos[0]),
     // Some messages of the parser go on with an extract of the file, which may hold a secret.
-    message: lowerFirst(problem.message.split('\n', 1)[0] ?? '').replace(/: .*/, ''),
+    message:
+      problem.code === 'MULTIPLE_DOCS'
+        ? 'the file holds several documents (expected one)'
+        : lowerFirst(problem.message.split('\n', 1)[0] ?? '').replace(/: .*/, ''),
   }));
-  if (problems.length > 0) return err(problems);
+  // One slip may be told by the parser at every level around it.
+  if (problems.some(({ message }) => message.includes('call stack'))) return err([{ message: 'the file is nested too deeply' }]);
+  const distinct = [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
+  if (distinct.length > 0) return err(distinct.slice(0, MAX_PROBLEMS));
   if (document.contents === null) return err([{ place: { line: 1, column: 1 }, message: 'the file is empty (expected a mapping of sections)' }]);
   const walk = new Walk(document, lines);
   const value = walk.read(document.contents, [], 0);
@@ -121,7 +128,9 @@ class Walk {
 
   #alias(node: Alias, path: Path, depth: number): unknown {
     if (++this.#aliases > MAX_ALIASES) return this.#stop(node, `the file follows more than ${MAX_ALIASES} aliases`);
-    return this.read(node.resolve(this.#document), path, depth + 1);
+    const anchored = node.resolve(this.#document);
+    if (anchored === undefined) return this.#stop(node, 'an alias names no anchor before it');
+    return this.read(anchored, path, depth + 1);
   }
 
   #place(path: Path, node: YamlNode): void {
@@ -152,9 +161,29 @@ function jsonProblem(text: string): FileProblem | undefined {
     return undefined;
   } catch (error) {
     if (error instanceof RangeError) return { message: 'the file is nested too deeply' };
-    // The text of the error quotes the file: only its place is taken.
-    const position = /at position (\d+)/.exec(String(error))?.[1];
-    return { place: placeIn(text, position === undefined ? text.length : Number(position)), message: 'the file is not valid JSON from here on' };
+    return { place: placeIn(text, validPrefix(text)), message: 'the file is not valid JSON from here on' };
+  }
+}
+
+/** Length of the longest beginning that valid JSON may have. The parser tells it for some mistakes only, and quotes the file. */
+function validPrefix(text: string): number {
+  let valid = 0;
+  let invalid = text.length + 1;
+  while (invalid - valid > 1) {
+    const middle = Math.floor((valid + invalid) / 2);
+    if (mayGoOn(text.slice(0, middle))) valid = middle;
+    else invalid = middle;
+  }
+  return valid;
+}
+
+function mayGoOn(prefix: string): boolean {
+  try {
+    JSON.parse(prefix);
+    return true;
+  } catch (error) {
+    const message = String(error);
+    return /end of JSON input|Unterminated/.test(message) || Number(/at position (\d+)/.exec(message)?.[1] ?? -1) >= prefix.length;
   }
 }
 
