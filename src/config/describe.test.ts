@@ -23,7 +23,7 @@ describe('the example file', () => {
     const on = exampleYaml()
       .split('\n')
       .filter((line) => !line.includes('encryptionKeyFile'))
-      .map((line) => line.replace(/^(\s*)# (?=[a-z]\w*:( |$)| {2}- \{)/i, '$1').replace('static: []', ''))
+      .map((line) => line.replace(/^(\s*)# (?=[a-z]\w*:( |$)| {2}- \{)/, '$1').replace('static: []', ''))
       .join('\n')
       .replace('modes: [none]', 'modes: [static]');
     const { config } = await load(on, {

@@ -106,6 +106,11 @@ const MISTAKES: readonly (readonly [string, string | Uint8Array, readonly string
     'listen: {trustedProxies: [10.0.0.0/33]}\n',
     ['t.yaml:1:26 listen.trustedProxies: has at place 1 what is no address or network (expected a list of addresses or networks such as 10.0.0.0/8)'],
   ],
+  [
+    'a word twice',
+    'auth: {modes: [none, none]}\n',
+    ['t.yaml:1:15 auth.modes: has at place 2 what it has already (expected a list of none or static)'],
+  ],
   ['mistyped address', 'listen: {host: 127.0.0.256}\n', ['t.yaml:1:16 listen.host: is no address or host name (expected an address or host name)']],
   [
     'half of TLS',
@@ -519,6 +524,20 @@ describe('references and paths', () => {
     expect(warnings).toEqual([
       `t.yaml:1:30 telemetry.metrics.token: is a secret in the file itself; a reference such as ${ref('env:NAME')} or ${ref('file:/path')} keeps it out`,
     ]);
+  });
+
+  it('takes no proxy for such a secret', async () => {
+    expect((await load(upstream('url: "http://x", proxy: "http://p:1"'))).warnings).toEqual([]);
+  });
+
+  it('warns of listening everywhere under no name', async () => {
+    const static_ = 'auth: {modes: [static], static: [{name: a, sha256: ' + 'a'.repeat(64) + '}]}\n';
+    const warnings = async (text: string) => (await load(`${static_}${text}`)).warnings;
+    expect(await warnings('listen: {host: 0.0.0.0}\n')).toEqual([
+      't.yaml:2:16 listen.host: is every address, but only loopback names are allowed hosts; set listen.publicUrl',
+    ]);
+    expect(await warnings('listen: {host: "::", allowedHosts: [a]}\n')).toEqual([]);
+    expect(await warnings('listen: {host: 10.0.0.1}\n')).toEqual([]);
   });
 
   it('takes the short form of the encryption key', async () => {

@@ -1,5 +1,6 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { TurnpikeError } from '../core/errors.ts';
+import { isWildcardHost } from './addresses.ts';
 import { MAX_FILE_BYTES, readDocument, type SourceFile } from './document.ts';
 import { Draft, type Origin, settingsIn } from './draft.ts';
 import { CONFIG_TREE } from './keys.ts';
@@ -10,7 +11,7 @@ import { type ReadFile, readProblem } from './references.ts';
 import { resolveDraft } from './resolve.ts';
 import { type Config, configSchema } from './schema.ts';
 import { readFileBounded } from './sources.ts';
-import { pathText } from './tree.ts';
+import { nodeAt, pathText } from './tree.ts';
 
 /** What a configuration is made from. */
 export interface LoadInput {
@@ -66,7 +67,7 @@ export async function loadConfig(input: LoadInput): Promise<LoadedConfig> {
     ...(file === undefined ? {} : { file: file.name }),
     provenance: provenanceOf(parsed.data, draft),
     referenced: draft.referenced,
-    warnings: literalSecrets(draft),
+    warnings: [...literalSecrets(draft), ...unreachable(parsed.data, draft)],
   };
 }
 
@@ -110,10 +111,18 @@ function literalSecrets(draft: Draft): string[] {
   const settings = settingsIn(CONFIG_TREE, draft.raw);
   return settings.flatMap(({ path, node }): string[] => {
     const origin = draft.origin(path);
-    const isSecret = node.declaration.kind === 'secret' && !['env', 'headers'].includes(String(path.at(-2)));
+    const twin = nodeAt(CONFIG_TREE, [...path.slice(0, -1), `${path.at(-1)}File`], draft.raw);
+    const isSecret = node.declaration.kind === 'secret' && twin?.type === 'leaf' && twin.declaration.twinOf === path.at(-1);
     if (!isSecret || origin.source !== 'file' || draft.isAlias(path) || draft.referenced.has(pathText(path))) return [];
     return [`${draft.line({ path, message: `is a secret in the file itself; a reference such as \${env:NAME} or \${file:/path} keeps it out` })}`];
   });
+}
+
+/** Listening everywhere without a name of one's own answers 403 to everybody who comes from elsewhere. */
+function unreachable({ listen }: Config, draft: Draft): string[] {
+  const isNamed = ['publicUrl', 'allowedHosts'].some((key) => draft.origin(['listen', key]).source !== 'default');
+  if (isNamed || !isWildcardHost(listen.host)) return [];
+  return [draft.line({ path: ['listen', 'host'], message: 'is every address, but only loopback names are allowed hosts; set listen.publicUrl' })];
 }
 
 function inOrder(draft: Draft, problems: readonly Problem[]): string[] {

@@ -46,6 +46,7 @@ describe('refusals', () => {
     ['0.0.0.0', '0.0.0.0:8080'],
     ['::', '[::]:8080'],
     ['10.0.0.1', '10.0.0.1:8080'],
+    ['128.0.0.1', '128.0.0.1:8080'],
     ['::ffff:127.0.0.1', '[::ffff:127.0.0.1]:8080'],
     ['localhost.example.com', 'localhost.example.com:8080'],
   ])('refuses %s without', (host, where) => {
