@@ -1,0 +1,101 @@
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import type { Cell } from './cells.ts';
+import { Running, waitFor } from './processes.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const READY_MS = 30_000;
+const GRACE_MS = 15_000;
+
+/** What the referee talks to. */
+export interface UnderTest {
+  readonly url: string;
+  /** Ends it. Resolves to what was wrong with the way it ended, if anything. */
+  stop(): Promise<string | undefined>;
+}
+
+const fixturePath = (cell: Cell): string => join(ROOT, 'test/fixtures', cell.fixture ?? 'modern', 'server.ts');
+
+/** Starts the fixture and, unless it is to stand alone, Turnpike in front of it. Files go to `folder`. */
+export async function startUnderTest(cell: Cell, folder: string, environment: NodeJS.ProcessEnv): Promise<UnderTest> {
+  const fixture = cell.through === 'stdio' ? undefined : new Running(process.execPath, [fixturePath(cell), '--port', '0'], environment);
+  try {
+    const port = fixture && (await waitFor(fixture, READY_MS, () => /listening on (\d+)/.exec(fixture.output)?.[1]));
+    const fixtureUrl = `http://localhost:${port}/mcp`;
+    if (cell.through === 'direct') return { url: fixtureUrl, stop: async () => endingProblem('the fixture', fixture) };
+    const gateway = await startGateway(cell, fixtureUrl, folder, environment);
+    return {
+      url: gateway.url,
+      stop: async () => (await gateway.stop()) ?? (await endingProblem('the fixture', fixture)),
+    };
+  } catch (error) {
+    await fixture?.stop(GRACE_MS);
+    throw error;
+  }
+}
+
+async function startGateway(cell: Cell, fixtureUrl: string, folder: string, environment: NodeJS.ProcessEnv): Promise<UnderTest> {
+  const port = await freePort();
+  const file = join(folder, `${cell.name}.yaml`);
+  const log = join(folder, `${cell.name}.gateway.log`);
+  await writeFile(file, stringify(gatewayConfiguration(cell, port, fixtureUrl)));
+  const gateway = new Running(process.execPath, [join(ROOT, 'src/cli/main.ts'), 'serve', '--config', file], environment);
+  const stop = async (): Promise<string | undefined> => {
+    const problem = await endingProblem('Turnpike', gateway);
+    await writeFile(log, gateway.output);
+    return problem;
+  };
+  try {
+    await waitFor(gateway, READY_MS, () => isReady(`http://localhost:${port}/readyz`));
+  } catch (error) {
+    await stop();
+    throw new Error(`Turnpike: ${(error as Error).message}`);
+  }
+  return { url: `http://localhost:${port}/mcp`, stop };
+}
+
+/** One upstream under its own names, nothing held back, no limit in the way. */
+function gatewayConfiguration(cell: Cell, port: number, fixtureUrl: string): object {
+  const reach =
+    cell.through === 'stdio'
+      ? { type: 'stdio', command: process.execPath, args: [fixturePath(cell), '--stdio'], cwd: ROOT }
+      : { type: 'streamable-http', url: fixtureUrl };
+  return {
+    listen: { port, allowedOrigins: [`http://localhost:${port}`] },
+    store: { type: 'memory' },
+    upstreams: [{ name: 'fixture', ...reach, required: true, naming: 'passthrough', tools: { trustAnnotations: true } }],
+    policy: { yolo: true },
+    limits: { ip: 10_000, ipBurst: 10_000, user: 10_000, userBurst: 10_000, sessions: 10_000 },
+  };
+}
+
+async function isReady(url: string): Promise<true | undefined> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
+    await response.body?.cancel();
+    return response.status === 200 ? true : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function endingProblem(what: string, running: Running | undefined): Promise<string | undefined> {
+  if (!running) return undefined;
+  if (!running.alive) return `${what} ended before it was asked to (exit ${running.child.exitCode ?? running.child.signalCode})`;
+  const code = await running.stop(GRACE_MS);
+  return code === 0 ? undefined : `${what} ended with ${code === null ? 'a kill' : `exit ${code}`} when it was asked to`;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
