@@ -36,7 +36,7 @@ describe('denylist', () => {
 
   it.each(DENYLIST)('blocks %s on any upstream, and not under yolo', (name) => {
     expect(decision(name)).toEqual({ kind: 'denied', rule: 'denylist', text: blocked(name) });
-    expect(decision(name, { policy: { yolo: true } })).toEqual({ kind: 'allowed' });
+    expect(decision(name, { policy: { yolo: true } })).toEqual({ kind: 'allowed', safety: 'write' });
   });
 
   it('is about exact names', () => {

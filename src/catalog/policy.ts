@@ -15,15 +15,24 @@ export interface Subject {
 export type Rule = 'denylist' | 'annotations' | 'non-destructive';
 
 /**
+ * What may be assumed of a call: `read-only` needs the read scope only and may be repeated, `idempotent` may be repeated, a
+ * `write` neither. Annotations count where the upstream's are trusted.
+ */
+export type Safety = 'read-only' | 'idempotent' | 'write';
+
+/**
  * `hidden`: absent, as if the upstream had never offered it. `denied`: it leaves the list, and a call of it answers
  * `text` and is audited under `rule`.
  */
 export type Decision =
-  | { readonly kind: 'allowed' }
+  | { readonly kind: 'allowed'; readonly safety: Safety }
   | { readonly kind: 'hidden' }
   | { readonly kind: 'denied'; readonly rule: Rule; readonly text: string };
 
-export const ALLOWED: Decision = { kind: 'allowed' };
+/** For everything that is no tool: lists, reads, prompts. */
+export const ALLOWED: Decision = { kind: 'allowed', safety: 'read-only' };
+const IDEMPOTENT: Decision = { kind: 'allowed', safety: 'idempotent' };
+const WRITE: Decision = { kind: 'allowed', safety: 'write' };
 const HIDDEN: Decision = { kind: 'hidden' };
 
 interface UpstreamRules {
@@ -77,10 +86,10 @@ export function decide(subject: Subject, policy: Policy): Decision {
     if (policy.denied.has(originalName)) return destructive(originalName, 'denylist');
     if (settings.annotations === 'enforce' && hint(subject, 'destructiveHint')) return destructive(originalName, 'annotations');
   }
-  if (settings.nonDestructive && !isReadOnly(subject, rules)) {
+  if (isReadOnly(subject, rules)) return ALLOWED;
+  if (settings.nonDestructive)
     return { kind: 'denied', rule: 'non-destructive', text: `tool '${originalName}' is not allowed in non-destructive mode` };
-  }
-  return ALLOWED;
+  return rules.trustAnnotations && hint(subject, 'idempotentHint') ? IDEMPOTENT : WRITE;
 }
 
 function isOutside(name: string, { allow, deny }: UpstreamRules): boolean {
@@ -91,7 +100,7 @@ function isReadOnly(subject: Subject, rules: UpstreamRules): boolean {
   return rules.readOnly.some((glob) => glob.matches(subject.originalName)) || (rules.trustAnnotations && hint(subject, 'readOnlyHint'));
 }
 
-function hint({ annotations }: Subject, name: 'destructiveHint' | 'readOnlyHint'): boolean {
+function hint({ annotations }: Subject, name: 'destructiveHint' | 'readOnlyHint' | 'idempotentHint'): boolean {
   return isJsonObject(annotations) && annotations[name] === true;
 }
 

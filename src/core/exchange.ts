@@ -26,8 +26,8 @@ export interface Exchange {
   /** Modern: of this request. Legacy: of the session. Absent: no log message leaves. */
   readonly logLevel?: LogLevel;
   readonly progressToken?: ProgressToken;
-  /** Request headers by lower-case name; only `mcp-param-*` and `x-turnpike-*` are ever read from here. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Request headers by lower-case name, where there are any (HTTP); only `mcp-param-*` and `x-turnpike-*` are ever read from here. */
+  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
   /** Sends a notification that belongs to this request. Nothing leaves after the answer or a cancel. */
   notify(method: string, params: Buffer): void;
   /**

@@ -1,0 +1,97 @@
+import { type Edits, editObject, elements, joinArray, member, memberSpans, toJson } from '../core/json.ts';
+import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META } from '../core/mcp.ts';
+
+/**
+ * Every change the relay may make to what an upstream said; all other bytes pass as they came. The documentation's table
+ * (docs/reference/relay-edits.md) is made from this one, and `edits.test.ts` compares the code with it.
+ */
+export const RELAY_EDITS = [
+  {
+    where: 'result._meta',
+    change: 'reserved members (`io.modelcontextprotocol/*`) are removed; `serverInfo` is ours, `turnpike/upstream` names the upstream',
+    when: 'modern client; session clients: removal only',
+  },
+  { where: 'result.resultType', change: '`complete` is added when it is absent; removed for session clients', when: 'always' },
+  { where: 'result.ttlMs, result.cacheScope', change: 'added or capped on resources/read; removed for session clients', when: 'resources/read' },
+  {
+    where: 'result.requestState',
+    change: 'sealed (`rs1.`), opened again for the upstream byte for byte',
+    when: 'input_required, modern client and upstream',
+  },
+  {
+    where: 'result.inputRequests.*.params.message',
+    change: 'prefixed with `Server “NAME” asks: `',
+    when: 'elicitations, unless naming is passthrough',
+  },
+  { where: 'result.taskId, params.taskId', change: 'sealed (`tk1.`), opened again for the upstream', when: 'tasks, modern client and upstream' },
+  {
+    where: 'result.structuredContent',
+    change: 'wrapped as `{"result": V}` when it is no object; removed before 2025-06-18',
+    when: 'session client, modern upstream',
+  },
+  { where: 'result.content[]', change: '`resource_link` becomes text with the URI, before 2025-06-18', when: 'session client' },
+  { where: 'error.code', change: '-32602 of resources/read becomes -32002 for session clients, and back for modern ones', when: 'eras differ' },
+  { where: 'notification params._meta', change: "reserved members are removed; `subscriptionId` is the client's", when: 'always' },
+  { where: 'notification params.progressToken', change: "the token of the client's own request", when: 'notifications/progress' },
+  { where: 'params.uri', change: 'the URI under which the client knows the resource', when: 'notifications/resources/updated' },
+  { where: 'params.name, params.uri', change: "the upstream's own name or URI", when: 'requests' },
+  { where: 'params._meta', change: "the envelope of the upstream's era; vendor members pass", when: 'requests' },
+  { where: 'params.task', change: 'removed', when: 'requests' },
+] as const;
+
+const EMPTY = Buffer.from('{}');
+
+/** Edits of a `_meta` object that remove what is reserved for a hop. */
+function withoutReserved(meta: Buffer): Record<string, undefined> {
+  const reserved = memberSpans(meta).filter(({ key }) => key.startsWith(META_PREFIX));
+  return Object.fromEntries(reserved.map(({ key }) => [key, undefined]));
+}
+
+/** `object` with `_meta` edited: reserved members go, `own` is set. An emptied `_meta` that came with content goes, too. */
+export function editMeta(object: Buffer, own: Edits): Edits {
+  const meta = member(object, '_meta');
+  if (meta === undefined || meta[0] !== 0x7b) return Object.keys(own).length === 0 ? {} : { _meta: editObject(EMPTY, own) };
+  const edited = editObject(meta, { ...withoutReserved(meta), ...own });
+  if (edited === meta) return {};
+  return { _meta: memberSpans(edited).length === 0 ? undefined : edited };
+}
+
+/** The `_meta` members that every result of ours carries towards a modern client. */
+export function ownResultMeta(serverInfo: JsonObject, upstream?: string): Edits {
+  return { [META.serverInfo]: toJson(serverInfo), ...(upstream === undefined ? {} : { [TURNPIKE_META.upstream]: toJson(upstream) }) };
+}
+
+/** Params of a notification on their way to a client. */
+export function notificationParams(params: Buffer, edits: Edits = {}, meta: Edits = {}): Buffer {
+  const all = { ...editMeta(params, meta), ...edits };
+  return Object.keys(all).length === 0 ? params : editObject(params, all);
+}
+
+/** Names the asker in an elicitation; other requests are unchanged (security class 17). */
+export function labelled(method: unknown, params: Buffer, upstream: string): Buffer {
+  if (method !== 'elicitation/create') return params;
+  const message = member(params, 'message');
+  if (message === undefined || message[0] !== 0x22) return params;
+  return editObject(params, { message: toJson(`Server “${upstream}” asks: ${JSON.parse(message.toString('utf8')) as string}`) });
+}
+
+/** As `labelled`, for every request of an `input_required` result. */
+export function labelledRequests(requests: Buffer, upstream: string): Buffer {
+  const edits: Record<string, Buffer> = {};
+  for (const { key, valueStart, end } of memberSpans(requests)) {
+    const request = requests.subarray(valueStart, end);
+    const parsed: unknown = JSON.parse(request.toString('utf8'));
+    const params = isJsonObject(parsed) && isJsonObject(parsed.params) ? member(request, 'params') : undefined;
+    if (params !== undefined && isJsonObject(parsed)) edits[key] = editObject(request, { params: labelled(parsed.method, params, upstream) });
+  }
+  return editObject(requests, edits);
+}
+
+/** Content blocks that a revision before 2025-06-18 does not know, as text (protocol.md section 3, "Down-conversion"). */
+export function plainContent(content: Buffer): Buffer {
+  const blocks = elements(content).map((block) => {
+    const parsed: unknown = JSON.parse(block.toString('utf8'));
+    return isJsonObject(parsed) && parsed.type === 'resource_link' ? toJson({ type: 'text', text: String(parsed.uri) }) : block;
+  });
+  return joinArray(blocks);
+}

@@ -1,0 +1,58 @@
+import { cutHidden } from '../catalog/hidden-text.ts';
+import type { Caller } from '../core/caller.ts';
+import type { Exchange } from '../core/exchange.ts';
+import { toJson } from '../core/json.ts';
+import { type Answer, CARRIED_EXTENSIONS, isJsonObject, type JsonObject, META, MODERN_VERSION } from '../core/mcp.ts';
+import type { Services } from './services.ts';
+import { viewOf } from './view-of.ts';
+
+const DISCOVER_TTL_MS = 60_000;
+
+/** What both eras declare: a declared capability always answers, whatever the upstreams offer at the moment. */
+const CAPABILITIES: JsonObject = {
+  tools: { listChanged: true },
+  prompts: { listChanged: true },
+  resources: { listChanged: true, subscribe: true },
+  completions: {},
+  logging: {},
+};
+
+/** `server/discover` (2026-07-28). */
+export async function discover(services: Services, exchange: Exchange): Promise<Answer> {
+  const visible = new Set(viewOf(services, exchange).upstreams);
+  const extensions: Record<string, unknown> = {};
+  for (const { status, capabilities } of services.upstreams.snapshot()) {
+    const offered = capabilities?.capabilities.extensions;
+    if (!visible.has(status.name) || capabilities?.era !== 'modern' || !isJsonObject(offered)) continue;
+    for (const name of CARRIED_EXTENSIONS) if (isJsonObject(offered[name])) extensions[name] ??= {};
+  }
+  const result = {
+    resultType: 'complete',
+    supportedVersions: [MODERN_VERSION],
+    capabilities: { ...CAPABILITIES, ...(Object.keys(extensions).length === 0 ? {} : { extensions }) },
+    ...instructions(services, exchange.caller, visible),
+    ttlMs: DISCOVER_TTL_MS,
+    cacheScope: 'private',
+    _meta: { [META.serverInfo]: services.settings.serverInfo },
+  };
+  return { kind: 'result', result: toJson(result) };
+}
+
+/** The result of `initialize` for a session that was just made. */
+export function initializeResult(services: Services, caller: Caller, version: string): Buffer {
+  const visible = new Set(services.catalog.viewFor(caller).upstreams);
+  const { serverInfo } = services.settings;
+  return toJson({ protocolVersion: version, capabilities: CAPABILITIES, serverInfo, ...instructions(services, caller, visible) });
+}
+
+/** What the visible upstreams say about themselves, each under its name. Foreign text: hidden characters are cut. */
+function instructions(services: Services, _caller: Caller, visible: ReadonlySet<string>): { readonly instructions?: string } {
+  const texts: string[] = [];
+  for (const { status, capabilities } of services.upstreams.snapshot()) {
+    if (!visible.has(status.name) || !capabilities?.instructions) continue;
+    const text = cutHidden(capabilities.instructions).trim();
+    const alone = services.settings.upstreams.get(status.name)?.naming === 'passthrough' && visible.size === 1;
+    if (text !== '') texts.push(alone ? text : `${status.name}: ${text}`);
+  }
+  return texts.length === 0 ? {} : { instructions: texts.join('\n\n') };
+}

@@ -1,0 +1,22 @@
+import { TurnpikeError } from '../core/errors.ts';
+import type { Exchange } from '../core/exchange.ts';
+import { editObject, toJson } from '../core/json.ts';
+import type { Answer } from '../core/mcp.ts';
+import { callUpstream } from './call.ts';
+import type { CallNote } from './call-note.ts';
+import { requireText } from './params.ts';
+import type { Services } from './services.ts';
+import { requireScope } from './tools.ts';
+import { viewOf } from './view-of.ts';
+
+export async function getPrompt(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
+  const name = requireText(exchange, 'name');
+  note.exposed(name);
+  const found = viewOf(services, exchange).resolvePrompt(name);
+  if (found.kind !== 'found') throw new TurnpikeError(found.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/prompt', found.text);
+  const { upstream, original } = found;
+  note.resolved(upstream, original);
+  requireScope(exchange, 'turnpike:read');
+  const params = name === original ? exchange.params : editObject(exchange.params, { name: toJson(original) });
+  return callUpstream(services, exchange, { upstream, original, method: 'prompts/get', params, repeatable: true });
+}

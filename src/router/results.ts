@@ -1,0 +1,189 @@
+import { TurnpikeError } from '../core/errors.ts';
+import type { Exchange } from '../core/exchange.ts';
+import { type Edits, editObject, member, toJson } from '../core/json.ts';
+import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError, TASKS_EXTENSION } from '../core/mcp.ts';
+import { editMeta, labelledRequests, ownResultMeta, plainContent } from './edits.ts';
+
+/** What the conversion of an answer needs to know besides its bytes. */
+export interface AnswerContext {
+  readonly exchange: Exchange;
+  readonly upstream: string;
+  readonly upstreamEra: Era;
+  readonly serverInfo: JsonObject;
+  /** Whether elicitations name their asker. */
+  readonly label: boolean;
+  /** Whether the tool's results are wrapped for session clients (`catalog/dialects.ts`, `isWrapped`). */
+  readonly wrapped: boolean;
+  sealState(state: string): string;
+  sealTask(taskId: string): string;
+}
+
+const MAX_TTL_MS = 3_600_000;
+const FIRST_STRUCTURED = '2025-06-18';
+/** Longest state of an upstream that is carried (protocol.md section 9). */
+const MAX_STATE_BYTES = 64 * 1024;
+
+/** An upstream's answer as this client may see it: the edits of `RELAY_EDITS`, chosen by both eras. */
+export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
+  if (answer.kind === 'error') return convertError(answer, context);
+  const body = JSON.parse(answer.result.toString('utf8')) as JsonObject;
+  const type = body.resultType ?? 'complete';
+  if (context.upstreamEra === 'modern' && type !== 'complete' && type !== 'input_required' && type !== 'task') {
+    throw new TurnpikeError('upstream/protocol', `The upstream sent a result type Turnpike does not know: ${String(type)}.`, {
+      upstream: context.upstream,
+    });
+  }
+  const result = context.exchange.era === 'modern' ? toModern(answer.result, body, type, context) : toLegacy(answer.result, body, type, context);
+  return { kind: 'result', result };
+}
+
+function toModern(result: Buffer, body: JsonObject, type: unknown, context: AnswerContext): Buffer {
+  const { exchange, upstream, upstreamEra, serverInfo } = context;
+  const edits: Record<string, Buffer | undefined> = { ...editMeta(result, ownResultMeta(serverInfo, upstream)) };
+  // A session upstream knows no result types: whatever stands there is foreign to this revision.
+  if (upstreamEra === 'legacy' || body.resultType === undefined) edits.resultType = toJson('complete');
+  else if (type === 'input_required') Object.assign(edits, inputRequired(result, body, context));
+  else if (type === 'task') Object.assign(edits, task(body, context));
+  if (exchange.method === 'resources/read' && type === 'complete') Object.assign(edits, caching(body, upstreamEra));
+  return editObject(result, edits);
+}
+
+function inputRequired(result: Buffer, body: JsonObject, { exchange, upstream, label, sealState }: AnswerContext): Edits {
+  if (!['tools/call', 'prompts/get', 'resources/read'].includes(exchange.method)) {
+    throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked for input during ${exchange.method}`, { upstream });
+  }
+  const edits: Record<string, Buffer> = {};
+  if (typeof body.requestState === 'string') {
+    if (Buffer.byteLength(body.requestState) > MAX_STATE_BYTES)
+      throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' sent a request state above 64 KiB`, { upstream });
+    edits.requestState = toJson(sealState(body.requestState));
+  }
+  const requests = isJsonObject(body.inputRequests) ? member(result, 'inputRequests') : undefined;
+  if (requests !== undefined && label) edits.inputRequests = labelledRequests(requests, upstream);
+  return edits;
+}
+
+function task(body: JsonObject, { exchange, upstream, sealTask }: AnswerContext): Edits {
+  if (!declaresTasks(exchange) || typeof body.taskId !== 'string') {
+    throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' made a task for a client that declared none`, { upstream });
+  }
+  return { taskId: toJson(sealTask(body.taskId)) };
+}
+
+/** Whether the client of this request declared the tasks extension. */
+export function declaresTasks(exchange: Exchange): boolean {
+  const { extensions } = exchange.capabilities;
+  return isJsonObject(extensions) && isJsonObject(extensions[TASKS_EXTENSION]);
+}
+
+function caching(body: JsonObject, upstreamEra: Era): Edits {
+  const own = upstreamEra === 'modern' && typeof body.ttlMs === 'number' && Number.isInteger(body.ttlMs) && body.ttlMs >= 0;
+  if (!own) return { ttlMs: toJson(0), cacheScope: toJson('private') };
+  return {
+    ...(Number(body.ttlMs) > MAX_TTL_MS ? { ttlMs: toJson(MAX_TTL_MS) } : {}),
+    ...(body.cacheScope === 'public' || body.cacheScope === 'private' ? {} : { cacheScope: toJson('private') }),
+  };
+}
+
+function toLegacy(result: Buffer, body: JsonObject, type: unknown, context: AnswerContext): Buffer {
+  const { exchange, upstream, upstreamEra, wrapped } = context;
+  if (upstreamEra === 'modern' && type === 'input_required') {
+    throw new TurnpikeError(
+      'bridge/interaction',
+      `'${nameOf(exchange)}' asks its user for input, which is not carried from a ${exchange.version} client to this upstream yet.`,
+      { upstream },
+    );
+  }
+  if (upstreamEra === 'modern' && type === 'task') {
+    throw new TurnpikeError(
+      'bridge/interaction',
+      `'${nameOf(exchange)}' answered with a task, which is not carried to a ${exchange.version} client yet.`,
+      { upstream },
+    );
+  }
+  const edits: Record<string, Buffer | undefined> = { ...editMeta(result, {}) };
+  if (upstreamEra === 'modern') Object.assign(edits, { resultType: undefined, ttlMs: undefined, cacheScope: undefined });
+  const structured = body.structuredContent;
+  if (exchange.version < FIRST_STRUCTURED) {
+    if (structured !== undefined) edits.structuredContent = undefined;
+    const content = Array.isArray(body.content) ? member(result, 'content') : undefined;
+    if (content !== undefined && (body.content as unknown[]).some((block) => isJsonObject(block) && block.type === 'resource_link'))
+      edits.content = plainContent(content);
+  } else if (upstreamEra === 'modern' && structured !== undefined && (wrapped || !isJsonObject(structured))) {
+    const value = member(result, 'structuredContent');
+    if (value !== undefined) edits.structuredContent = Buffer.concat([Buffer.from('{"result":'), value, Buffer.from('}')]);
+  }
+  return Object.keys(edits).length === 0 ? result : editObject(result, edits);
+}
+
+/** Errors pass as they are, but for codes that describe our own hop or mean something else in the client's era. */
+function convertError(answer: Extract<Answer, { kind: 'error' }>, { exchange, upstream, upstreamEra }: AnswerContext): Answer {
+  const { code } = answer;
+  if (upstreamEra === 'modern') {
+    if (code === RPC.missingCapability) throw missingCapability(answer.error, exchange, upstream);
+    if (code === RPC.headerMismatch || code === RPC.unsupportedVersion) {
+      throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' refused the request of Turnpike (${code})`, { upstream });
+    }
+    if (exchange.era === 'legacy' && exchange.method === 'resources/read' && code === RPC.invalidParams)
+      return recoded(answer.error, RPC.resourceNotFound);
+    return answer;
+  }
+  if (exchange.era === 'modern') {
+    if (code === RPC.resourceNotFound) return recoded(answer.error, RPC.invalidParams);
+    if (code === RPC.urlElicitationRequired) {
+      throw new TurnpikeError(
+        'bridge/interaction',
+        `'${nameOf(exchange)}' asks its user to open a URL, which is not carried to a ${exchange.version} client yet.`,
+        { upstream },
+      );
+    }
+  }
+  return answer;
+}
+
+function recoded(error: Buffer, code: number): Answer {
+  return { kind: 'error', error: editObject(error, { code: toJson(code) }), code };
+}
+
+/** -32021 of an upstream is the client's if the client lacks the capability, else ours (protocol.md section 2). */
+function missingCapability(error: Buffer, exchange: Exchange, upstream: string): TurnpikeError {
+  const { data } = JSON.parse(error.toString('utf8')) as RpcError;
+  const required = isJsonObject(data) && isJsonObject(data.requiredCapabilities) ? data.requiredCapabilities : {};
+  const names = Object.keys(required).flatMap((name) => {
+    const inner = required[name];
+    return name === 'extensions' && isJsonObject(inner)
+      ? Object.keys(inner).map((extension) => ({ name: extension, held: hasExtension(exchange, extension) }))
+      : [{ name, held: exchange.capabilities[name] !== undefined }];
+  });
+  const lacking = names.filter(({ held }) => !held);
+  if (lacking.length > 0 && exchange.era === 'modern') {
+    return new TurnpikeError(
+      'request/capability',
+      `the client lacks a capability that the call needs: ${lacking.map(({ name }) => name).join(', ')}`,
+      { data: { requiredCapabilities: required } },
+    );
+  }
+  if (lacking.length > 0) {
+    return new TurnpikeError(
+      'bridge/interaction',
+      `This tool needs ${lacking.map(({ name }) => name).join(', ')}, which is not carried from a ${exchange.version} client to this upstream yet.`,
+      { upstream },
+    );
+  }
+  return new TurnpikeError(
+    'upstream/capability',
+    `upstream needs a capability Turnpike cannot carry: ${names.map(({ name }) => name).join(', ') || 'unnamed'}`,
+    { upstream },
+  );
+}
+
+function hasExtension(exchange: Exchange, extension: string): boolean {
+  const { extensions } = exchange.capabilities;
+  return isJsonObject(extensions) && extensions[extension] !== undefined;
+}
+
+/** The tool, prompt or resource that a request is about, for texts. */
+export function nameOf(exchange: Exchange): string {
+  const { name, uri, taskId } = exchange.body;
+  return String(name ?? uri ?? taskId ?? exchange.method);
+}

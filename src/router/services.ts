@@ -1,0 +1,25 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import type { ListBytes } from '../catalog/list-bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import type { CapabilitySource, ConnectionSource } from '../core/ports.ts';
+import type { Fingerprinter } from '../core/secret.ts';
+import type { Sealer } from '../store/seal.ts';
+import type { AuditLog } from '../telemetry/audit.ts';
+import type { Instruments } from '../telemetry/instruments.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { RouterSettings } from './settings.ts';
+
+/** What every handler may use; wired once in gateway.ts and passed as an argument. */
+export interface Services {
+  readonly catalog: Catalog;
+  readonly lists: ListBytes;
+  readonly connections: ConnectionSource;
+  readonly upstreams: CapabilitySource;
+  readonly seals: { readonly state: Sealer; readonly task: Sealer };
+  readonly fingerprint: Fingerprinter;
+  readonly settings: RouterSettings;
+  readonly audit: AuditLog;
+  readonly instruments: Instruments;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}

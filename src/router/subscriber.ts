@@ -1,0 +1,65 @@
+import type { Caller } from '../core/caller.ts';
+import { editObject, toJson } from '../core/json.ts';
+import { notificationParams } from './edits.ts';
+import type { Services } from './services.ts';
+import { UpdateFeed } from './update-feed.ts';
+
+export interface SubscriberOptions {
+  readonly services: Services;
+  readonly caller: Caller;
+  readonly profile: string;
+  /** Ends all feeds. */
+  readonly signal: AbortSignal;
+  readonly notify: (method: string, params: Buffer) => void;
+}
+
+/** Resources and tasks that one client watches, at whatever upstreams they are, under the names the client knows. */
+export class Subscriber {
+  readonly #options: SubscriberOptions;
+  readonly #feeds = new Map<string, UpdateFeed>();
+  /** By upstream and its own URI or task id: what the client calls it. */
+  readonly #names = new Map<string, string>();
+
+  constructor(options: SubscriberOptions) {
+    this.#options = options;
+  }
+
+  /** Watches a resource. `uri` is the client's, `original` the upstream's. */
+  async watchResource(upstream: string, original: string, uri: string): Promise<void> {
+    this.#names.set(nameKey(upstream, original), uri);
+    await this.#feed(upstream).add({ uris: new Set([original]) });
+  }
+
+  async watchTask(upstream: string, taskId: string, sealed: string): Promise<void> {
+    this.#names.set(nameKey(upstream, taskId), sealed);
+    await this.#feed(upstream).add({ taskIds: new Set([taskId]) });
+  }
+
+  async unwatchResource(upstream: string, original: string): Promise<void> {
+    this.#names.delete(nameKey(upstream, original));
+    await this.#feeds.get(upstream)?.remove(original);
+  }
+
+  #feed(upstream: string): UpdateFeed {
+    const known = this.#feeds.get(upstream);
+    if (known !== undefined) return known;
+    const { services, caller, profile, signal, notify } = this.#options;
+    const name = (original: string) => toJson(this.#names.get(nameKey(upstream, original)) ?? original);
+    const feed = new UpdateFeed({
+      connections: services.connections,
+      clock: services.clock,
+      caller,
+      profile,
+      upstream,
+      signal,
+      onUpdate: (uri, params) => notify('notifications/resources/updated', notificationParams(editObject(params, { uri: name(uri) }))),
+      onTask: (taskId, params) => notify('notifications/tasks', notificationParams(editObject(params, { taskId: name(taskId) }))),
+    });
+    this.#feeds.set(upstream, feed);
+    return feed;
+  }
+}
+
+function nameKey(upstream: string, original: string): string {
+  return JSON.stringify([upstream, original]);
+}

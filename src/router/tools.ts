@@ -1,0 +1,62 @@
+import { isWrapped } from '../catalog/dialects.ts';
+import { hasScope, type Scope } from '../core/caller.ts';
+import { TurnpikeError } from '../core/errors.ts';
+import type { Exchange } from '../core/exchange.ts';
+import { editObject, toJson } from '../core/json.ts';
+import { type Answer, isJsonObject, META } from '../core/mcp.ts';
+import { checkParamHeaders, paramHeaders } from '../core/mcp-headers.ts';
+import { callUpstream } from './call.ts';
+import type { CallNote } from './call-note.ts';
+import { requireText } from './params.ts';
+import type { Services } from './services.ts';
+import { viewOf } from './view-of.ts';
+
+/** `tools/call`: view, policy, headers, scope, then the upstream (protocol.md section 1, checks 16 to 19). */
+export async function callTool(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
+  const name = requireText(exchange, 'name');
+  note.exposed(name);
+  const found = viewOf(services, exchange).resolveTool(name);
+  if (found.kind !== 'found') throw new TurnpikeError(found.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/tool', found.text);
+  const { upstream, original, capability, decision } = found;
+  note.resolved(upstream, original);
+  if (decision.kind === 'denied') {
+    throw new TurnpikeError('policy/denied', decision.text, { upstream, rule: decision.rule, data: { rule: decision.rule, tool: name } });
+  }
+  if (decision.kind === 'hidden') throw new TurnpikeError('catalog/tool', `tool not found: ${name}`);
+  const { arguments: given } = exchange.body;
+  if (given !== undefined && !isJsonObject(given)) throw new TurnpikeError('request/params', 'params.arguments must be an object');
+  const { inputSchema, outputSchema } = capability.parsed;
+  if (exchange.era === 'modern' && exchange.headers !== undefined) {
+    const checked = checkParamHeaders(inputSchema, given, exchange.headers);
+    if (!checked.ok) throw new TurnpikeError('request/header', checked.error);
+  }
+  requireScope(exchange, decision.safety === 'read-only' ? 'turnpike:read' : 'turnpike:write');
+  return callUpstream(services, exchange, {
+    upstream,
+    original,
+    method: 'tools/call',
+    params: name === original ? exchange.params : editObject(exchange.params, { name: toJson(original) }),
+    repeatable: decision.safety !== 'write',
+    headers: { ...foreignParamHeaders(exchange), ...paramHeaders(inputSchema, given) },
+    wrapped: isWrapped(outputSchema),
+  });
+}
+
+/** Throws `auth/scope` naming all scopes that the call needs. */
+export function requireScope(exchange: Exchange, scope: Scope): void {
+  if (hasScope(exchange.caller, scope)) return;
+  throw new TurnpikeError('auth/scope', `this call requires the scope '${scope}'`, { data: { scope } });
+}
+
+/** `Mcp-Param-*` headers that no annotation explains are copied (protocol.md section 2, "Headers"). */
+function foreignParamHeaders({ headers = {} }: Exchange): Record<string, string> {
+  const copied: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) if (name.startsWith('mcp-param-') && typeof value === 'string') copied[name] = value;
+  return copied;
+}
+
+/** The token under which the client wants progress, if it is one. */
+export function progressTokenOf(body: Exchange['body']): string | number | undefined {
+  const token = isJsonObject(body._meta) ? body._meta[META.progressToken] : undefined;
+  return typeof token === 'string' || typeof token === 'number' ? token : undefined;
+}
