@@ -1,0 +1,21 @@
+import { effectiveConfig } from '../config/masked.ts';
+import { type ConfigOptions, type JudgedConfig, judgedConfig } from './configuration.ts';
+import { EXIT, type ExitCode } from './exit-code.ts';
+import { problemText } from './problem.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** `turnpike check`: the effective configuration on standard output, what is to be said about it on standard error. */
+export async function check(options: ConfigOptions, around: Surroundings): Promise<ExitCode> {
+  let judged: JudgedConfig;
+  try {
+    judged = await judgedConfig(options, around);
+  } catch (error) {
+    around.stderr.write(`${problemText(error)}\n`);
+    return EXIT.failed;
+  }
+  const { loaded, warnings, refused } = judged;
+  around.stdout.write(effectiveConfig(loaded));
+  for (const warning of warnings) around.stderr.write(`Warning: ${warning}\n`);
+  for (const refusal of refused) around.stderr.write(`${refusal}\n`);
+  return refused.length === 0 ? EXIT.done : EXIT.failed;
+}

@@ -1,0 +1,32 @@
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { unpinnedLaunches } from '../config/unpinned.ts';
+import { refusals, weakenedSettings } from '../config/weakened.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** What `serve` and `check` were told about the configuration. */
+export interface ConfigOptions {
+  readonly file?: string;
+  readonly stdio: boolean;
+  /** As `flagOptions` names them. */
+  readonly flags: Readonly<Record<string, string | boolean>>;
+}
+
+/** A configuration with everything that is to be said about it. */
+export interface JudgedConfig {
+  readonly loaded: LoadedConfig;
+  readonly warnings: readonly string[];
+  /** Why it may not be started with; empty: it may. */
+  readonly refused: readonly string[];
+}
+
+/** Loads and judges the configuration. No I/O but reading files. Throws `config/invalid`. */
+export async function judgedConfig({ file, stdio, flags }: ConfigOptions, { cwd, env }: Surroundings): Promise<JudgedConfig> {
+  const loaded = await loadConfig({ ...(file === undefined ? {} : { file }), cwd, env, flags, stdio });
+  const { config } = loaded;
+  const weak = weakenedSettings(config, { stdio }).map(({ setting, why }) => `${setting}: ${why}`);
+  const refused = refusals(config, { stdio });
+  // What is refused anyway need not be warned about.
+  const unpinned = config.policy.requirePinned ? [] : unpinnedLaunches(config);
+  const loose = unpinned.map(({ upstream, line, package: name }) => `upstream '${upstream}': '${line}' fetches ${name} without a fixed version`);
+  return { loaded, warnings: [...loaded.warnings, ...weak, ...loose], refused };
+}

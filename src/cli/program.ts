@@ -1,0 +1,139 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type FlagOption, flagOptions } from '../config/describe.ts';
+import { parseDuration } from '../config/quantities.ts';
+import { EXIT_HELP, type ExitCode } from './exit-code.ts';
+import type { RunState } from './run.ts';
+import type { Surroundings } from './surroundings.ts';
+import { packageVersion } from './version.ts';
+
+/** The command line: what it takes, and which module does it. Modules are loaded when their command runs. */
+export function buildProgram(around: Surroundings, state: RunState): Command {
+  const program = new Command('turnpike')
+    .description('One MCP endpoint in front of many MCP servers.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpCommand('help [command]', 'show the help of a command')
+    .showHelpAfterError('(turnpike --help lists commands and flags)')
+    .addHelpText('after', `\n${EXIT_HELP}`)
+    .configureOutput({ writeOut: (text) => void around.stdout.write(text), writeErr: (text) => void around.stderr.write(text) })
+    .exitOverride();
+  // Subcommands inherit output and exit handling when they are made by `command`.
+  addServe(program, around, state);
+  addCheck(program, around, state);
+  addList(program, around, state);
+  addCall(program, around, state);
+  program
+    .command('version')
+    .description('print the version')
+    .action(() => void around.stdout.write(`${packageVersion()}\n`));
+  program
+    .command('conformance-client', { hidden: true })
+    .description("drive Turnpike's upstream client against the test server of the MCP conformance suite")
+    .argument('<url>', 'the test server')
+    .action(async (url: string) => {
+      const { conformanceClient } = await import('./conformance-client.ts');
+      state.code = await conformanceClient(url, around);
+    });
+  return program;
+}
+
+function addServe(program: Command, around: Surroundings, state: RunState): void {
+  const command = program
+    .command('serve')
+    .description('run the gateway')
+    .option('--config <file>', 'the configuration; default: TURNPIKE_CONFIG, or turnpike.yaml here if there is one')
+    .option('--stdio', 'serve MCP on standard input and output in place of HTTP')
+    .addHelpText('after', `\n${EXIT_HELP}`);
+  const flags = addConfigFlags(command);
+  command.action(async (options: { config?: string; stdio?: boolean }) => {
+    const { serve } = await import('./serve.ts');
+    const { config, stdio = false } = options;
+    state.code = await serve({ ...(config === undefined ? {} : { file: config }), stdio, flags: givenFlags(command, flags) }, around);
+  });
+}
+
+function addCheck(program: Command, around: Surroundings, state: RunState): void {
+  const command = program
+    .command('check')
+    .description('check a configuration and print what is in force: each value, secrets masked, and where it came from')
+    .argument('<file>', 'the configuration')
+    .option('--stdio', 'check it as for serve --stdio')
+    .addHelpText('after', `\n${EXIT_HELP}`);
+  const flags = addConfigFlags(command);
+  command.action(async (file: string, options: { stdio?: boolean }) => {
+    const { check } = await import('./check.ts');
+    state.code = await check({ file, stdio: options.stdio ?? false, flags: givenFlags(command, flags) }, around);
+  });
+}
+
+function addList(program: Command, around: Surroundings, state: RunState): void {
+  const command = addClientFlags(
+    program.command('list').description('list the tools that a running gateway offers').option('--json', 'print the tools as JSON'),
+  );
+  command.action(async (options: ClientFlags & { json?: boolean }) => {
+    const { list } = await import('./list.ts');
+    state.code = await withClient(options, (target) => list({ ...target, json: options.json ?? false }, around));
+  });
+}
+
+function addCall(program: Command, around: Surroundings, state: RunState): void {
+  const command = addClientFlags(
+    program
+      .command('call')
+      .description('call a tool of a running gateway')
+      .argument('<tool>', 'its name, as turnpike list shows it')
+      .argument('[json]', 'its arguments, a JSON object; - reads them from standard input', '{}')
+      .option('--json', 'print the result as JSON, byte for byte'),
+  );
+  command.action(async (tool: string, json: string, options: ClientFlags & { json?: boolean }) => {
+    const { call } = await import('./call.ts');
+    state.code = await withClient(options, (target) => call({ ...target, tool, args: json, json: options.json ?? false }, around));
+  });
+}
+
+interface ClientFlags {
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly timeout: number;
+}
+
+function withClient(
+  { url, tokenFile, timeout }: ClientFlags,
+  run: (target: { url?: string; tokenFile?: string; timeout: number }) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  return run({ ...(url === undefined ? {} : { url }), ...(tokenFile === undefined ? {} : { tokenFile }), timeout });
+}
+
+function addClientFlags(command: Command): Command {
+  return command
+    .option('--url <url>', 'the endpoint of the gateway; default: TURNPIKE_URL, or http://127.0.0.1:8080/mcp')
+    .option('--token-file <file>', 'file with the token to send; default: the token in TURNPIKE_TOKEN, or none')
+    .addOption(new Option('--timeout <duration>', 'how long the answer may take').argParser(durationOf).default(300_000, '5m'))
+    .addHelpText('after', `\n${EXIT_HELP}`);
+}
+
+function durationOf(text: string): number {
+  const parsed = parseDuration(text);
+  if (!parsed.ok || parsed.value === 0) throw new InvalidArgumentError('It is no duration such as 30s or 5m.');
+  return parsed.value;
+}
+
+/** One flag per setting, in groups by section. Values are read by the configuration, which knows their types. */
+function addConfigFlags(command: Command): ReadonlyMap<string, FlagOption> {
+  const byAttribute = new Map<string, FlagOption>();
+  for (const flag of flagOptions()) {
+    const text = `${flag.description}${flag.default === undefined ? '' : ` (default: ${flag.default})`}`;
+    const option = new Option(flag.takesValue ? `${flag.flag} <value>` : `${flag.flag} [boolean]`, text);
+    command.addOption(option.helpGroup(`Settings of ${flag.path.split('.', 1)[0]}:`));
+    byAttribute.set(option.attributeName(), flag);
+  }
+  return byAttribute;
+}
+
+function givenFlags(command: Command, flags: ReadonlyMap<string, FlagOption>): Record<string, string | boolean> {
+  const given: Record<string, string | boolean> = {};
+  for (const [name, { flag }] of flags) {
+    const value: unknown = command.getOptionValue(name);
+    if (typeof value === 'string' || typeof value === 'boolean') given[flag] = value;
+  }
+  return given;
+}

@@ -1,0 +1,143 @@
+import type { Config } from '../config/schema.ts';
+import { type Clock, sleep, systemClock } from '../core/clock.ts';
+import { createGateway, type Gateway } from '../gateway.ts';
+import { createLogger, type Logger } from '../telemetry/log.ts';
+import { catalogText, openingText } from './announce.ts';
+import { type ConfigOptions, type JudgedConfig, judgedConfig } from './configuration.ts';
+import { Crash } from './crash.ts';
+import { EXIT, type ExitCode } from './exit-code.ts';
+import { problemText, startProblem } from './problem.ts';
+import { Stop } from './stop.ts';
+import type { Surroundings } from './surroundings.ts';
+import { packageVersion } from './version.ts';
+
+/** How long the start waits for upstreams before it tells their states as they are. Milliseconds. */
+const SETTLE = 15_000;
+/** How long closing may take once nothing is to be waited for any more. Milliseconds. */
+const CLOSE = 15_000;
+const CLOSE_AFTER_CRASH = 3_000;
+
+/** Why the gateway ends. */
+type End = { readonly why: 'signal' | 'input' } | { readonly why: 'crash'; readonly error: unknown };
+
+/** `turnpike serve`: runs until a signal, the end of standard input (`--stdio`), or a crash. */
+export async function serve(options: ConfigOptions, around: Surroundings): Promise<ExitCode> {
+  const clock = systemClock;
+  const { stdio } = options;
+  // From the first moment: a signal during a slow start must end it too.
+  using stop = new Stop({ events: around.events, clock, onSecond: around.exit });
+  using crash = new Crash(around.events, () => around.exit(EXIT.failed));
+  const say = (text: string) => void around.stderr.write(text);
+
+  let judged: JudgedConfig;
+  try {
+    judged = await judgedConfig(options, around);
+  } catch (error) {
+    say(`turnpike: the configuration is invalid\n${problemText(error)}\n`);
+    return EXIT.failed;
+  }
+  const { loaded, warnings, refused } = judged;
+  const { config } = loaded;
+  for (const warning of warnings) say(`Warning: ${warning}\n`);
+  for (const refusal of refused) say(`${refusal}\n`);
+  if (refused.length > 0) return EXIT.failed;
+
+  const version = packageVersion();
+  const logger = createLogger({ ...config.telemetry.log, sink: { write: say }, terminal: around.stderr.isTTY === true });
+  const life = new AbortController();
+  let gateway: Gateway | undefined;
+  try {
+    const end = Promise.race([stop.first.then((): End => ({ why: 'signal' })), crash.first.then((error): End => ({ why: 'crash', error }))]);
+    const start = begin(config, { environment: around.env, clock, stdio, logger, version }, life.signal, (made) => {
+      gateway = made;
+    });
+    const early = await Promise.race([start.then(() => undefined), end]);
+    if (early !== undefined) {
+      // A start that is cut short may fail after nobody waits for it.
+      start.catch(() => {});
+      return verdict(early, logger);
+    }
+    const running = await start;
+    say(openingText({ version, config, endpoint: running.endpoint, status: running.status(), stdio, ...withFile(loaded.file) }));
+    void announce(running, { config, stdio, clock, signal: life.signal, say });
+    const input = stdio
+      ? running.serveStdio(around.stdin, around.stdout, life.signal).then((): End => ({ why: 'input' }))
+      : new Promise<never>(() => {});
+    const last = await Promise.race([end, input]);
+    if (last.why === 'signal') {
+      say(`Stopping: running calls have ${config.listen.shutdownTimeout / 1000} s to finish; a second signal ends at once.\n`);
+      await drain(running, config.listen.shutdownTimeout, clock);
+    }
+    return verdict(last, logger);
+  } catch (error) {
+    say(`turnpike: ${startProblem(error, config.listen)}\n`);
+    return EXIT.failed;
+  } finally {
+    life.abort(new Error('the gateway is ending'));
+    await closed(gateway, crash.happened ? CLOSE_AFTER_CRASH : CLOSE, clock, logger);
+  }
+}
+
+async function begin(
+  config: Config,
+  overrides: NonNullable<Parameters<typeof createGateway>[1]>,
+  signal: AbortSignal,
+  made: (gateway: Gateway) => void,
+): Promise<Gateway> {
+  const gateway = await createGateway(config, overrides);
+  made(gateway);
+  await gateway.start(signal);
+  return gateway;
+}
+
+function verdict(end: End, logger: Logger): ExitCode {
+  if (end.why !== 'crash') return EXIT.done;
+  logger.error('the gateway ends because of an unexpected error', { error: end.error });
+  return EXIT.failed;
+}
+
+/** Running work finishes, or the deadline cuts it short. */
+async function drain(gateway: Gateway, deadline: number, clock: Clock): Promise<void> {
+  const over = new AbortController();
+  const timer = clock.after(deadline, () => over.abort(new Error('the deadline for running calls is over')));
+  try {
+    await gateway.drain(over.signal);
+  } catch (error) {
+    if (!over.signal.aborted) throw error;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** Closes what is open, within `deadline`: children that survive it are killed by the reaper when this process ends. */
+async function closed(gateway: Gateway | undefined, deadline: number, clock: Clock, logger: Logger): Promise<void> {
+  if (gateway === undefined) return;
+  const done = new AbortController();
+  const late = sleep(clock, deadline, done.signal).then(
+    () => logger.error('closing took too long; ending without it'),
+    () => {},
+  );
+  await Promise.race([gateway[Symbol.asyncDispose]().catch((error: unknown) => logger.error('closing failed', { error })), late]);
+  done.abort();
+}
+
+interface AnnounceOptions {
+  readonly config: Config;
+  readonly stdio: boolean;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly say: (text: string) => void;
+}
+
+/** Tells what is served once every upstream had its first attempt, or after 15 s with the states of then. */
+async function announce(gateway: Gateway, { config, stdio, clock, signal, say }: AnnounceOptions): Promise<void> {
+  const enough = new AbortController();
+  const until = AbortSignal.any([signal, enough.signal]);
+  await Promise.race([gateway.settled(until), sleep(clock, SETTLE, until)]).catch(() => {});
+  enough.abort();
+  if (!signal.aborted) say(catalogText({ config, endpoint: gateway.endpoint, status: gateway.status(), stdio }));
+}
+
+function withFile(file: string | undefined): { readonly file?: string } {
+  return file === undefined ? {} : { file };
+}
