@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { ERRORS, TurnpikeError } from '../core/errors.ts';
+import { TurnpikeError } from '../core/errors.ts';
 import { redactText } from '../telemetry/redact.ts';
 
 /** Where the gateway was to listen. */
@@ -35,8 +35,9 @@ export function problemText(error: unknown): string {
   // Each line of a configuration error is a problem of its own, and made without values.
   if (error.code === 'config/invalid') return error.message.slice(0, MAX_TEXT);
   const { reason } = error.details;
-  const text = reason === undefined || reason === error.message ? error.message : `${error.message} ${firstOf(reason)}`;
-  return oneLine(error.code === 'internal' && reason === undefined ? ERRORS.internal.sentence : text);
+  // A reason may be a stack trace: its first line says what happened.
+  const first = reason?.split('\n', 1)[0] ?? '';
+  return first === '' || first === error.message ? oneLine(error.message) : `${oneLine(error.message)} (${oneLine(first)})`;
 }
 
 /** The code of the system call that failed while listening, wherever in the chain of causes it stands. */
@@ -48,11 +49,6 @@ function listenCode(error: unknown): string | undefined {
     current = current.cause;
   }
   return undefined;
-}
-
-/** A reason may be a stack trace: its first line says what happened. */
-function firstOf(reason: string): string {
-  return `(${reason.split('\n', 1)[0] ?? ''})`;
 }
 
 function oneLine(text: string): string {

@@ -1,0 +1,112 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export const ROOT = join(import.meta.dirname, '../..');
+const MAIN = join(ROOT, 'src/cli/main.ts');
+
+export interface Started {
+  readonly child: ChildProcess;
+  readonly out: () => string;
+  readonly err: () => string;
+  /** Exit code, or the signal that ended it. */
+  readonly ended: Promise<number | string>;
+  /** Resolves with what `probe` finds in both outputs. Throws when the process ends first, or after 20 s. */
+  until(probe: RegExp): Promise<RegExpExecArray>;
+}
+
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly command?: readonly string[];
+  readonly input?: string;
+  /** Leave standard input open. */
+  readonly open?: boolean;
+}
+
+/** A folder for homes and files of one test file, and everything that was started, to be ended after it. */
+export class Rig {
+  readonly folder: string;
+  readonly #started: Started[] = [];
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async make(): Promise<Rig> {
+    return new Rig(await mkdtemp(join(tmpdir(), 'turnpike-cli-')));
+  }
+
+  /** Starts the command line from the sources, with a home of its own and nothing else of our environment. */
+  start(
+    args: readonly string[],
+    { env = {}, cwd = this.folder, command = [process.execPath, MAIN], input, open = false }: StartOptions = {},
+  ): Started {
+    const [program = process.execPath, ...before] = command;
+    const child = spawn(program, [...before, ...args], {
+      cwd,
+      env: { PATH: process.env.PATH, HOME: this.folder, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    let out = '';
+    let err = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+    });
+    child.stdin?.on('error', () => {});
+    if (input !== undefined) child.stdin?.write(input);
+    if (!open) child.stdin?.end();
+    const ended = new Promise<number | string>((resolve) => child.on('close', (code, signal) => resolve(code ?? signal ?? 'unknown')));
+    let isOver = false;
+    void ended.then(() => {
+      isOver = true;
+    });
+    const until = async (probe: RegExp): Promise<RegExpExecArray> => {
+      const deadline = performance.now() + 20_000;
+      for (;;) {
+        const found = probe.exec(out + err);
+        if (found !== null) return found;
+        if (isOver || performance.now() > deadline) throw new Error(`${probe} was not written:\n${out}\n${err}`);
+        await delay(20);
+      }
+    };
+    const started: Started = { child, out: () => out, err: () => err, ended, until };
+    this.#started.push(started);
+    return started;
+  }
+
+  /** Runs a command to its end. */
+  async run(
+    args: readonly string[],
+    options: StartOptions = {},
+  ): Promise<{ readonly code: number | string; readonly out: string; readonly err: string }> {
+    const started = this.start(args, options);
+    return { code: await started.ended, out: started.out(), err: started.err() };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { child, ended } of this.#started) {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+      await ended;
+    }
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}

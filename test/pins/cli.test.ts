@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import { EXIT } from '../../src/cli/exit-code.ts';
+import { buildProgram } from '../../src/cli/program.ts';
+import { sampleSurroundings } from '../../src/cli/sample-surroundings.ts';
+import { CLI_VARIABLES } from '../../src/config/overrides.ts';
+
+describe('what scripts and users depend on: a change here needs a changeset', () => {
+  it('exit codes', () => {
+    expect(EXIT).toEqual({ done: 0, failed: 1, usage: 2, denied: 3 });
+  });
+
+  it('commands, their arguments and their own flags', () => {
+    const program = buildProgram(sampleSurroundings(), { code: EXIT.done });
+    const isOwn = (flag: string | undefined) =>
+      flag !== undefined && !/^--(listen|auth|store|limits|pool|catalog|policy|bridge|telemetry)-/.test(flag);
+    const commands = program.commands.map((command) => [
+      command.name(),
+      command.registeredArguments.map((argument) => `${argument.name()}${argument.required ? '' : '?'}`).join(' '),
+      command.options
+        .map(({ long }) => long)
+        .filter(isOwn)
+        .join(' '),
+    ]);
+    expect(commands).toEqual([
+      ['serve', '', '--config --stdio --yolo'],
+      ['check', 'file', '--stdio --yolo'],
+      ['list', '', '--json --url --token-file --timeout'],
+      ['call', 'tool json?', '--json --url --token-file --timeout'],
+      ['version', '', ''],
+      ['conformance-client', 'url', ''],
+    ]);
+    expect(program.createHelp().visibleCommands(program)).toHaveLength(6);
+  });
+
+  it('variables of the command line', () => {
+    expect(CLI_VARIABLES).toEqual(['TURNPIKE_CONFIG', 'TURNPIKE_URL', 'TURNPIKE_TOKEN']);
+  });
+
+  it('exports, command and engine of the package', () => {
+    expect(manifest.exports).toEqual({
+      '.': { types: './dist/index.d.ts', default: './dist/index.js' },
+      './errors': { types: './dist/core/errors.d.ts', default: './dist/core/errors.js' },
+      './package.json': './package.json',
+    });
+    expect(manifest.bin).toEqual({ turnpike: 'bin/turnpike.cjs' });
+    expect(manifest.engines).toEqual({ node: '>=24' });
+  });
+});

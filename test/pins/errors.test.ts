@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { ERRORS } from '../../src/core/errors.ts';
+
+/** Code → HTTP status on the modern front, JSON-RPC code. Clients depend on these: a change here needs a changeset. */
+const PINNED: Readonly<Record<string, readonly [number, number]>> = {
+  'request/parse': [400, -32700],
+  'request/invalid': [400, -32600],
+  'request/envelope': [400, -32602],
+  'request/params': [200, -32602],
+  'request/method': [404, -32601],
+  'request/header': [400, -32020],
+  'request/version': [400, -32022],
+  'request/capability': [400, -32021],
+  'request/cancelled': [200, -32603],
+  'guard/host': [403, -32600],
+  'guard/origin': [403, -32600],
+  'guard/target': [404, -32600],
+  'guard/method': [405, -32600],
+  'guard/size': [413, -32600],
+  'guard/type': [415, -32600],
+  'guard/accept': [406, -32600],
+  'auth/missing': [401, -32600],
+  'auth/invalid': [401, -32600],
+  'auth/conflict': [400, -32600],
+  'auth/scope': [403, -32600],
+  'auth/unavailable': [503, -32603],
+  'limit/ip': [429, -32600],
+  'limit/failures': [429, -32600],
+  'limit/user': [429, -32600],
+  'session/required': [400, -32600],
+  'session/unknown': [404, -32600],
+  'session/version': [400, -32600],
+  'session/stream': [409, -32600],
+  'session/full': [503, -32603],
+  'gateway/draining': [503, -32603],
+  'catalog/tool': [200, -32602],
+  'catalog/prompt': [200, -32602],
+  'catalog/resource': [200, -32602],
+  'catalog/ambiguous': [200, -32602],
+  'catalog/cursor': [200, -32602],
+  'policy/denied': [200, -32602],
+  'policy/error': [200, -32603],
+  'state/invalid': [200, -32602],
+  'task/unknown': [200, -32602],
+  'upstream/down': [200, -31001],
+  'upstream/timeout': [200, -31002],
+  'upstream/lost': [200, -31003],
+  'upstream/capacity': [200, -31004],
+  'upstream/login': [200, -31005],
+  'upstream/protocol': [200, -32603],
+  'upstream/session': [200, -31001],
+  'upstream/capability': [200, -32603],
+  'bridge/interaction': [200, -31006],
+  'audit/unwritable': [200, -31007],
+  'pool/exhausted': [200, -31004],
+  'pool/closed': [200, -31001],
+  'store/failed': [503, -32603],
+  'config/invalid': [500, -32603],
+  'config/refused': [500, -32603],
+  internal: [500, -32603],
+};
+
+describe('error codes', () => {
+  it('are these', () => {
+    expect(Object.fromEntries(Object.entries(ERRORS).map(([code, { http, rpc }]) => [code, [http, rpc]]))).toEqual(PINNED);
+  });
+});
