@@ -1,4 +1,5 @@
 import type { Caller } from './caller.ts';
+import type { ConnectionOwner } from './ports.ts';
 import type { Answer, Era, JsonObject, LogLevel, ProgressToken, RequestId } from './mcp.ts';
 
 /** Why a call was cancelled, as the reason of its `AbortSignal`. */
@@ -35,4 +36,6 @@ export interface Exchange {
    * asked: a modern client, or a connection that takes JSON only.
    */
   ask?(method: string, params: Buffer, signal: AbortSignal): Promise<Answer>;
+  /** The session behind the request, for what upstreams say outside any call. Absent for stateless clients. */
+  readonly owner?: ConnectionOwner;
 }

@@ -161,10 +161,19 @@ export interface ConnectionLease {
   release(outcome: 'ok' | 'transport-error'): void;
 }
 
+/** Who a session's own connection belongs to: hears what the upstream says and asks outside any call. */
+export interface ConnectionOwner {
+  request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer>;
+  notification(method: string, params: Buffer): void;
+}
+
 /** Where the router gets connections. */
 export interface ConnectionSource {
   /** Throws `upstream/down`, `upstream/timeout`, `upstream/capacity`, `upstream/login`. */
-  lease(upstream: string, caller: Caller, profile: string, signal: AbortSignal): Promise<ConnectionLease>;
+  /** `owner` counts only for a connection that is the session's alone. */
+  lease(upstream: string, caller: Caller, profile: string, signal: AbortSignal, owner?: ConnectionOwner): Promise<ConnectionLease>;
+  /** Tells the open connections of a session something of its client (`notifications/roots/list_changed`). */
+  notifySession(sessionId: string, method: string, params: Buffer): Promise<void>;
   /** Closes what belongs to a session, at once. */
   endSession(sessionId: string): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { scopeError } from '../auth/challenge.ts';
 import { isWrapped } from '../catalog/dialects.ts';
 import { hasScope, type Scope } from '../core/caller.ts';
 import { TurnpikeError } from '../core/errors.ts';
@@ -45,7 +46,7 @@ export async function callTool(services: Services, exchange: Exchange, note: Cal
 /** Throws `auth/scope` naming all scopes that the call needs. */
 export function requireScope(exchange: Exchange, scope: Scope): void {
   if (hasScope(exchange.caller, scope)) return;
-  throw new TurnpikeError('auth/scope', `this call requires the scope '${scope}'`, { data: { scope } });
+  throw scopeError([scope]);
 }
 
 /** `Mcp-Param-*` headers that no annotation explains are copied (protocol.md section 2, "Headers"). */

@@ -80,17 +80,21 @@ export class UpdateFeed {
     const { connections, upstream, caller, profile, signal } = this.#options;
     if (this.#lease !== undefined) return this.#lease.connection;
     const lease = await connections.lease(upstream, caller, profile, signal);
-    if (this.#lease !== undefined || this.#ended) {
-      lease.release('ok');
-      if (this.#ended) throw new TurnpikeError('request/cancelled');
-      return (this.#lease as ConnectionLease).connection;
-    }
+    const other = this.#held();
+    if (this.#ended || other !== undefined) lease.release('ok');
+    if (this.#ended) throw new TurnpikeError('request/cancelled');
+    if (other !== undefined) return other.connection;
     this.#lease = lease;
     this.#unlisten = lease.connection.subscribe((event) => {
       if (event.kind === 'closed') this.#lost(lease);
       else if (event.method === 'notifications/resources/updated') this.#update(event.params);
     });
     return lease.connection;
+  }
+
+  /** Read anew after a wait: meanwhile somebody else may have connected. */
+  #held(): ConnectionLease | undefined {
+    return this.#lease;
   }
 
   /** One listen stream; it is opened anew when what it asks for grows, and the old one ends after that. */

@@ -1,0 +1,152 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Credential } from '../auth/credential.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { Caller } from '../core/caller.ts';
+import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
+import { MODERN_VERSION } from '../core/mcp.ts';
+import { addressKey } from '../limit/address.ts';
+import { sendError } from './answer.ts';
+import { readBody } from './body.ts';
+import { eraOf, MessageError, parseMessages } from './classify.ts';
+import type { Edge } from './edge.ts';
+import { serveLegacyDelete, serveLegacyGet, serveLegacyPost } from './legacy.ts';
+import { HttpError, serveModern } from './modern.ts';
+import type { Ops } from './ops.ts';
+import type { Session } from './session.ts';
+import { guardNames, guardShape } from './steps/guard.ts';
+import { answerPreflight, setCommonHeaders } from './steps/response-headers.ts';
+
+const MCP = '/mcp';
+const DRAIN_RETRY_S = 5;
+
+/** Answers one HTTP request; never rejects. The order of checks is protocol.md section 1. */
+export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  response.on('error', () => {});
+  response.once('finish', () => edge.services.instruments.response(response.statusCode));
+  try {
+    setCommonHeaders(request, response, edge.settings);
+    guardNames(request, edge.settings.listen);
+    const path = pathOf(request);
+    if (ops.serves(path)) return await ops.serve(path, request, response);
+    if (path !== MCP) throw new TurnpikeError('guard/target', 'Not Found');
+    if (request.method === 'OPTIONS' && request.headers.origin !== undefined) return answerPreflight(request, response);
+    await serveMcp(edge, request, response);
+  } catch (thrown) {
+    answerThrown(edge, request, response, thrown);
+  }
+}
+
+async function serveMcp(edge: Edge, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { method } = request;
+  if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') {
+    response.setHeader('allow', 'GET, POST, DELETE');
+    throw new TurnpikeError('guard/method', 'Method Not Allowed');
+  }
+  if (method === 'POST') guardShape(request, edge.settings.listen.maxBodyBytes);
+  if (edge.work.draining.aborted) throw new TurnpikeError('gateway/draining', undefined, { retryAfter: DRAIN_RETRY_S });
+  const credential = extract(edge, request);
+  const named = sessionOf(edge, request);
+  const identity = await identify(edge, request, credential);
+  const caller = callerOf(identity);
+  const session = named && ownSession(edge, named, caller);
+  await edge.admission.admitPrincipal(identity.principal);
+  if (method === 'GET') return serveLegacyGet(edge, request, response, session);
+  if (method === 'DELETE') return serveLegacyDelete(edge, request, response, session);
+  const input = parseMessages(await readBody(request, edge.settings.listen.maxBodyBytes));
+  const version = header(request, 'mcp-protocol-version')?.trim();
+  const eras = input.messages.map((message) => eraOf(message, version));
+  if (!eras.includes('modern')) return serveLegacyPost(edge, request, response, caller, session, input);
+  const [message] = input.messages;
+  if (input.batch || message === undefined)
+    throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${MODERN_VERSION} knows no batches`);
+  if (message.kind === 'response') throw new MessageError(message.id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} servers ask nothing`);
+  if (message.kind === 'request') return serveModern(edge, request, response, caller, message);
+  response.writeHead(202).end();
+}
+
+/** Check 3. */
+function extract(edge: Edge, request: IncomingMessage): Credential | undefined {
+  try {
+    return edge.authentication.extract(request.headersDistinct);
+  } catch (error) {
+    refused(edge, request, error);
+    throw error;
+  }
+}
+
+/** Check 4: before anything is asked or counted. A modern request's session header is ignored. */
+function sessionOf(edge: Edge, request: IncomingMessage): Session | undefined {
+  const ids = request.headersDistinct['mcp-session-id'];
+  if (ids === undefined || header(request, 'mcp-protocol-version')?.trim() === MODERN_VERSION) return undefined;
+  const [id] = ids;
+  if (ids.length !== 1 || id === undefined) throw new TurnpikeError('session/unknown', 'Session not found');
+  return edge.sessions.find(id);
+}
+
+/** Checks 5 and 6. */
+async function identify(edge: Edge, request: IncomingMessage, credential: Credential | undefined): Promise<Identity> {
+  const { authentication, admission, knownGood, proxies } = edge;
+  const address = proxies.addressOf(request);
+  const known = credential !== undefined && knownGood.has(credential);
+  if (!known && !takesEverybody(edge)) await admission.admitAddress(address);
+  try {
+    const identity = await authentication.authenticate(credential, { peer: request.socket.remoteAddress, address }, edge.stopped);
+    if (credential !== undefined) knownGood.prove(credential);
+    return identity;
+  } catch (error) {
+    if (credential !== undefined) knownGood.forget(credential);
+    refused(edge, request, error);
+    throw error;
+  }
+}
+
+/** Mode `none` alone: there is no credential that could be guessed, and principal `local` has no bucket. */
+function takesEverybody({ authentication }: Edge): boolean {
+  return authentication.modes.length === 1 && authentication.modes[0] === 'none';
+}
+
+function refused(edge: Edge, request: IncomingMessage, error: unknown): void {
+  const { code } = asTurnpikeError(error);
+  if (code !== 'auth/invalid' && code !== 'auth/scope') return;
+  const address = edge.proxies.addressOf(request);
+  edge.admission.recordFailure(address);
+  edge.securityLog.warn('authentication', addressKey(address), 'authentication failed', { code });
+}
+
+function ownSession(edge: Edge, session: Session, caller: Caller): Session {
+  try {
+    return edge.sessions.own(session, caller);
+  } catch (error) {
+    edge.services.instruments.sessionMismatches.add();
+    throw error;
+  }
+}
+
+function callerOf({ principal, tenant, scopes }: Identity): Caller {
+  return { principal, tenant, scopes };
+}
+
+function answerThrown(edge: Edge, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
+  const inner = thrown instanceof HttpError ? thrown.error : thrown;
+  const id = thrown instanceof HttpError || thrown instanceof MessageError ? thrown.id : undefined;
+  const { code } = asTurnpikeError(inner);
+  if (code === 'internal' || (ERRORS[code].http >= 500 && code !== 'gateway/draining' && code !== 'session/full')) edge.report(inner);
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  sendError(response, inner, edge.challenge, id);
+  // An unread body would be read as the next request.
+  if (!request.readableEnded) request.resume();
+}
+
+function pathOf(request: IncomingMessage): string {
+  const url = request.url ?? '/';
+  const end = url.search(/[?#]/);
+  return end === -1 ? url : url.slice(0, end);
+}
+
+function header(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,0 +1,22 @@
+import type { IncomingMessage } from 'node:http';
+import { TurnpikeError } from '../core/errors.ts';
+import { tooLarge } from './steps/guard.ts';
+
+/** Reads a body of at most `max` bytes. Throws `guard/size`; `request/cancelled` when the client goes away meanwhile. */
+export function readBody(request: IncomingMessage, max: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > max) {
+        request.pause();
+        reject(tooLarge(max));
+      } else chunks.push(chunk);
+    });
+    request.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size)));
+    const gone = () => reject(new TurnpikeError('request/cancelled'));
+    request.once('error', gone);
+    request.once('close', gone);
+  });
+}

@@ -1,0 +1,90 @@
+import { type ErrorDetails, TurnpikeError } from '../core/errors.ts';
+import { elements, member, parseJson, repeatedMember } from '../core/json.ts';
+import { type Era, isJsonObject, isRequestId, type JsonObject, META, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
+
+/** One JSON-RPC message as it came in. */
+export type Message =
+  | { readonly kind: 'request'; readonly id: RequestId; readonly method: string; readonly params: Buffer; readonly body: JsonObject }
+  | { readonly kind: 'notification'; readonly method: string; readonly params: Buffer; readonly body: JsonObject }
+  | { readonly kind: 'response'; readonly id: RequestId; readonly result?: Buffer; readonly error?: Buffer };
+
+const EMPTY = Buffer.from('{}');
+
+/** A refused message whose id could be read: the answer carries it. */
+export class MessageError extends TurnpikeError {
+  readonly id: RequestId | undefined;
+
+  constructor(id: RequestId | undefined, code: ConstructorParameters<typeof TurnpikeError>[0], message: string, details?: ErrorDetails) {
+    super(code, message, details);
+    this.id = id;
+  }
+}
+
+/**
+ * Bytes → message, or messages for a batch. Throws `request/parse` and `request/invalid` (checks 8 and 9 of protocol.md
+ * section 1). A member that stands twice in the envelope is refused: another reader might take the other one.
+ */
+export function parseMessages(bytes: Buffer): { readonly messages: readonly Message[]; readonly batch: boolean } {
+  const parsed = parseJson(bytes);
+  if (!parsed.ok) throw new MessageError(undefined, 'request/parse', `Parse error: ${parsed.error}`);
+  if (!Array.isArray(parsed.value)) return { messages: [toMessage(bytes, parsed.value)], batch: false };
+  if (parsed.value.length === 0) throw new MessageError(undefined, 'request/invalid', 'Invalid Request: the batch is empty');
+  const slices = elements(bytes);
+  return { messages: parsed.value.map((item, index) => toMessage(slices[index] ?? EMPTY, item)), batch: true };
+}
+
+function toMessage(bytes: Buffer, value: unknown): Message {
+  if (!isJsonObject(value)) throw new MessageError(undefined, 'request/invalid', 'Invalid Request: the body must be a JSON object');
+  const id = isRequestId(value.id) ? value.id : undefined;
+  const invalid = (what: string) => new MessageError(id, 'request/invalid', `Invalid Request: ${what}`);
+  const repeated = repeatedMember(bytes);
+  if (repeated !== undefined) throw invalid(`the member "${repeated}" stands twice`);
+  if (value.jsonrpc !== '2.0') throw invalid('jsonrpc must be "2.0"');
+  if (value.id !== undefined && id === undefined) throw invalid('id must be a string or a number');
+  if (typeof id === 'number' && !Number.isSafeInteger(id)) throw invalid('id must be an integer of at most 2^53-1');
+  if (value.method === undefined) return toResponse(bytes, value, id, invalid);
+  if (typeof value.method !== 'string') throw invalid('method must be a string');
+  if (value.params !== undefined && !isJsonObject(value.params)) throw invalid('params must be an object');
+  const params = member(bytes, 'params') ?? EMPTY;
+  const twice = repeatedMember(params);
+  if (twice !== undefined) throw invalid(`the member "params.${twice}" stands twice`);
+  const meta = isJsonObject(value.params?._meta) ? member(params, '_meta') : undefined;
+  const metaTwice = meta && repeatedMember(meta);
+  if (metaTwice !== undefined) throw invalid(`the member "params._meta.${metaTwice}" stands twice`);
+  const body = value.params ?? {};
+  return id === undefined
+    ? { kind: 'notification', method: value.method, params, body }
+    : { kind: 'request', id, method: value.method, params, body };
+}
+
+function toResponse(bytes: Buffer, value: JsonObject, id: RequestId | undefined, invalid: (what: string) => MessageError): Message {
+  const hasResult = value.result !== undefined;
+  const hasError = value.error !== undefined;
+  if (hasResult === hasError) throw invalid('a message needs a method, a result or an error');
+  if (id === undefined) throw invalid('a response needs an id');
+  if (hasResult && !isJsonObject(value.result)) throw invalid('result must be an object');
+  if (hasError && !(isJsonObject(value.error) && Number.isInteger(value.error.code) && typeof value.error.message === 'string')) {
+    throw invalid('error must be an object with code and message');
+  }
+  const part = member(bytes, hasResult ? 'result' : 'error') ?? EMPTY;
+  return hasResult ? { kind: 'response', id, result: part } : { kind: 'response', id, error: part };
+}
+
+/**
+ * The era of one message (protocol.md section 1, "Era"): the body decides, a header can only contradict it. `version` is the
+ * `MCP-Protocol-Version` header. Throws `request/envelope` for a modern header without a modern body, and `request/header` for
+ * `initialize` under a modern header.
+ */
+export function eraOf(message: Message, version: string | undefined): Era {
+  if (message.kind !== 'response') {
+    const meta = message.body._meta;
+    if (isJsonObject(meta) && meta[META.protocolVersion] !== undefined) return 'modern';
+  }
+  if (version !== MODERN_VERSION) return 'legacy';
+  const id = message.kind === 'notification' ? undefined : message.id;
+  if (message.kind === 'request' && message.method === 'initialize') {
+    throw new MessageError(id, 'request/header', `initialize belongs to session revisions, but MCP-Protocol-Version says ${MODERN_VERSION}`);
+  }
+  if (message.kind === 'request') throw new MessageError(id, 'request/envelope', `params._meta["${META.protocolVersion}"] is missing`);
+  return 'modern';
+}

@@ -1,0 +1,32 @@
+import type { Authentication } from '../auth/authenticator.ts';
+import type { ChallengeOptions } from '../auth/challenge.ts';
+import type { KnownGood } from '../auth/known-good.ts';
+import type { Admission } from '../limit/admission.ts';
+import type { Services } from '../router/services.ts';
+import type { SecurityLog } from '../telemetry/security-log.ts';
+import type { KeepAlive } from './keep-alive.ts';
+import type { Listeners } from './listeners.ts';
+import type { Sessions } from './sessions.ts';
+import type { EdgeSettings } from './settings.ts';
+import type { TrustedProxies } from './steps/address.ts';
+import type { Work } from './work.ts';
+
+/** What every door shares; wired once in gateway.ts and passed as an argument. */
+export interface Edge {
+  readonly settings: EdgeSettings;
+  readonly services: Services;
+  readonly authentication: Authentication;
+  readonly admission: Admission;
+  readonly knownGood: KnownGood;
+  readonly proxies: TrustedProxies;
+  readonly securityLog: SecurityLog;
+  readonly challenge: ChallengeOptions;
+  readonly sessions: Sessions;
+  readonly keepAlive: KeepAlive;
+  readonly listeners: Listeners;
+  readonly work: Work;
+  /** Aborts when running calls are cut short, too. */
+  readonly stopped: AbortSignal;
+  /** Says an unexpected error to the operator. */
+  report(error: unknown): void;
+}

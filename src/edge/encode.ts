@@ -1,0 +1,31 @@
+import { toJson } from '../core/json.ts';
+import type { Answer, RequestId, RpcError } from '../core/mcp.ts';
+
+const CLOSE = Buffer.from('}');
+
+/** A JSON-RPC response; the bytes of result and error are put in as they are. */
+export function encodeAnswer(id: RequestId, answer: Answer): Buffer {
+  const head = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"${answer.kind}":`;
+  return Buffer.concat([Buffer.from(head), answer.kind === 'result' ? answer.result : answer.error, CLOSE]);
+}
+
+/** An error response. Without an id it answers something whose id could not be read. */
+export function encodeError(id: RequestId | undefined, error: RpcError): Buffer {
+  return toJson({ jsonrpc: '2.0', ...(id === undefined ? {} : { id }), error });
+}
+
+export function encodeNotification(method: string, params: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":`), params, CLOSE]);
+}
+
+export function encodeRequest(id: RequestId, method: string, params: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":${JSON.stringify(method)},"params":`), params, CLOSE]);
+}
+
+/** Line breaks between tokens become blanks, so that a message is one line on stdio and one `data:` line in an event stream; inside strings JSON allows none. */
+export function oneLine(message: Buffer): Buffer {
+  if (!message.includes(0x0a) && !message.includes(0x0d)) return message;
+  const copy = Buffer.from(message);
+  for (let at = 0; at < copy.length; at++) if (copy[at] === 0x0a || copy[at] === 0x0d) copy[at] = 0x20;
+  return copy;
+}

@@ -1,0 +1,201 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Caller } from '../core/caller.ts';
+import { TurnpikeError } from '../core/errors.ts';
+import { joinArray } from '../core/json.ts';
+import type { Answer } from '../core/mcp.ts';
+import { toErrorAnswer } from '../core/to-wire.ts';
+import { sendJson } from './answer.ts';
+import { type Message, MessageError } from './classify.ts';
+import type { Edge } from './edge.ts';
+import { encodeAnswer } from './encode.ts';
+import { HttpError } from './modern.ts';
+import type { EventStream } from './replay.ts';
+import type { Session } from './session.ts';
+import { answerInSession, initialized, isSessionVersion, notedInSession, readInitialize } from './session-requests.ts';
+import { SseWriter } from './sse-writer.ts';
+import { acceptedBy } from './steps/guard.ts';
+
+type Request = Extract<Message, { kind: 'request' }>;
+
+/** One message, or a batch of a 2025-03-26 session, of the session era. `session` is the caller's own, or absent. */
+export async function serveLegacyPost(
+  edge: Edge,
+  request: IncomingMessage,
+  response: ServerResponse,
+  caller: Caller,
+  session: Session | undefined,
+  input: { readonly messages: readonly Message[]; readonly batch: boolean },
+): Promise<void> {
+  const [first] = input.messages;
+  if (first === undefined) throw new MessageError(undefined, 'request/invalid', 'Invalid Request: the batch is empty');
+  if (!input.batch && first.kind === 'request' && first.method === 'initialize') return open(edge, response, caller, first);
+  const own = requireSession(request, session, first);
+  if (input.batch) return serveBatch(edge, request, response, caller, own, input.messages);
+  if (first.kind === 'request') return serveRequest(edge, request, response, caller, own, first);
+  await take(edge, own, first);
+  response.writeHead(202).end();
+}
+
+function open(edge: Edge, response: ServerResponse, caller: Caller, message: Request): void {
+  const { version, capabilities, clientInfo } = readInitialize(message);
+  const session = edge.sessions.create(clientInfo === undefined ? caller : { ...caller, clientInfo }, version, capabilities);
+  const result = initialized(edge.services, session);
+  edge.services.instruments.request('legacy', 'initialize');
+  sendJson(response, 200, encodeAnswer(message.id, { kind: 'result', result }), { 'mcp-session-id': session.id });
+}
+
+function requireSession(request: IncomingMessage, session: Session | undefined, message?: Message): Session {
+  const id = message !== undefined && message.kind !== 'notification' ? message.id : undefined;
+  if (session === undefined) throw new MessageError(id, 'session/required', 'Mcp-Session-Id header is required');
+  const header = request.headers['mcp-protocol-version'];
+  if (!isSessionVersion(typeof header === 'string' ? header.trim() : undefined)) {
+    throw new MessageError(id, 'session/version', `Unsupported protocol version: ${String(header)}`);
+  }
+  return session;
+}
+
+async function take(edge: Edge, session: Session, message: Exclude<Message, Request>): Promise<void> {
+  if (message.kind === 'notification') return notedInSession(edge.services, session, message);
+  const answer: Answer =
+    message.result === undefined
+      ? { kind: 'error', error: message.error ?? Buffer.from('{}'), code: codeOf(message.error) }
+      : { kind: 'result', result: message.result };
+  session.answered(message.id, answer);
+}
+
+function codeOf(error: Buffer | undefined): number {
+  return error === undefined ? 0 : Number((JSON.parse(error.toString('utf8')) as { code?: unknown }).code);
+}
+
+/** JSON until the first notification or question for the request, then an event stream that can be resumed; a lost connection is no cancel. */
+async function serveRequest(
+  edge: Edge,
+  request: IncomingMessage,
+  response: ServerResponse,
+  caller: Caller,
+  session: Session,
+  message: Request,
+): Promise<void> {
+  const leave = edge.work.enter();
+  let stream: EventStream | undefined;
+  const streaming = edge.settings.listen.streaming && acceptedBy(request).events;
+  const outlet = (bytes: Buffer) => {
+    if (stream === undefined) {
+      const made = session.replay.create();
+      stream = made;
+      if (response.destroyed) session.replay.dropped(made);
+      else {
+        session.replay.attach(made, new SseWriter(response, edge.keepAlive));
+        response.once('close', () => made.writer === undefined || made.writer.open || session.replay.dropped(made));
+      }
+    }
+    session.replay.send(stream, bytes);
+  };
+  try {
+    const answer = await answerOf(edge, session, message, caller, request, streaming ? outlet : undefined);
+    edge.services.instruments.request('legacy', message.method, answer.kind === 'error' ? answer.code : undefined);
+    const bytes = encodeAnswer(message.id, answer);
+    if (stream === undefined) sendJson(response, 200, bytes);
+    else {
+      session.replay.send(stream, bytes);
+      session.replay.end(stream);
+    }
+  } finally {
+    leave();
+  }
+}
+
+async function answerOf(
+  edge: Edge,
+  session: Session,
+  message: Request,
+  caller: Caller,
+  request: IncomingMessage,
+  outlet: ((bytes: Buffer) => void) | undefined,
+): Promise<Answer> {
+  try {
+    return await answerInSession(edge.services, {
+      session,
+      message,
+      caller,
+      outlet,
+      headers: request.headers,
+      stopped: edge.stopped,
+      report: edge.report,
+    });
+  } catch (error) {
+    if (error instanceof TurnpikeError && error.code === 'auth/scope') throw new HttpError(message.id, error);
+    throw error;
+  }
+}
+
+async function serveBatch(
+  edge: Edge,
+  request: IncomingMessage,
+  response: ServerResponse,
+  caller: Caller,
+  session: Session,
+  messages: readonly Message[],
+): Promise<void> {
+  if (session.version !== '2025-03-26') throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${session.version} knows no batches`);
+  const leave = edge.work.enter();
+  try {
+    const answers = await Promise.all(
+      messages.map(async (message) => {
+        if (message.kind !== 'request') {
+          await take(edge, session, message);
+          return [];
+        }
+        if (message.method === 'initialize')
+          return [
+            encodeAnswer(
+              message.id,
+              toErrorAnswer(new TurnpikeError('request/invalid', 'Invalid Request: initialize must not be in a batch'), 'legacy'),
+            ),
+          ];
+        return [encodeAnswer(message.id, await answerOf(edge, session, message, caller, request, undefined))];
+      }),
+    );
+    if (answers.flat().length === 0) response.writeHead(202).end();
+    else sendJson(response, 200, joinArray(answers.flat()));
+  } finally {
+    leave();
+  }
+}
+
+/** GET: the session's standing stream, or the resumption of any of its streams by `Last-Event-ID`. */
+export function serveLegacyGet(edge: Edge, request: IncomingMessage, response: ServerResponse, session: Session | undefined): void {
+  if (!edge.settings.listen.streaming || session === undefined) throw new TurnpikeError('guard/method', 'Method Not Allowed');
+  if (!acceptedBy(request).events) throw new TurnpikeError('guard/accept', 'Accept must name text/event-stream');
+  const own = requireSession(request, session);
+  const { 'last-event-id': last } = request.headers;
+  const found = typeof last === 'string' ? own.replay.find(last) : undefined;
+  if (found !== undefined) {
+    const writer = new SseWriter(response, edge.keepAlive);
+    watchClose(own, response, found.stream, writer);
+    own.replay.resume(found.stream, writer, found.missed);
+    return;
+  }
+  if (own.standing?.writer?.open) {
+    if (last === undefined) throw new TurnpikeError('session/stream', 'The session has an open GET stream already');
+    // An id of another session, or one that is too old: there is nothing to replay, and the standing stream has its place.
+    new SseWriter(response, edge.keepAlive).end();
+    return;
+  }
+  own.standing ??= own.replay.create();
+  const writer = new SseWriter(response, edge.keepAlive);
+  watchClose(own, response, own.standing, writer);
+  own.replay.attach(own.standing, writer);
+}
+
+function watchClose(session: Session, response: ServerResponse, stream: EventStream, writer: SseWriter): void {
+  response.once('close', () => {
+    if (stream.writer === writer) session.replay.dropped(stream);
+  });
+}
+
+/** DELETE: the session ends, with its streams and its upstream connections. */
+export function serveLegacyDelete(edge: Edge, request: IncomingMessage, response: ServerResponse, session: Session | undefined): void {
+  edge.sessions.end(requireSession(request, session));
+  response.writeHead(204).end();
+}

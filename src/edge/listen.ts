@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { TurnpikeError } from '../core/errors.ts';
+import type { EdgeSettings } from './settings.ts';
+
+/** A listener that is open. */
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+  /** Takes no new connections; idle ones close now, busy ones with their answer. */
+  stop(): void;
+  /** Ends what is left. */
+  close(): Promise<void>;
+}
+
+const MAX_HEADER_BYTES = 32 * 1024;
+
+/** Opens the listener. Throws `config/refused` naming address and fix when that is not possible. */
+export async function listenHttp({ listen }: EdgeSettings, serve: RequestListener): Promise<Listening> {
+  const options: ServerOptions = {
+    headersTimeout: listen.readHeaderTimeout,
+    // A call may run for an hour: only its head has a deadline here, its body has its own.
+    requestTimeout: 0,
+    keepAliveTimeout: listen.idleTimeout,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    connectionsCheckingInterval: 1_000,
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    noDelay: true,
+  };
+  const server: Server = listen.tls === undefined ? createServer(options, serve) : await secure(options, listen.tls, serve);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+    const status =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? '408 Request Timeout'
+          : '400 Bad Request';
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  });
+  server.on('upgrade', (_request: IncomingMessage, socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error, listen.host, listen.port)));
+    server.listen(listen.port, listen.host, resolve);
+  });
+  const { address, port } = server.address() as AddressInfo;
+  let closed: Promise<void> | undefined;
+  const stop = () => {
+    closed ??= new Promise((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+  };
+  return {
+    host: address,
+    port,
+    stop,
+    async close() {
+      stop();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function secure(options: ServerOptions, tls: { readonly certFile: string; readonly keyFile: string }, serve: RequestListener): Promise<Server> {
+  const [cert, key] = await Promise.all([readFile(tls.certFile), readFile(tls.keyFile)]);
+  return createSecureServer({ ...options, cert, key, minVersion: 'TLSv1.2' }, serve);
+}
+
+function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): TurnpikeError {
+  const why =
+    error.code === 'EADDRINUSE'
+      ? 'the port is in use; stop what uses it, or set listen.port'
+      : error.code === 'EACCES'
+        ? 'not permitted; take a port above 1023, or grant CAP_NET_BIND_SERVICE'
+        : error.code === 'EADDRNOTAVAIL'
+          ? 'this machine has no such address; set listen.host'
+          : error.message;
+  return new TurnpikeError('config/refused', `Cannot listen on ${host}:${port}: ${why}`, { cause: error });
+}

@@ -1,0 +1,160 @@
+import type { Caller } from '../core/caller.ts';
+import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
+import type { Exchange } from '../core/exchange.ts';
+import { toJson } from '../core/json.ts';
+import {
+  type Answer,
+  ASSUMED_LEGACY_VERSION,
+  isJsonObject,
+  isLogLevel,
+  isRequestId,
+  type JsonObject,
+  LATEST_LEGACY_VERSION,
+  LEGACY_VERSIONS,
+  type RequestId,
+} from '../core/mcp.ts';
+import { toAnswer } from '../core/to-wire.ts';
+import { dispatch } from '../router/dispatch.ts';
+import { initializeResult } from '../router/lifecycle.ts';
+import { resolveUri } from '../router/resources.ts';
+import type { Services } from '../router/services.ts';
+import { Subscriber } from '../router/subscriber.ts';
+import { progressTokenOf } from '../router/tools.ts';
+import { ViewWatch } from '../router/view-watch.ts';
+import { profileOf } from '../upstream/profile.ts';
+import type { Message } from './classify.ts';
+import { encodeNotification } from './encode.ts';
+import type { Outlet, Session } from './session.ts';
+
+type Request = Extract<Message, { kind: 'request' }>;
+
+/** What one request of a session may use besides the session. */
+export interface SessionRequest {
+  readonly session: Session;
+  readonly message: Request;
+  readonly caller: Caller;
+  /** Where notifications and questions of this request go; absent when its connection takes JSON only. */
+  readonly outlet?: Outlet | undefined;
+  readonly headers?: Exchange['headers'];
+  readonly stopped: AbortSignal;
+  readonly report: (error: unknown) => void;
+}
+
+/** The revision that `initialize` agrees on: the asked one if it is ours, else the newest. Throws `request/params`. */
+export function readInitialize(message: Request): {
+  readonly version: string;
+  readonly capabilities: JsonObject;
+  readonly clientInfo?: { name: string; version: string };
+} {
+  const { protocolVersion, capabilities, clientInfo } = message.body;
+  if (typeof protocolVersion !== 'string') throw new TurnpikeError('request/params', 'params.protocolVersion must be a string');
+  if (capabilities !== undefined && !isJsonObject(capabilities)) throw new TurnpikeError('request/params', 'params.capabilities must be an object');
+  const known = (LEGACY_VERSIONS as readonly string[]).includes(protocolVersion);
+  const named = isJsonObject(clientInfo) && typeof clientInfo.name === 'string' && typeof clientInfo.version === 'string';
+  return {
+    version: known ? protocolVersion : LATEST_LEGACY_VERSION,
+    capabilities: capabilities ?? {},
+    ...(named ? { clientInfo: { name: String(clientInfo.name), version: String(clientInfo.version) } } : {}),
+  };
+}
+
+/** The answer to `initialize`, and the watch that tells the session of changes. */
+export function initialized(services: Services, session: Session): Buffer {
+  const watch = new ViewWatch({
+    clock: services.clock,
+    view: () => services.catalog.viewFor(session.caller),
+    source: (listener) => services.catalog.onChange(listener),
+    onChange: (kind) => session.tell(`notifications/${kind}/list_changed`, toJson({})),
+  });
+  session.ended.addEventListener('abort', () => watch[Symbol.dispose](), { once: true });
+  return initializeResult(services, session.caller, session.version);
+}
+
+/** One request of a session → its answer. Errors of handlers are answers; `auth/scope` is thrown, it has a status. */
+export async function answerInSession(services: Services, request: SessionRequest): Promise<Answer> {
+  const { session, message, outlet, stopped } = request;
+  const running = session.begin(message.id);
+  const signal = AbortSignal.any([running.signal, stopped]);
+  const token = progressTokenOf(message.body);
+  let done = false;
+  const exchange: Exchange = {
+    era: 'legacy',
+    version: session.version,
+    id: message.id,
+    method: message.method,
+    params: message.params,
+    body: message.body,
+    caller: { ...request.caller, sessionId: session.id },
+    signal,
+    capabilities: session.capabilities,
+    owner: session,
+    ...(session.logLevel === undefined ? {} : { logLevel: session.logLevel }),
+    ...(token === undefined ? {} : { progressToken: token }),
+    ...(request.headers === undefined ? {} : { headers: request.headers }),
+    notify(method, params) {
+      if (!done && !signal.aborted) outlet?.(encodeNotification(method, params));
+    },
+    ...(outlet === undefined
+      ? {}
+      : { ask: (method: string, params: Buffer, until: AbortSignal) => session.ask(outlet, method, params, AbortSignal.any([until, signal])) }),
+  };
+  try {
+    return await answer(services, session, exchange);
+  } catch (error) {
+    const { code } = asTurnpikeError(error);
+    if (code === 'auth/scope') throw error;
+    if (code === 'internal' || ERRORS[code].http >= 500) request.report(error);
+    return toAnswer(error, 'legacy', message.method);
+  } finally {
+    done = true;
+    session.finish(message.id);
+  }
+}
+
+function answer(services: Services, session: Session, exchange: Exchange): Promise<Answer> {
+  switch (exchange.method) {
+    case 'logging/setLevel':
+      return setLevel(session, exchange);
+    case 'resources/subscribe':
+    case 'resources/unsubscribe':
+      return subscribe(services, session, exchange);
+    default:
+      return dispatch(services, exchange);
+  }
+}
+
+async function setLevel(session: Session, { body }: Exchange): Promise<Answer> {
+  if (!isLogLevel(body.level)) throw new TurnpikeError('request/params', 'params.level must be one of the log levels');
+  session.logLevel = body.level;
+  return { kind: 'result', result: toJson({}) };
+}
+
+async function subscribe(services: Services, session: Session, exchange: Exchange): Promise<Answer> {
+  const { uri } = exchange.body;
+  if (typeof uri !== 'string') throw new TurnpikeError('request/params', 'params.uri must be a string');
+  const { upstream, original } = resolveUri(services, exchange, uri);
+  if (session.subscriber === undefined) {
+    const profile = profileOf(session.capabilities, services.settings.bridge.interactive);
+    session.subscriber = new Subscriber({
+      services,
+      caller: session.caller,
+      profile,
+      signal: session.ended,
+      notify: (method, params) => session.tell(method, params),
+    });
+  }
+  if (exchange.method === 'resources/subscribe') await session.subscriber.watchResource(upstream, original, uri);
+  else await session.subscriber.unwatchResource(upstream, original);
+  return { kind: 'result', result: toJson({}) };
+}
+
+/** A notification of the client. */
+export async function notedInSession(services: Services, session: Session, message: Extract<Message, { kind: 'notification' }>): Promise<void> {
+  if (message.method === 'notifications/cancelled' && isRequestId(message.body.requestId)) session.cancel(message.body.requestId as RequestId);
+  if (message.method === 'notifications/roots/list_changed') await services.connections.notifySession(session.id, message.method, message.params);
+}
+
+/** Whether a version header is one a session may carry. Absent: the session's own. */
+export function isSessionVersion(header: string | undefined): boolean {
+  return header === undefined || (LEGACY_VERSIONS as readonly string[]).includes(header) || header === ASSUMED_LEGACY_VERSION;
+}

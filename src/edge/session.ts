@@ -1,0 +1,161 @@
+import type { Caller } from '../core/caller.ts';
+import type { Clock } from '../core/clock.ts';
+import { TurnpikeError } from '../core/errors.ts';
+import { toJson } from '../core/json.ts';
+import { type Answer, type JsonObject, type LogLevel, type RequestId, RPC } from '../core/mcp.ts';
+import type { ConnectionOwner } from '../core/ports.ts';
+import type { Subscriber } from '../router/subscriber.ts';
+import { encodeNotification, encodeRequest } from './encode.ts';
+import { type EventStream, Replay } from './replay.ts';
+
+/** How the messages of a session reach its client: event streams over HTTP, or a pipe. */
+export type Outlet = (message: Buffer) => void;
+
+export interface SessionOptions {
+  readonly id: string;
+  readonly caller: Caller;
+  readonly version: string;
+  readonly capabilities: JsonObject;
+  readonly clock: Clock;
+}
+
+/** How long a client may take to answer a request of a server; people think (protocol.md section 10, `bridge.roundTimeout`). */
+const ASK_MS = 10 * 60_000;
+
+/**
+ * One legacy session: what its client declared, what it waits for, and the requests that it was asked. It has no timer and
+ * no socket of its own; an idle one is a few small maps.
+ */
+export class Session implements ConnectionOwner {
+  readonly id: string;
+  readonly caller: Caller;
+  readonly version: string;
+  readonly capabilities: JsonObject;
+  readonly replay: Replay;
+  logLevel: LogLevel | undefined;
+  /** The stream that GET opened, while the session lives. */
+  standing: EventStream | undefined;
+  /** Its subscriptions, made with the first one. */
+  subscriber: Subscriber | undefined;
+  /** Where messages that belong to no request go on stdio. */
+  outlet: Outlet | undefined;
+  /** Monotonic time of the last use. */
+  lastUse: number;
+  readonly #clock: Clock;
+  readonly #life = new AbortController();
+  readonly #running = new Map<RequestId, AbortController>();
+  readonly #asked = new Map<number, (answer: Answer) => void>();
+  #nextAsk = 1;
+
+  constructor(options: SessionOptions) {
+    this.id = options.id;
+    this.caller = options.caller;
+    this.version = options.version;
+    this.capabilities = options.capabilities;
+    this.#clock = options.clock;
+    this.replay = new Replay(options.clock);
+    this.lastUse = options.clock.monotonic();
+  }
+
+  /** Aborts when the session ends. */
+  get ended(): AbortSignal {
+    return this.#life.signal;
+  }
+
+  /** An open GET stream or a running request counts as use. */
+  get inUse(): boolean {
+    return this.#running.size > 0 || this.standing?.writer?.open === true;
+  }
+
+  /** Registers a request of the client; its signal aborts when it is cancelled or the session ends. Throws `request/invalid` for an id in use. */
+  begin(id: RequestId): AbortController {
+    if (this.#running.has(id)) throw new TurnpikeError('request/invalid', `Invalid Request: the id ${JSON.stringify(id)} is in use`);
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    return controller;
+  }
+
+  finish(id: RequestId): void {
+    this.#running.delete(id);
+    this.lastUse = this.#clock.monotonic();
+  }
+
+  /** `notifications/cancelled` of the client. */
+  cancel(id: RequestId): void {
+    this.#running.get(id)?.abort(new TurnpikeError('request/cancelled'));
+  }
+
+  /** Asks the client over `outlet` and waits for its answer; aborting `signal` takes the question back. */
+  ask(outlet: Outlet, method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
+    const id = this.#nextAsk++;
+    return new Promise((resolve) => {
+      const settle = (answer: Answer) => {
+        if (!this.#asked.delete(id)) return;
+        timer.cancel();
+        signal.removeEventListener('abort', onAbort);
+        this.#life.signal.removeEventListener('abort', onAbort);
+        resolve(answer);
+      };
+      const onAbort = () => {
+        if (!this.#asked.has(id)) return;
+        if (!this.#life.signal.aborted) outlet(encodeNotification('notifications/cancelled', toJson({ requestId: id, reason: 'no longer needed' })));
+        settle(errorAnswer(RPC.internalError, 'the client did not answer'));
+      };
+      const timer = this.#clock.after(ASK_MS, onAbort);
+      this.#asked.set(id, settle);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#life.signal.addEventListener('abort', onAbort, { once: true });
+      outlet(encodeRequest(id, method, params));
+    });
+  }
+
+  /** A response of the client to something it was asked; others are dropped. */
+  answered(id: RequestId, answer: Answer): void {
+    if (typeof id === 'number') this.#asked.get(id)?.(answer);
+  }
+
+  /** A server request outside any call (protocol.md section 10, "LL"). */
+  async request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
+    const outlet = this.#outsideOutlet();
+    const capability =
+      method === 'roots/list'
+        ? 'roots'
+        : method === 'sampling/createMessage'
+          ? 'sampling'
+          : method === 'elicitation/create'
+            ? 'elicitation'
+            : undefined;
+    if (outlet !== undefined && capability !== undefined && this.capabilities[capability] !== undefined)
+      return this.ask(outlet, method, params, signal);
+    if (method === 'roots/list') return { kind: 'result', result: toJson({ roots: [] }) };
+    return errorAnswer(RPC.invalidRequest, `${method}: the client cannot be asked now`);
+  }
+
+  /** A notification outside any call. What nobody listens to is dropped, but kept for a stream that was lost. */
+  notification(method: string, params: Buffer): void {
+    if (method === 'notifications/message' || method === 'notifications/elicitation/complete') this.tell(method, params);
+  }
+
+  tell(method: string, params: Buffer): void {
+    const message = encodeNotification(method, params);
+    if (this.outlet !== undefined) this.outlet(message);
+    else if (this.standing !== undefined) this.replay.send(this.standing, message);
+  }
+
+  end(): void {
+    if (this.#life.signal.aborted) return;
+    this.#life.abort(new TurnpikeError('request/cancelled', 'the session ended'));
+    for (const controller of this.#running.values()) controller.abort(this.#life.signal.reason);
+    this.replay.endAll();
+  }
+
+  #outsideOutlet(): Outlet | undefined {
+    if (this.outlet !== undefined) return this.outlet;
+    const { standing } = this;
+    return standing?.writer?.open === true ? (message) => this.replay.send(standing, message) : undefined;
+  }
+}
+
+function errorAnswer(code: number, message: string): Answer {
+  return { kind: 'error', error: toJson({ code, message }), code };
+}

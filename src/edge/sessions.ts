@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto';
+import { type Caller, principalKey } from '../core/caller.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import { TurnpikeError } from '../core/errors.ts';
+import type { JsonObject } from '../core/mcp.ts';
+import { Session } from './session.ts';
+
+export interface SessionsOptions {
+  readonly clock: Clock;
+  /** `limits.sessions`. */
+  readonly max: number;
+  /** `limits.sessionIdle`, milliseconds. */
+  readonly idle: number;
+  /** A session ended: its upstream connections go, at once. */
+  readonly onEnd: (session: Session) => void;
+}
+
+const SWEEP_MS = 60_000;
+const RETRY_AFTER_S = 30;
+
+/**
+ * The live legacy sessions by id. Not a `KeyedPool`: a full pool makes room by closing the least recently used entry, and a
+ * flood of sessions must never close somebody else's (docs/adr/0002).
+ */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #live = new Map<string, Session>();
+  #sweep: Timer | undefined;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Throws `session/full` at the cap. The id is 256 random bits and no credential. */
+  create(caller: Caller, version: string, capabilities: JsonObject): Session {
+    const { clock, max } = this.#options;
+    if (this.#live.size >= max) {
+      this.#expire();
+      if (this.#live.size >= max) throw new TurnpikeError('session/full', undefined, { retryAfter: RETRY_AFTER_S });
+    }
+    const id = randomBytes(32).toString('base64url');
+    const session = new Session({ id, caller: { ...caller, sessionId: id }, version, capabilities, clock });
+    this.#live.set(id, session);
+    this.#sweep ??= clock.after(SWEEP_MS, () => this.#tick());
+    return session;
+  }
+
+  /** Whether an id names a live session (check 4: no allocation, no counter). Throws `session/unknown`. */
+  find(id: string): Session {
+    const session = this.#live.get(id);
+    if (session === undefined) throw unknown();
+    return session;
+  }
+
+  /** The session if it is this principal's; another's is answered as an unknown one (security class 5). */
+  own(session: Session, caller: Caller): Session {
+    const isOwner = principalKey(session.caller.principal) === principalKey(caller.principal) && session.caller.tenant === caller.tenant;
+    if (!isOwner || session.ended.aborted) throw unknown();
+    session.lastUse = this.#options.clock.monotonic();
+    return session;
+  }
+
+  end(session: Session): void {
+    if (!this.#live.delete(session.id)) return;
+    session.end();
+    this.#options.onEnd(session);
+    if (this.#live.size > 0) return;
+    this.#sweep?.cancel();
+    this.#sweep = undefined;
+  }
+
+  endAll(): void {
+    for (const session of [...this.#live.values()]) this.end(session);
+  }
+
+  #tick(): void {
+    this.#sweep = undefined;
+    this.#expire();
+    if (this.#live.size > 0) this.#sweep = this.#options.clock.after(SWEEP_MS, () => this.#tick());
+  }
+
+  #expire(): void {
+    const before = this.#options.clock.monotonic() - this.#options.idle;
+    for (const session of [...this.#live.values()]) if (!session.inUse && session.lastUse < before) this.end(session);
+  }
+}
+
+function unknown(): TurnpikeError {
+  return new TurnpikeError('session/unknown', 'Session not found');
+}

@@ -1,0 +1,59 @@
+import type { ServerResponse } from 'node:http';
+import { oneLine } from './encode.ts';
+import type { KeepAlive } from './keep-alive.ts';
+
+/** A client that lets this much pile up is disconnected (protocol.md section 2, "Answers"). */
+const MAX_UNREAD_BYTES = 1024 * 1024;
+
+/** One open event stream towards a client. */
+export class SseWriter {
+  readonly #response: ServerResponse;
+  readonly #keepAlive: KeepAlive;
+  #ended = false;
+
+  /** Sends the head at once, so that the client knows that it is connected. */
+  constructor(response: ServerResponse, keepAlive: KeepAlive) {
+    this.#response = response;
+    this.#keepAlive = keepAlive;
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' });
+    response.flushHeaders();
+    keepAlive.add(this);
+    response.once('close', () => this.#over());
+  }
+
+  get open(): boolean {
+    return !this.#ended;
+  }
+
+  /** Writes one message. `id` makes it resumable. */
+  message(data: Buffer, id?: string): void {
+    this.#write(Buffer.concat([Buffer.from(id === undefined ? 'data: ' : `id: ${id}\ndata: `), oneLine(data), Buffer.from('\n\n')]));
+  }
+
+  /** An event without content: gives the client an id to resume from, and how long to wait before it does. */
+  prime(id: string, retryMs: number): void {
+    this.#write(Buffer.from(`id: ${id}\nretry: ${retryMs}\ndata: \n\n`));
+  }
+
+  comment(): void {
+    this.#write(Buffer.from(':\n\n'));
+  }
+
+  /** Nothing follows. */
+  end(): void {
+    if (this.#ended) return;
+    this.#over();
+    this.#response.end();
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#ended) return;
+    this.#response.write(bytes);
+    if (this.#response.writableLength > MAX_UNREAD_BYTES) this.#response.destroy();
+  }
+
+  #over(): void {
+    this.#ended = true;
+    this.#keepAlive.remove(this);
+  }
+}

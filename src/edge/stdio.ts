@@ -1,0 +1,189 @@
+import type { Readable, Writable } from 'node:stream';
+import { STDIO } from '../auth/identity.ts';
+import type { Caller } from '../core/caller.ts';
+import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
+import type { Exchange } from '../core/exchange.ts';
+import { type Answer, isRequestId, META, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
+import { toAnswer, toWire } from '../core/to-wire.ts';
+import { dispatch } from '../router/dispatch.ts';
+import { listen } from '../router/listen.ts';
+import type { Services } from '../router/services.ts';
+import { LineReader, MAX_MESSAGE_BYTES } from '../upstream/process/framing.ts';
+import { eraOf, type Message, MessageError, parseMessages } from './classify.ts';
+import { encodeAnswer, encodeError, encodeNotification, oneLine } from './encode.ts';
+import { readEnvelope } from './modern.ts';
+import { Session } from './session.ts';
+import { answerInSession, initialized, notedInSession, readInitialize } from './session-requests.ts';
+
+type Request = Extract<Message, { kind: 'request' }>;
+
+export interface StdioOptions {
+  readonly services: Services;
+  readonly input: Readable;
+  readonly output: Writable;
+  /** Ends everything. */
+  readonly signal: AbortSignal;
+  readonly report: (error: unknown) => void;
+  /** The session ended: its upstream connections go. */
+  readonly onEnd: (session: Session) => void;
+}
+
+const NEWLINE = Buffer.from('\n');
+
+/**
+ * MCP on a pipe: one message a line, both eras. `initialize` makes the one legacy session of the process; requests with an
+ * envelope stay modern. Resolves when the input ends and what ran is over, or `signal` aborts.
+ */
+export async function serveStdio(options: StdioOptions): Promise<void> {
+  await new StdioDoor(options).run();
+}
+
+class StdioDoor {
+  readonly #options: StdioOptions;
+  readonly #modern = new Map<RequestId, AbortController>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #caller: Caller = { principal: STDIO.principal, tenant: STDIO.tenant, scopes: STDIO.scopes };
+  readonly #over = new AbortController();
+  #session: Session | undefined;
+
+  constructor(options: StdioOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const { input, output, signal, onEnd } = this.#options;
+    const reader = new LineReader(
+      MAX_MESSAGE_BYTES,
+      (line) => this.#take(line),
+      () => this.#write(encodeError(undefined, toWire(new TurnpikeError('guard/size', 'A line is longer than 16 MiB')).error)),
+    );
+    await new Promise<void>((resolve) => {
+      input.on('data', (chunk: Buffer) => reader.push(chunk));
+      for (const event of ['end', 'close', 'error']) input.once(event, () => resolve());
+      output.once('error', () => resolve());
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    const rest = reader.end();
+    if (rest !== undefined && rest.length > 0) this.#take(rest);
+    // The client is gone, or we are: nobody waits for the answers.
+    this.#over.abort(new TurnpikeError('request/cancelled'));
+    if (this.#session !== undefined) {
+      this.#session.end();
+      onEnd(this.#session);
+    }
+    await Promise.allSettled(this.#running);
+  }
+
+  #take(line: Buffer): void {
+    const work = this.#serve(line).catch((error: unknown) => {
+      const id = error instanceof MessageError ? error.id : undefined;
+      if (asTurnpikeError(error).code === 'internal') this.#options.report(error);
+      this.#write(encodeError(id, toWire(error).error));
+    });
+    this.#running.add(work);
+    void work.finally(() => this.#running.delete(work));
+  }
+
+  async #serve(line: Buffer): Promise<void> {
+    const { messages, batch } = parseMessages(line);
+    if (batch && this.#session?.version !== '2025-03-26')
+      throw new MessageError(undefined, 'request/invalid', 'Invalid Request: batches belong to 2025-03-26');
+    await Promise.all(messages.map((message) => this.#one(message)));
+  }
+
+  async #one(message: Message): Promise<void> {
+    if (message.kind === 'request' && eraOf(message, undefined) === 'modern') return this.#modernRequest(message);
+    if (message.kind === 'request' && message.method === 'initialize') return this.#initialize(message);
+    if (message.kind === 'notification' && message.method === 'notifications/cancelled' && isRequestId(message.body.requestId)) {
+      this.#modern.get(message.body.requestId)?.abort(new TurnpikeError('request/cancelled'));
+    }
+    const session = this.#session;
+    if (session === undefined) {
+      if (message.kind !== 'request') return;
+      const hint = `params._meta["${META.protocolVersion}"] is missing, and there was no initialize`;
+      throw new MessageError(message.id, 'request/envelope', hint);
+    }
+    if (message.kind === 'notification') return notedInSession(this.#options.services, session, message);
+    if (message.kind === 'response') {
+      session.answered(
+        message.id,
+        message.result === undefined
+          ? { kind: 'error', error: message.error ?? Buffer.from('{}'), code: 0 }
+          : { kind: 'result', result: message.result },
+      );
+      return;
+    }
+    const { services, report } = this.#options;
+    const write = (bytes: Buffer) => this.#write(bytes);
+    const answer = await answerInSession(services, {
+      session,
+      message,
+      caller: this.#caller,
+      outlet: write,
+      stopped: this.#over.signal,
+      report,
+    }).catch((error: unknown) => toAnswer(error, 'legacy', message.method));
+    this.#answer(message, answer, 'legacy');
+  }
+
+  #initialize(message: Request): void {
+    if (this.#session !== undefined) throw new MessageError(message.id, 'request/invalid', 'Invalid Request: initialize was sent twice');
+    const { version, capabilities, clientInfo } = readInitialize(message);
+    const id = 'stdio';
+    const caller = { ...this.#caller, sessionId: id, ...(clientInfo === undefined ? {} : { clientInfo }) };
+    const session = new Session({ id, caller, version, capabilities, clock: this.#options.services.clock });
+    session.outlet = (bytes) => this.#write(bytes);
+    this.#session = session;
+    this.#answer(message, { kind: 'result', result: initialized(this.#options.services, session) }, 'legacy');
+  }
+
+  async #modernRequest(message: Request): Promise<void> {
+    const { services, report } = this.#options;
+    const envelope = readEnvelope(message);
+    if (this.#modern.has(message.id))
+      throw new MessageError(message.id, 'request/invalid', `Invalid Request: the id ${JSON.stringify(message.id)} is in use`);
+    const cancelled = new AbortController();
+    this.#modern.set(message.id, cancelled);
+    const { capabilities, logLevel, progressToken, clientInfo } = envelope;
+    const exchange: Exchange = {
+      era: 'modern',
+      version: MODERN_VERSION,
+      id: message.id,
+      method: message.method,
+      params: message.params,
+      body: message.body,
+      caller: clientInfo === undefined ? this.#caller : { ...this.#caller, clientInfo },
+      signal: AbortSignal.any([cancelled.signal, this.#over.signal]),
+      capabilities,
+      ...(logLevel === undefined ? {} : { logLevel }),
+      ...(progressToken === undefined ? {} : { progressToken }),
+      notify: (method, params) => {
+        if (!cancelled.signal.aborted && this.#modern.has(message.id)) this.#write(encodeNotification(method, params));
+      },
+    };
+    let answer: Answer;
+    try {
+      answer =
+        message.method === 'subscriptions/listen' ? await listen(services, exchange, this.#options.signal) : await dispatch(services, exchange);
+    } catch (error) {
+      const { code } = asTurnpikeError(error);
+      if (code === 'internal' || ERRORS[code].http >= 500) report(error);
+      answer = toAnswer(error, 'modern', message.method);
+    } finally {
+      this.#modern.delete(message.id);
+    }
+    // After a cancel nothing more is sent for that id.
+    if (!cancelled.signal.aborted) this.#answer(message, answer, 'modern');
+  }
+
+  #answer(message: Request, answer: Answer, era: 'modern' | 'legacy'): void {
+    this.#options.services.instruments.request(era, message.method, answer.kind === 'error' ? answer.code : undefined);
+    this.#write(encodeAnswer(message.id, answer));
+  }
+
+  #write(message: Buffer): void {
+    const { output } = this.#options;
+    if (!output.writable) return;
+    output.write(Buffer.concat([oneLine(message), NEWLINE]));
+  }
+}

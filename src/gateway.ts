@@ -1,0 +1,326 @@
+import type { Readable, Writable } from 'node:stream';
+import { Authentication } from './auth/authenticator.ts';
+import { KnownGood } from './auth/known-good.ts';
+import { NoAuthenticator } from './auth/none.ts';
+import { StaticTokens } from './auth/static-token.ts';
+import { Catalog } from './catalog/catalog.ts';
+import { ListBytes } from './catalog/list-bytes.ts';
+import { Cursors } from './catalog/pages.ts';
+import { hostInUrl } from './config/addresses.ts';
+import type { Config } from './config/schema.ts';
+import { unpinnedLaunches } from './config/unpinned.ts';
+import { refusals, weakenedSettings } from './config/weakened.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
+import type { UpstreamState } from './core/ports.ts';
+import { Fingerprinter } from './core/secret.ts';
+import { serveHttp } from './edge/app.ts';
+import type { Edge } from './edge/edge.ts';
+import { KeepAlive } from './edge/keep-alive.ts';
+import { type Listening, listenHttp } from './edge/listen.ts';
+import { Listeners } from './edge/listeners.ts';
+import { Ops } from './edge/ops.ts';
+import { Sessions } from './edge/sessions.ts';
+import { serveStdio } from './edge/stdio.ts';
+import { TrustedProxies } from './edge/steps/address.ts';
+import { Work } from './edge/work.ts';
+import { Admission } from './limit/admission.ts';
+import { TokenBuckets } from './limit/rate.ts';
+import type { PoolStats } from './pool/stats.ts';
+import type { Services } from './router/services.ts';
+import { openStore } from './store/open.ts';
+import { Sealer } from './store/seal.ts';
+import { createAuditLog } from './telemetry/audit.ts';
+import { Instruments, type PoolNumbers } from './telemetry/instruments.ts';
+import { createLogger, type Logger } from './telemetry/log.ts';
+import { SecurityLog } from './telemetry/security-log.ts';
+import { Connections } from './upstream/connections.ts';
+import { EraMemory } from './upstream/era-memory.ts';
+import { Reaper } from './upstream/process/reaper.ts';
+import { Registry } from './upstream/registry.ts';
+import { routerSettings, upstreamSettings } from './wiring.ts';
+
+/** What a composition may replace; everything has a default. */
+export interface GatewayOverrides {
+  /** Our environment, of which children get six variables. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** Served over a pipe: no listener is opened. */
+  readonly stdio?: boolean;
+  readonly version?: string;
+  /** Whether standard error is a terminal, for the log's format. Default: asked. */
+  readonly terminal?: boolean;
+}
+
+export interface UpstreamReport {
+  readonly name: string;
+  readonly state: UpstreamState;
+  readonly era?: 'modern' | 'legacy';
+  readonly tools: number;
+  readonly prompts: number;
+  readonly resources: number;
+  readonly lastError?: string;
+}
+
+export interface GatewayStatus {
+  readonly upstreams: readonly UpstreamReport[];
+  /** Where the data lies; absent with the memory store. */
+  readonly dataDir?: string;
+  /** What the operator should know about names and definitions. */
+  readonly findings: readonly string[];
+}
+
+/** A running gateway. Dispose it to end everything it started, in reverse order. */
+export interface Gateway extends AsyncDisposable {
+  /** Listens (not with `stdio`), then starts upstreams in the background. */
+  start(signal: AbortSignal): Promise<void>;
+  /** The URL of /mcp, once started. */
+  readonly endpoint: string;
+  /** Resolves when the first attempt of every upstream ended, well or not, or `signal` aborts. */
+  settled(signal: AbortSignal): Promise<void>;
+  status(): GatewayStatus;
+  /** Serves MCP on a pipe; resolves when the input ends. */
+  serveStdio(input: Readable, output: Writable, signal: AbortSignal): Promise<void>;
+  /** Takes no new work and lets running calls and streams finish; `signal` cuts that short. */
+  drain(signal: AbortSignal): Promise<void>;
+}
+
+const VERSION = '0.1.0';
+
+/**
+ * Builds a gateway from its configuration, lower layers first; opens the store and the audit log, and nothing else.
+ * Throws `config/refused` for a configuration that is too dangerous, `config/invalid`, and `store/failed`.
+ */
+export async function createGateway(config: Config, overrides: GatewayOverrides = {}): Promise<Gateway> {
+  const { clock = systemClock, environment = {}, stdio = false, version = VERSION } = overrides;
+  const [refusal] = refusals(config, { stdio });
+  if (refusal !== undefined) throw new TurnpikeError('config/refused', refusal);
+  const logger =
+    overrides.logger ?? createLogger({ ...config.telemetry.log, ...(overrides.terminal === undefined ? {} : { terminal: overrides.terminal }) });
+  await using parts = new AsyncDisposableStack();
+
+  const opened = parts.use(await openStore(config.store, clock));
+  const { keys } = opened;
+  const fingerprint = new Fingerprinter(keys.derive('fingerprint')[0].key);
+  const instruments = new Instruments(clock);
+  for (const { setting, why } of weakenedSettings(config, { stdio })) {
+    instruments.weakened(setting);
+    logger.warn(`weakened: ${setting}`, { setting, why });
+  }
+  for (const launch of unpinnedLaunches(config))
+    logger.warn('config/unpinned: the launch line fetches a package without a fixed version', { ...launch });
+  const memoryOnly = config.store.type === 'memory' && config.telemetry.audit.file !== '-';
+  const audit = createAuditLog({
+    ...config.telemetry.audit,
+    // Without a state directory there is no place for a file of ours.
+    file: memoryOnly && !config.telemetry.audit.file.startsWith('/') ? '-' : config.telemetry.audit.file,
+    files: config.telemetry.audit.maxFiles,
+    dir: config.store.dir,
+    stream: process.stderr,
+    clock,
+    logger,
+    failures: instruments.auditFailures,
+    lost: instruments.auditLost,
+  });
+  await audit.open();
+  parts.defer(() => audit.close());
+
+  const reaper = new Reaper({ clock, environment, onFailure: (error) => logger.error('the reaper of child processes failed', { error }) });
+  parts.defer(() => reaper.stop());
+  const serverInfo = { name: 'turnpike', version };
+  const ports = {
+    clock,
+    reaper,
+    environment,
+    memory: new EraMemory(opened.store, (error) => logger.warn('the store forgot an era', { reason: asTurnpikeError(error).details.reason })),
+    clientInfo: serverInfo,
+    onStderr: (upstream: string, line: string) => logger.debug('upstream stderr', { upstream, line }),
+    onDropped: (upstream: string, what: string) => {
+      instruments.droppedNotifications('upstream').add();
+      logger.debug('dropped', { upstream, what });
+    },
+  };
+  const registry = parts.use(
+    new Registry(
+      config.upstreams.map((upstream) => upstreamSettings(upstream, config)),
+      {
+        ports,
+        clock,
+        profile: config.bridge.interactive.join(''),
+        onState: (upstream, state, error) => logger.info('upstream', { upstream, state, ...(error === undefined ? {} : { error }) }),
+        onEvent: () => {},
+      },
+    ),
+  );
+  const connections = new Connections({
+    clock,
+    fingerprint,
+    limits: config.pool.limits,
+    idleTimeout: config.pool.idleTimeout,
+    cleanupInterval: config.pool.cleanupInterval,
+    closeDelay: config.pool.closeDelay,
+    eraOf: (upstream) => registry.eraOf(upstream),
+    connector: (upstream) => registry.connector(upstream),
+    onConnect: (upstream, error) => registry.observed(upstream, error),
+  });
+  const ended = new AbortController();
+  parts.defer(() => connections.drain(AbortSignal.abort()));
+
+  const catalog = parts.use(
+    new Catalog({ catalog: config.catalog, policy: config.policy, upstreams: config.upstreams }, registry, {
+      clock,
+      report: (finding) => {
+        instruments.catalogFindings(finding.rule).add();
+        logger.warn(`catalog: ${finding.text}`, {
+          upstream: finding.upstream,
+          kind: finding.kind,
+          name: finding.name,
+          rule: finding.rule,
+          dropped: finding.dropped,
+        });
+      },
+    }),
+  );
+  const sealing = keys.derive('seal');
+  const cursors = new Sealer(sealing, 'cu1.', clock);
+  const lists = new ListBytes({
+    serverInfo,
+    cursors: new Cursors({
+      seal: (payload) => cursors.seal('list', Buffer.from(payload)),
+      open: (text) => {
+        const result = cursors.open('list', text);
+        return result.ok ? result.value.toString('utf8') : undefined;
+      },
+    }),
+  });
+  const services: Services = {
+    catalog,
+    lists,
+    connections,
+    upstreams: registry,
+    seals: { state: new Sealer(sealing, 'rs1.', clock), task: new Sealer(sealing, 'tk1.', clock, { oldKeysOpenFor: Number.POSITIVE_INFINITY }) },
+    fingerprint,
+    settings: routerSettings(config, serverInfo),
+    audit,
+    instruments,
+    logger,
+    clock,
+  };
+  const sessions = new Sessions({
+    clock,
+    max: config.limits.sessions,
+    idle: config.limits.sessionIdle,
+    onEnd: (session) => void connections.endSession(session.id),
+  });
+  parts.defer(() => sessions.endAll());
+  instruments.attach({
+    pools: () => [poolNumbers('upstream-connections', connections.stats())],
+    sessions: () => sessions.size,
+    upstreams: () => registry.snapshot().map(({ status }) => status),
+  });
+  const authenticators = config.auth.modes.map((mode) => (mode === 'none' ? new NoAuthenticator() : new StaticTokens(config.auth.static, clock)));
+  const work = new Work();
+  const edge: Edge = {
+    settings: { listen: config.listen, limits: config.limits },
+    services,
+    authentication: new Authentication(authenticators, (mode, result) => instruments.inboundAuth(mode, result).add()),
+    admission: new Admission({ clock, limits: config.limits, failures: { max: config.auth.failures.max, windowMs: config.auth.failures.window } }),
+    knownGood: new KnownGood({ clock }),
+    proxies: new TrustedProxies(config.listen.trustedProxies),
+    securityLog: new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock),
+    challenge: { publicUrl: config.listen.publicUrl, metadata: false },
+    sessions,
+    keepAlive: new KeepAlive(clock),
+    listeners: new Listeners(),
+    work,
+    stopped: ended.signal,
+    report: (error) => {
+      const { message, code, details } = asTurnpikeError(error);
+      logger.error(message, { code, ...(details.reason === undefined ? {} : { reason: details.reason }) });
+    },
+  };
+  const ops = new Ops({
+    instruments,
+    ...(config.telemetry.metrics.token === undefined ? {} : { metricsToken: config.telemetry.metrics.token }),
+    problems: () => readiness(config, registry, () => opened.ping(), work),
+  });
+  const all = parts.move();
+  let listening: Listening | undefined;
+  let starting: Promise<void> = Promise.resolve();
+
+  return {
+    get endpoint() {
+      const port = listening?.port ?? config.listen.port;
+      return `${config.listen.tls === undefined ? 'http' : 'https'}://${hostInUrl(config.listen.host)}:${port}/mcp`;
+    },
+    async start(signal) {
+      signal.throwIfAborted();
+      if (!stdio) listening = await listenHttp(edge.settings, (request, response) => void serveHttp(edge, ops, request, response));
+      starting = registry.start(ended.signal).catch(() => {});
+    },
+    async settled(signal) {
+      await Promise.race([starting, aborted(signal)]);
+    },
+    status() {
+      const count = (name: string, kind: 'tools' | 'prompts' | 'resources') =>
+        registry.snapshot().find(({ status }) => status.name === name)?.capabilities?.lists[kind].length ?? 0;
+      return {
+        upstreams: registry.snapshot().map(({ status: { name, state, era, lastError } }) => ({
+          name,
+          state,
+          tools: count(name, 'tools'),
+          prompts: count(name, 'prompts'),
+          resources: count(name, 'resources'),
+          ...(era === undefined ? {} : { era }),
+          ...(lastError === undefined ? {} : { lastError }),
+        })),
+        findings: catalog.findings().map(({ text }) => text),
+        ...(config.store.type === 'memory' ? {} : { dataDir: config.store.dir }),
+      };
+    },
+    async serveStdio(input, output, signal) {
+      const until = AbortSignal.any([signal, work.draining, ended.signal]);
+      await serveStdio({ services, input, output, signal: until, report: edge.report, onEnd: (session) => void connections.endSession(session.id) });
+    },
+    async drain(signal) {
+      listening?.stop();
+      await work.drain(signal);
+    },
+    async [Symbol.asyncDispose]() {
+      ended.abort(new TurnpikeError('gateway/draining'));
+      await work.drain(AbortSignal.abort());
+      sessions.endAll();
+      await listening?.close();
+      await all.disposeAsync();
+    },
+  };
+}
+
+/** What keeps `/readyz` from 200, by name. */
+async function readiness(config: Config, registry: Registry, ping: () => Promise<void>, work: Work): Promise<Record<string, string>> {
+  const problems: Record<string, string> = {};
+  if (work.draining.aborted) problems.gateway = 'shutting down';
+  try {
+    await ping();
+  } catch (error) {
+    problems.store = asTurnpikeError(error).message;
+  }
+  const required = new Set(config.upstreams.filter((upstream) => upstream.required).map(({ name }) => name));
+  for (const { status, capabilities } of registry.snapshot()) {
+    const isUp = (status.state === 'connected' || status.state === 'degraded') && capabilities !== undefined;
+    if (required.has(status.name) && !isUp) problems[`upstream ${status.name}`] = status.state;
+  }
+  return problems;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function poolNumbers(pool: string, { entries, leases, queued, counts }: PoolStats): PoolNumbers {
+  return { pool, entries, leases, waiting: queued, opened: counts.opened, closed: counts.closed, evicted: counts.evicted };
+}

@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto';
+import type { Config, UpstreamConfig } from './config/schema.ts';
+import type { JsonObject } from './core/mcp.ts';
+import type { RouterSettings } from './router/settings.ts';
+import type { UpstreamSettings } from './upstream/settings.ts';
+
+/** One upstream of the configuration as its layer wants it. */
+export function upstreamSettings(upstream: UpstreamConfig, config: Config): UpstreamSettings {
+  const { name, autoStart, protocol, timeouts, health, retry, sharing, pool } = upstream;
+  return { name, autoStart, protocol, timeouts, health, retry, sharing, pool, target: targetOf(upstream, config) };
+}
+
+function targetOf(upstream: UpstreamConfig, config: Config): UpstreamSettings['target'] {
+  if (upstream.type === 'stdio') {
+    const { command, args, env, cwd, allowUnsafeEnv } = upstream;
+    return { type: 'stdio', command, args, env, cwd: cwd ?? config.store.dir, allowUnsafeEnv };
+  }
+  const { endpoints, headers, tls, proxy, auth } = upstream;
+  const credential = auth.mode === 'header' && auth.header !== undefined ? { [auth.header.name]: auth.header.value } : {};
+  return {
+    type: 'remote',
+    endpoints,
+    headers: { ...headers, ...credential } as Readonly<Record<string, never>>,
+    ...(tls === undefined ? {} : { tls }),
+    ...(proxy === undefined ? {} : { proxy }),
+  };
+}
+
+export function routerSettings(config: Config, serverInfo: JsonObject): RouterSettings {
+  return {
+    serverInfo,
+    bridge: { interactive: config.bridge.interactive, stateTtl: config.bridge.stateTtl },
+    upstreams: new Map(
+      config.upstreams.map((upstream) => [upstream.name, { timeouts: upstream.timeouts, naming: upstream.naming, configHash: configHash(upstream) }]),
+    ),
+  };
+}
+
+/** Names an upstream's address and mode: what was sealed for another address is void (security class 13). Holds no secret. */
+function configHash(upstream: UpstreamConfig): string {
+  const address = upstream.type === 'stdio' ? [upstream.command, upstream.args] : upstream.endpoints.map(({ url }) => url);
+  return createHash('sha256')
+    .update(JSON.stringify([upstream.name, upstream.type, address, upstream.auth.mode]))
+    .digest('base64url')
+    .slice(0, 22);
+}
