@@ -117,7 +117,8 @@ async function closed(gateway: Gateway | undefined, deadline: number, clock: Clo
     () => logger.error('closing took too long; ending without it'),
     () => {},
   );
-  await Promise.race([gateway[Symbol.asyncDispose]().catch((error: unknown) => logger.error('closing failed', { error })), late]);
+  const disposed = async () => gateway[Symbol.asyncDispose]();
+  await Promise.race([disposed().catch((error: unknown) => logger.error('closing failed', { error })), late]);
   done.abort();
 }
 

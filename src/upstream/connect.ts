@@ -1,10 +1,12 @@
-import { type Clock, sleep } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { type Era, type JsonObject, MODERN_VERSION } from '../core/mcp.ts';
-import type { Transport } from '../core/ports.ts';
+import type { ConnectionOwner, Transport } from '../core/ports.ts';
 import { Link } from './connection.ts';
+import { unlessAborted, within } from './deadline.ts';
 import type { EraMemory } from './era-memory.ts';
-import { askedVersion, type HandshakeOptions, initialize, probe } from './handshake.ts';
+import { isOfEndpoint, isUnsent, NoCommonRevision } from './failure.ts';
+import { askedVersion, DISCOVER_MS, type HandshakeOptions, initialize, noCommonRevision, probe } from './handshake.ts';
 import { type Endpoint, EndpointSet } from './http/endpoints.ts';
 import { HttpClient } from './http/http-client.ts';
 import { SseTransport } from './http/sse-transport.ts';
@@ -12,6 +14,7 @@ import { StreamableHttpTransport } from './http/streamable-http-transport.ts';
 import type { GroupRegistry } from './process/child.ts';
 import { StdioTransport } from './process/stdio-transport.ts';
 import type { Profile } from './profile.ts';
+import { refusalStatus } from './refusal.ts';
 import type { UpstreamSettings } from './settings.ts';
 
 export interface ConnectorPorts {
@@ -23,7 +26,34 @@ export interface ConnectorPorts {
   readonly clientInfo: JsonObject;
   readonly onStderr: (upstream: string, line: string) => void;
   readonly onDropped: (upstream: string, what: string) => void;
+  /** Makes transports instead of the built-in ones: for tests. */
+  readonly transport?: (settings: UpstreamSettings) => Transport;
 }
+
+export interface ConnectOptions {
+  /** Callers who do not know each other will use the connection. */
+  readonly shared?: boolean;
+  /** Hears what the upstream says and asks outside any call. */
+  readonly owner?: ConnectionOwner;
+}
+
+interface Attempt {
+  readonly profile: Profile;
+  readonly options: ConnectOptions;
+  readonly signal: AbortSignal;
+}
+
+/** What an attempt does first: `discover` with this patience for silent children, or `initialize`. */
+type Opening = { readonly discover: number; readonly orInitialize: boolean } | 'initialize';
+
+interface Place {
+  readonly owner: string;
+  readonly endpoint: Endpoint;
+}
+
+/** How long a server may take to send the event that shows it to be an HTTP+SSE server. */
+const ENDPOINT_MS = 3_000;
+const FORGET_MS = 5_000;
 
 /** Makes connections to one upstream: transport, era, handshake. */
 export class Connector {
@@ -32,6 +62,9 @@ export class Connector {
   readonly #client: HttpClient | undefined;
   readonly #endpoints: EndpointSet | undefined;
   #owners = 0;
+  #era: Era | undefined;
+  /** Ends when the first one who asks a child for its era knows it: others need not start theirs twice. */
+  #verdict: PromiseWithResolvers<void> | undefined;
 
   constructor(settings: UpstreamSettings, ports: ConnectorPorts) {
     this.settings = settings;
@@ -44,24 +77,23 @@ export class Connector {
     }
   }
 
+  /** The era of the newest connection, until something contradicts it. */
+  get era(): Era | undefined {
+    return this.#era;
+  }
+
   /**
    * A connection after its handshake, within `timeouts.startup`. Whatever was started for one that fails is ended.
    * Throws `upstream/down`, `upstream/timeout`, `upstream/protocol`, `upstream/login`, or the signal's reason.
    */
-  async connect(profile: Profile, signal: AbortSignal): Promise<Link> {
+  async connect(profile: Profile, signal: AbortSignal, options: ConnectOptions = {}): Promise<Link> {
     const { name, timeouts } = this.settings;
-    const over = new AbortController();
-    const startup = new AbortController();
     const text = `server startup timeout after ${timeouts.startup / 1000}s`;
-    sleep(this.#ports.clock, timeouts.startup, over.signal).then(
-      () => startup.abort(new TurnpikeError('upstream/timeout', text, { upstream: name, retryable: true })),
-      () => {},
-    );
-    try {
-      return await this.#connectByEra(profile, AbortSignal.any([signal, startup.signal]));
-    } finally {
-      over.abort();
-    }
+    const late = () => new TurnpikeError('upstream/timeout', text, { upstream: name, retryable: true });
+    const deadline = { clock: this.#ports.clock, ms: timeouts.startup, late, signals: [signal] };
+    const link = await within(deadline, (until) => this.#connectByEra({ profile, options, signal: until }));
+    this.#era = link.era;
+    return link;
   }
 
   /** Ends the sockets that connections shared. */
@@ -69,83 +101,191 @@ export class Connector {
     await this.#client?.close();
   }
 
-  async #connectByEra(profile: Profile, signal: AbortSignal): Promise<Link> {
-    const { protocol } = this.settings;
-    if (protocol === MODERN_VERSION) return this.#attempt('modern', profile, signal);
-    if (protocol !== 'auto') return this.#attempt('legacy', profile, signal);
-    const memory = this.#ports.memory;
-    const remembered = await memory.recall(this.settings, signal);
-    if (remembered !== undefined) {
+  async #connectByEra(attempt: Attempt): Promise<Link> {
+    const { protocol, timeouts } = this.settings;
+    const { memory } = this.#ports;
+    const { signal } = attempt;
+    if (protocol === MODERN_VERSION) return this.#somewhere({ discover: timeouts.startup, orInitialize: false }, attempt);
+    if (protocol !== 'auto') return this.#somewhere('initialize', attempt);
+    let remembered = await memory.recall(this.settings, signal);
+    if (remembered === undefined && this.#verdict !== undefined) {
+      await unlessAborted(this.#verdict.promise, signal);
+      remembered = this.#era;
+    }
+    if (remembered === 'legacy') {
       try {
-        return await this.#attempt(remembered, profile, signal);
+        return await this.#somewhere('initialize', attempt);
       } catch (error) {
         // What contradicts the memory is asked again; what is only down stays remembered.
-        if (signal.aborted || asTurnpikeError(error).code !== 'upstream/protocol') throw error;
-        await memory.forget(this.settings, signal);
+        if (signal.aborted || !isRefusal(error)) throw error;
+        await this.#forget(signal);
       }
     }
-    const link = await this.#attempt(undefined, profile, signal);
-    await memory.remember(this.settings, link.era, signal);
+    // A child that spoke the modern revision before is slow, not ignorant.
+    const link = await this.#asFirst(() =>
+      this.#somewhere({ discover: remembered === 'modern' ? timeouts.startup : DISCOVER_MS, orInitialize: true }, attempt),
+    );
+    if (link.era !== remembered) await memory.remember(this.settings, link.era, signal);
     return link;
   }
 
-  /** One connection with a given era, or with a probe. A child that kept silent is started again as legacy. */
-  async #attempt(era: Era | undefined, profile: Profile, signal: AbortSignal): Promise<Link> {
-    const { name, protocol } = this.settings;
-    const endpoint = this.#choose();
-    const link = this.#link(endpoint);
-    const options: HandshakeOptions = { name, clock: this.#ports.clock, clientInfo: this.#ports.clientInfo, profile, signal };
+  async #asFirst(work: () => Promise<Link>): Promise<Link> {
+    if (this.settings.target.type !== 'stdio' || this.#verdict !== undefined) return work();
+    this.#verdict = Promise.withResolvers();
     try {
-      await link.transport.open(signal);
-      const isSse = link.transport instanceof SseTransport;
-      const verdict = era === 'legacy' || isSse ? ({ era: 'legacy' } as const) : await probe(link, options);
-      if (verdict.era === 'modern') {
-        link.agreed(verdict.handshake);
-        if (endpoint !== undefined) this.#endpoints?.succeeded(endpoint.endpoint);
-        return link;
-      }
-      if (era === 'modern') throw new TurnpikeError('upstream/protocol', `upstream '${name}' does not speak ${MODERN_VERSION}`, { upstream: name });
-      if ('silent' in verdict && verdict.silent) {
-        await link.close();
-        return await this.#attempt('legacy', profile, signal);
-      }
-      const version = askedVersion(protocol);
-      const renew = (until: AbortSignal) => initialize(link, version, { ...options, signal: until });
-      link.agreed(await renew(signal), renew);
-      if (endpoint !== undefined) this.#endpoints?.succeeded(endpoint.endpoint);
-      return link;
-    } catch (error) {
-      if (endpoint !== undefined && !signal.aborted) this.#endpoints?.failed(endpoint.endpoint);
-      await link.close();
-      throw asTurnpikeError(error).code === 'internal' ? (signal.reason ?? error) : error;
+      return await work();
+    } finally {
+      this.#decided();
     }
   }
 
-  #choose(): { readonly owner: string; readonly endpoint: Endpoint } | undefined {
+  #decided(era?: Era): void {
+    if (era !== undefined) this.#era = era;
+    this.#verdict?.resolve();
+    this.#verdict = undefined;
+  }
+
+  async #forget(signal: AbortSignal): Promise<void> {
+    this.#era = undefined;
+    await this.#ports.memory.forget(this.settings, signal);
+  }
+
+  #contradicted(): void {
+    const { clock } = this.#ports;
+    const late = () => new TurnpikeError('upstream/timeout');
+    this.#era = undefined;
+    // A store that takes longer keeps an era that the next handshake finds to be wrong.
+    within({ clock, ms: FORGET_MS, late, signals: [] }, (signal) => this.#forget(signal)).catch(() => {});
+  }
+
+  /** An attempt that certainly reached nobody is made again at the next endpoint. */
+  async #somewhere(opening: Opening, attempt: Attempt): Promise<Link> {
+    const endpoints = this.settings.target.type === 'remote' ? this.settings.target.endpoints.length : 1;
+    for (let left = endpoints - 1; ; left--) {
+      try {
+        return await this.#attempt(opening, this.#choose(), attempt);
+      } catch (error) {
+        if (left <= 0 || attempt.signal.aborted || !isUnsent(asTurnpikeError(error))) throw error;
+      }
+    }
+  }
+
+  async #attempt(opening: Opening, place: Place | undefined, attempt: Attempt): Promise<Link> {
+    const { signal } = attempt;
+    const link = this.#link(place, attempt.options, this.#transport(place?.endpoint));
+    try {
+      await link.transport.open(signal);
+      const verdict = await this.#shakeHands(link, opening, attempt);
+      if (place !== undefined) this.#endpoints?.succeeded(place.endpoint);
+      if (verdict === 'done') return link;
+    } catch (error) {
+      await link.close();
+      // Whoever aborts says why; only our own deadline speaks of the endpoint.
+      const failure = asTurnpikeError(signal.aborted ? signal.reason : error);
+      if (place !== undefined && isOfEndpoint(failure)) this.#endpoints?.failed(place.endpoint);
+      const mayFallBack = opening === 'initialize' || opening.orInitialize;
+      if (!signal.aborted && mayFallBack && mayBeOldSse(error) && place?.endpoint.type === 'streamable-http') {
+        const found = await this.#oldSse(place.endpoint, attempt);
+        if (found !== undefined) return found;
+      }
+      throw signal.aborted ? signal.reason : error;
+    }
+    await link.close();
+    return this.#attempt('initialize', place, attempt);
+  }
+
+  /** `restart`: the child did not take the question, another one must be initialized at once. */
+  async #shakeHands(link: Link, opening: Opening, { profile, signal }: Attempt): Promise<'done' | 'restart'> {
+    const { name, protocol } = this.settings;
+    const options: HandshakeOptions = { name, clock: this.#ports.clock, clientInfo: this.#ports.clientInfo, profile, signal };
+    if (opening !== 'initialize' && !(link.transport instanceof SseTransport)) {
+      const verdict = await probe(link, opening.discover, options);
+      this.#decided(verdict.era);
+      if (verdict.era === 'modern') {
+        link.agreed(verdict.handshake);
+        return 'done';
+      }
+      if (!opening.orInitialize) throw noCommonRevision(name, `does not speak ${MODERN_VERSION}`, 'server/discover was refused or not answered');
+      if (verdict.silent) return 'restart';
+    }
+    const version = askedVersion(protocol);
+    const renew = (until: AbortSignal) => initialize(link, version, { ...options, signal: until });
+    link.agreed(await renew(signal), link.transport instanceof SseTransport ? undefined : renew);
+    return 'done';
+  }
+
+  /** Whether an old HTTP+SSE server stands at the URL (MCP 2025-11-25, "Backwards Compatibility"). It is said, for `type: sse` is faster. */
+  async #oldSse(endpoint: Endpoint, attempt: Attempt): Promise<Link | undefined> {
+    const place = this.#place({ ...endpoint, type: 'sse' });
+    const link = this.#link(place, attempt.options, this.#transport(place.endpoint));
+    const late = () => new TurnpikeError('upstream/timeout');
+    try {
+      // A stream without the event may stay open for ever.
+      await within({ clock: this.#ports.clock, ms: ENDPOINT_MS, late, signals: [attempt.signal] }, (until) => link.transport.open(until));
+      await this.#shakeHands(link, 'initialize', attempt);
+      this.#ports.onDropped(this.settings.name, 'streamable HTTP: the upstream speaks HTTP+SSE of 2024-11-05; configure type: sse');
+      return link;
+    } catch {
+      await link.close();
+      attempt.signal.throwIfAborted();
+      return undefined;
+    }
+  }
+
+  #choose(): Place | undefined {
     if (this.#endpoints === undefined) return undefined;
     const owner = String(this.#owners++);
     return { owner, endpoint: this.#endpoints.choose(owner) };
   }
 
-  #link(choice: { readonly owner: string; readonly endpoint: Endpoint } | undefined): Link {
-    const { name } = this.settings;
+  #place(endpoint: Endpoint): Place {
+    return { owner: String(this.#owners++), endpoint };
+  }
+
+  #link(place: Place | undefined, { shared = false, owner }: ConnectOptions, transport: Transport): Link {
+    const { name, protocol, timeouts, target } = this.settings;
     const { clock, clientInfo, onDropped } = this.#ports;
-    const link = new Link({ name, clock, clientInfo, transport: this.#transport(choice?.endpoint), onDropped: (what) => onDropped(name, what) });
-    if (choice !== undefined) link.subscribe((event) => event.kind === 'closed' && this.#endpoints?.release(choice.owner));
+    const several = target.type === 'remote' && target.endpoints.length > 1;
+    const link = new Link({
+      name,
+      clock,
+      clientInfo,
+      transport,
+      shared,
+      renewalMs: timeouts.startup,
+      onDropped: (what) => onDropped(name, what),
+      ...(protocol === 'auto' ? { onContradiction: () => this.#contradicted() } : {}),
+      ...(place !== undefined && several ? { onUnreachable: () => this.#endpoints?.failed(place.endpoint) } : {}),
+    });
+    if (owner !== undefined) {
+      link.onRequest = (method, params, signal) => owner.request(method, params, signal);
+      link.subscribe((event) => event.kind === 'notification' && owner.notification(event.method, event.params));
+    }
+    if (place !== undefined) link.subscribe((event) => event.kind === 'closed' && this.#endpoints?.release(place.owner));
     return link;
   }
 
   #transport(endpoint: Endpoint | undefined): Transport {
     const { name, target } = this.settings;
-    const { clock, reaper, environment, onStderr } = this.#ports;
+    const { clock, reaper, environment, onStderr, transport } = this.#ports;
+    if (transport !== undefined) return transport(this.settings);
     if (target.type === 'stdio') {
       return new StdioTransport({ name, ...target }, { clock, reaper, environment, onStderr: (line) => onStderr(name, line) });
     }
     if (endpoint === undefined || this.#client === undefined)
       throw new TurnpikeError('internal', undefined, { reason: 'a remote upstream without endpoint' });
     const place = { url: endpoint.url, headers: target.headers, name };
-    return endpoint.type === 'sse'
-      ? new SseTransport(place, { client: this.#client, clock })
-      : new StreamableHttpTransport(place, { client: this.#client, clock });
+    const options = { client: this.#client, clock };
+    return endpoint.type === 'sse' ? new SseTransport(place, options) : new StreamableHttpTransport(place, options);
   }
+}
+
+/** Whether the upstream refused to initialize, as opposed to not being there. */
+function isRefusal(error: unknown): boolean {
+  return asTurnpikeError(error).details.cause instanceof NoCommonRevision || refusalStatus(error) !== undefined;
+}
+
+function mayBeOldSse(error: unknown): boolean {
+  const status = refusalStatus(error);
+  return status === 400 || status === 404 || status === 405;
 }

@@ -3,8 +3,11 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { type Answer, type Era, type JsonObject, RPC } from '../core/mcp.ts';
 import type { Connection, ConnectionEvent, Transport, UpstreamCall } from '../core/ports.ts';
-import { SingleFlight } from '../core/single-flight.ts';
+import { unlessAborted, within } from './deadline.ts';
+import { ownCall } from './own-call.ts';
 import { Peer } from './peer.ts';
+import { contradicts, namesSession, refusalStatus } from './refusal.ts';
+import { SessionMemory } from './session-memory.ts';
 
 /** What a handshake found out. */
 export interface Handshake {
@@ -20,37 +23,71 @@ export interface LinkOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly clientInfo: JsonObject;
+  /** As `PeerOptions.shared`. */
+  readonly shared?: boolean;
+  /** Milliseconds for opening a forgotten session again. */
+  readonly renewalMs: number;
   readonly onDropped: (what: string) => void;
+  /** The upstream refused a request in a way that contradicts the era of the handshake. */
+  readonly onContradiction?: () => void;
+  /** A request was certainly not sent: the upstream cannot be reached where this connection leads. */
+  readonly onUnreachable?: () => void;
 }
 
 /**
  * One upstream connection: a transport, the peer that speaks on it, and what the handshake agreed on. A legacy session
  * that the upstream forgot is opened again once and the request, which was not processed, is sent again (aggregator.md
- * section 1, "404").
+ * section 1, "404"). Where a connection cannot be mended and the request was certainly not processed, the error is
+ * `upstream/down` with `retryable: true`, and `alive` is false: the same request may be sent once on a new one.
  */
 export class Link implements Connection {
   onRequest: NonNullable<Connection['onRequest']> = refuseOutsideCall;
   readonly peer: Peer;
   readonly transport: Transport;
-  readonly #name: string;
+  readonly #options: LinkOptions;
   readonly #listeners = new Set<(event: ConnectionEvent) => void>();
-  readonly #renewal = new SingleFlight<'session', void>();
   readonly #life = new AbortController();
+  readonly #session = new SessionMemory();
   #handshake: Handshake | undefined;
   #renew: ((signal: AbortSignal) => Promise<Handshake>) | undefined;
+  #renewal: Promise<void> | undefined;
   #generation = 0;
-  #dead: Error | undefined;
+  /** Whether anything was answered since the handshake: until then a refusal is no sign that the upstream changed. */
+  #used = false;
+  #heardAt: number;
+  #hears = true;
+  /** Not handed out any more, though what runs may end. */
+  #spent = false;
+  #dead = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: LinkOptions) {
-    this.#name = options.name;
-    this.transport = options.transport;
+    const { transport, clock } = options;
+    this.#options = options;
+    this.transport = transport;
+    this.#heardAt = clock.monotonic();
     this.peer = new Peer({
       ...options,
       onNotification: (method, params) => this.#emit({ kind: 'notification', method, params }),
       onRequest: (method, params, signal) => this.onRequest(method, params, signal),
     });
-    options.transport.onClose = (reason) => this.#lost(reason);
+    transport.onClose = (reason) => this.#lost(reason);
+  }
+
+  /** Called by the handshake: whether a stream brings what belongs to no request, as soon as that is known. */
+  hearing(offered: Promise<boolean>): void {
+    this.#hears = false;
+    offered.then(
+      (hears) => {
+        this.#hears = hears;
+      },
+      () => {},
+    );
+  }
+
+  /** Whether notifications outside requests can reach us. */
+  get hears(): boolean {
+    return this.#hears;
   }
 
   /** Called by the handshake. `renew` repeats it for a forgotten session. */
@@ -58,6 +95,7 @@ export class Link implements Connection {
     this.#handshake = handshake;
     this.#renew = renew;
     this.peer.era = handshake.era;
+    this.#heardAt = this.#options.clock.monotonic();
   }
 
   get era(): Era {
@@ -81,7 +119,7 @@ export class Link implements Connection {
   }
 
   get alive(): boolean {
-    return this.#dead === undefined;
+    return !this.#dead && !this.#spent;
   }
 
   /** Aborts when the connection is lost or closed. */
@@ -89,19 +127,46 @@ export class Link implements Connection {
     return this.#life.signal;
   }
 
+  /** Milliseconds since the upstream answered last; 0 while requests wait. */
+  get idleFor(): number {
+    return this.peer.inFlight > 0 ? 0 : this.#options.clock.monotonic() - this.#heardAt;
+  }
+
+  /** As `Peer.request`. Further errors: `upstream/session` when the upstream forgot its session twice. */
   async request(call: UpstreamCall): Promise<Answer> {
+    // A request that overtakes the handshake would go out without a session.
+    if (this.#renewal !== undefined) await unlessAborted(this.#renewal, call.signal);
     const generation = this.#generation;
+    let answer: Answer;
     try {
-      return await this.peer.request(call);
+      answer = await this.peer.request(call);
     } catch (error) {
-      if (asTurnpikeError(error).code !== 'upstream/session' || this.#renew === undefined) throw error;
+      if (!this.#forgotten(error)) throw this.#judged(error);
+      if (this.#renew === undefined) throw this.#used ? this.#unprocessed(error, 'lost its session') : error;
       await this.#renewSession(generation, call.signal);
-      return this.peer.request(call);
+      answer = await this.peer.request(call);
     }
+    this.#heardAt = this.#options.clock.monotonic();
+    if (this.#used && contradicts(this.era, answer)) {
+      this.#options.onContradiction?.();
+      throw this.#unprocessed(undefined, `does not speak ${this.version} any more`);
+    }
+    this.#used = true;
+    if (this.era === 'legacy' && answer.kind === 'result') this.#session.note(call);
+    return answer;
   }
 
   async notify(method: string, params: Buffer): Promise<void> {
+    await this.#renewal;
     await this.peer.notify(method, params, this.#life.signal);
+  }
+
+  /** Whether the upstream answers within `ms`: `ping`, on 2026-07-28 `server/discover`. Throws as `request`, and `upstream/timeout`. */
+  async probe(ms: number, signal: AbortSignal): Promise<void> {
+    const { clock, name } = this.#options;
+    const late = () => new TurnpikeError('upstream/timeout', `upstream '${name}' did not answer within ${ms / 1000}s`, { upstream: name });
+    const method = this.era === 'modern' ? 'server/discover' : 'ping';
+    await within({ clock, ms, late, signals: [signal, this.ended] }, (until) => this.request(ownCall(method, toJson({}), until)));
   }
 
   subscribe(listener: (event: ConnectionEvent) => void): () => void {
@@ -111,26 +176,84 @@ export class Link implements Connection {
   }
 
   close(): Promise<void> {
+    const { name } = this.#options;
     this.#closing ??= (async () => {
-      this.#lost(new TurnpikeError('upstream/lost', `the connection to upstream '${this.#name}' was closed`, { upstream: this.#name }));
+      this.#lost(new TurnpikeError('upstream/lost', `the connection to upstream '${name}' was closed`, { upstream: name }));
       await this.transport.close();
     })();
     return this.#closing;
   }
 
-  #renewSession(generation: number, signal: AbortSignal): Promise<void> {
-    // Somebody else has renewed it since the request was sent.
-    if (generation !== this.#generation) return Promise.resolve();
-    return this.#renewal.run('session', signal, async (until) => {
-      const handshake = await this.#renew?.(until);
-      if (handshake !== undefined) this.#handshake = handshake;
-      this.#generation++;
+  #forgotten(error: unknown): boolean {
+    const { code } = asTurnpikeError(error);
+    return code === 'upstream/session' || (this.#renew !== undefined && this.#used && namesSession(error));
+  }
+
+  /** A refusal that shows that the upstream changed, or a place that cannot be reached: the connection is of no more use. */
+  #judged(error: unknown): unknown {
+    const { code, details } = asTurnpikeError(error);
+    if (code === 'upstream/down' && details.retryable === true) {
+      if (this.#options.onUnreachable !== undefined) {
+        this.#spent = true;
+        this.#options.onUnreachable();
+      }
+      return error;
+    }
+    if (!this.#used || this.#handshake?.era !== 'modern' || refusalStatus(error) === undefined) return error;
+    this.#options.onContradiction?.();
+    return this.#unprocessed(error, `refuses ${this.version}`);
+  }
+
+  #unprocessed(error: unknown, what: string): TurnpikeError {
+    const { name } = this.#options;
+    this.#spent = true;
+    const reason = error === undefined ? undefined : asTurnpikeError(error).message;
+    return new TurnpikeError('upstream/down', `upstream '${name}' ${what}`, {
+      upstream: name,
+      retryable: true,
+      cause: error,
+      ...(reason === undefined ? {} : { reason }),
     });
   }
 
+  /** One renewal for all who wait. Nobody's abort leaves the session half open: it ends well, or the connection ends. */
+  #renewSession(generation: number, signal: AbortSignal): Promise<void> {
+    // Somebody else has renewed it since the request was sent.
+    if (generation !== this.#generation) return Promise.resolve();
+    if (this.#renewal === undefined) {
+      this.#renewal = this.#renewed().finally(() => {
+        this.#renewal = undefined;
+      });
+      // Perhaps nobody waits any more when it fails.
+      this.#renewal.catch(() => {});
+    }
+    return unlessAborted(this.#renewal, signal);
+  }
+
+  async #renewed(): Promise<void> {
+    const { clock, name, renewalMs: ms } = this.#options;
+    const late = () =>
+      new TurnpikeError('upstream/timeout', `upstream '${name}' did not open a new session within ${ms / 1000}s`, { upstream: name });
+    try {
+      const handshake = await within({ clock, ms, late, signals: [this.ended] }, async (until) => {
+        const found = await this.#renew?.(until);
+        for (const { method, params } of this.#session.told()) await this.peer.request(ownCall(method, params, until));
+        return found;
+      });
+      if (handshake !== undefined) this.#handshake = handshake;
+      this.#generation++;
+    } catch (error) {
+      if (asTurnpikeError(error).code === 'upstream/protocol') this.#options.onContradiction?.();
+      // Whoever waits here was refused unprocessed.
+      const failure = this.#unprocessed(error, 'lost its session, and a new one could not be opened');
+      void this.close();
+      throw failure;
+    }
+  }
+
   #lost(reason: Error): void {
-    if (this.#dead !== undefined) return;
-    this.#dead = reason;
+    if (this.#dead) return;
+    this.#dead = true;
     this.peer.fail(reason);
     this.#life.abort(reason);
     this.#emit({ kind: 'closed', reason });
@@ -138,7 +261,13 @@ export class Link implements Connection {
   }
 
   #emit(event: ConnectionEvent): void {
-    for (const listener of [...this.#listeners]) listener(event);
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.#options.onDropped(`a listener failed: ${asTurnpikeError(error).details.reason ?? ''}`);
+      }
+    }
   }
 
   #known(): Handshake {

@@ -1,16 +1,17 @@
-import { type Caller, LOCAL_ISSUER, principalKey, scopeKey } from '../core/caller.ts';
+import type { Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
-import { TurnpikeError } from '../core/errors.ts';
+import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Era } from '../core/mcp.ts';
-import type { ConnectionLease, ConnectionSource } from '../core/ports.ts';
+import type { ConnectionLease, ConnectionOwner, ConnectionSource } from '../core/ports.ts';
 import type { Fingerprinter } from '../core/secret.ts';
 import { KeyedPool } from '../pool/keyed-pool.ts';
-import { type Cap, type PoolKey, TOTAL } from '../pool/pool-key.ts';
+import type { Lease } from '../pool/lease.ts';
 import type { PoolEvent, PoolStats } from '../pool/stats.ts';
 import type { Connector } from './connect.ts';
 import type { Link } from './connection.ts';
-import { NO_PROFILE, type Profile } from './profile.ts';
-import type { UpstreamSettings } from './settings.ts';
+import { type ConnectionKey, connectionKey, exhaustedText, sessionMark } from './connection-key.ts';
+import { unlessAborted } from './deadline.ts';
+import type { Profile } from './profile.ts';
 
 export interface ConnectionsOptions {
   readonly clock: Clock;
@@ -29,6 +30,10 @@ export interface ConnectionsOptions {
 
 /** How long a call waits for a place before `upstream/capacity` (aggregator.md section 6, "Caps"). */
 const QUEUE_MS = 10_000;
+/** A connection that was silent for longer is asked whether it lives before it is handed out (aggregator.md section 1). */
+const PROBE_AFTER_MS = 60_000;
+/** One for a dead connection, one for another era, one more; endpoints that disagree about the era are a mistake. */
+const ATTEMPTS = 4;
 
 /**
  * Upstream connections by (upstream, scope key, tenant, profile): the one way to one (architecture.md decision 4). The
@@ -37,6 +42,8 @@ const QUEUE_MS = 10_000;
 export class Connections implements ConnectionSource {
   readonly #options: ConnectionsOptions;
   readonly #pool: KeyedPool<Link>;
+  readonly #bySession = new Map<string, Set<Link>>();
+  readonly #probes = new WeakMap<Link, Promise<void>>();
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
@@ -56,44 +63,31 @@ export class Connections implements ConnectionSource {
     });
   }
 
-  async lease(upstream: string, caller: Caller, profile: Profile, signal: AbortSignal): Promise<ConnectionLease> {
+  /** As `ConnectionSource.lease`. A connection that is dead, or does not answer after a long silence, is replaced first. */
+  async lease(upstream: string, caller: Caller, profile: Profile, signal: AbortSignal, owner?: ConnectionOwner): Promise<ConnectionLease> {
     const connector = this.#options.connector(upstream);
-    const { settings } = connector;
-    const key = this.#key(settings, caller, profile);
-    const shownProfile = key.profile;
-    const lease = await this.#pool
-      .acquire(
-        key,
-        async (until) => {
-          try {
-            const link = await connector.connect(shownProfile, until);
-            link.subscribe((event) => event.kind === 'closed' && this.#pool.fail(link, 'connection lost'));
-            this.#options.onConnect(upstream);
-            return { value: link };
-          } catch (error) {
-            if (!until.aborted) this.#options.onConnect(upstream, error);
-            throw error;
-          }
-        },
-        signal,
-      )
-      .catch((error: unknown) => {
-        throw error instanceof TurnpikeError && error.code === 'pool/exhausted'
-          ? new TurnpikeError('upstream/capacity', error.message, { upstream, retryable: true })
-          : error;
-      });
-    return { connection: lease.value, ended: lease.signal, release: (outcome) => lease.release(outcome) };
+    for (let left = ATTEMPTS; left > 0; left--) {
+      const lease = await this.#acquire(connector, caller, profile, signal, owner);
+      if (lease === undefined || !(await this.#answers(connector, lease, signal))) continue;
+      return { connection: lease.value, ended: lease.signal, release: (outcome) => lease.release(outcome) };
+    }
+    throw new TurnpikeError('upstream/down', `upstream '${upstream}' keeps changing its protocol era`, { upstream });
+  }
+
+  async notifySession(sessionId: string, method: string, params: Buffer): Promise<void> {
+    const links = [...(this.#bySession.get(sessionId) ?? [])].filter((link) => link.alive && link.era === 'legacy');
+    await Promise.allSettled(links.map((link) => link.notify(method, params)));
   }
 
   /** Closes what belongs to a session, at once. */
   async endSession(sessionId: string): Promise<void> {
-    const mark = this.#options.fingerprint.of('scope', `s:${sessionId}`);
-    await this.#pool.retireWhere((entry) => entry.id.includes(mark), 'session ended', { now: true });
+    const mark = sessionMark(this.#options.fingerprint, sessionId);
+    await this.#pool.retireWhere((entry) => partsOf(entry.id)[1] === mark, 'session ended', { now: true });
   }
 
   /** The upstream was stopped, changed or removed: its connections retire. */
   async retireUpstream(upstream: string, now: boolean): Promise<void> {
-    await this.#pool.retireWhere((entry) => (JSON.parse(entry.id) as string[])[0] === upstream, 'upstream stopped', { now });
+    await this.#pool.retireWhere((entry) => partsOf(entry.id)[0] === upstream, 'upstream stopped', { now });
   }
 
   stats(): PoolStats {
@@ -108,36 +102,92 @@ export class Connections implements ConnectionSource {
     await this.#pool.drain(signal);
   }
 
-  #key(settings: UpstreamSettings, caller: Caller, profile: Profile): PoolKey & { readonly profile: Profile } {
-    const { name, sharing, target, pool } = settings;
-    const { fingerprint, eraOf, limits } = this.#options;
-    const isStateless = target.type === 'remote' && eraOf(name) === 'modern';
-    const principal = principalKey(caller.principal);
-    // A modern upstream over HTTP keeps nothing between requests: one connection object serves all, its sockets are shared.
-    const alone = isStateless || (sharing === 'shared' && profile === NO_PROFILE);
-    const scope = alone ? 'shared' : fingerprint.of('scope', sharing === 'session' ? scopeKey(caller) : `p:${principal}`);
-    const tenant = alone ? '' : caller.tenant;
-    const kept = isStateless ? NO_PROFILE : profile;
-    const groups: Cap[] = [{ name: `upstream:${name}`, limit: pool.maxConnections }];
-    if (target.type === 'stdio') groups.push({ name: 'stdio', limit: limits.stdio });
-    if (!alone && caller.principal.issuer !== LOCAL_ISSUER) {
-      groups.push({ name: `principal:${fingerprint.of('principal', principal)}`, limit: limits.perPrincipal });
+  /** Undefined when the upstream turned out to be of another era than the key was made for: a new key is needed. */
+  async #acquire(
+    connector: Connector,
+    caller: Caller,
+    profile: Profile,
+    signal: AbortSignal,
+    owner: ConnectionOwner | undefined,
+  ): Promise<Lease<Link> | undefined> {
+    const { fingerprint, limits, eraOf } = this.#options;
+    const { settings } = connector;
+    const era = connector.era ?? eraOf(settings.name);
+    const key = connectionKey(settings, { caller, profile, era, fingerprint, limits });
+    try {
+      return await this.#pool.acquire(key, async (until) => ({ value: await this.#open(connector, key, caller, until, owner) }), signal);
+    } catch (error) {
+      if (error === WRONG_ERA) return undefined;
+      throw ofPool(error, settings.name);
     }
-    return {
-      id: JSON.stringify([name, scope, tenant, kept]),
-      owner: alone ? '' : principal,
-      tenant: caller.tenant,
-      groups,
-      idleTimeout: pool.idleTimeout,
-      maxErrorCount: pool.maxErrorCount,
-      closeDelay: pool.closeDelay,
-      profile: kept,
-    };
+  }
+
+  async #open(connector: Connector, key: ConnectionKey, caller: Caller, until: AbortSignal, owner: ConnectionOwner | undefined): Promise<Link> {
+    const { name, sharing } = connector.settings;
+    // Only a session's own connection has an owner: on a shared one nobody could tell whom the upstream means.
+    const session = sharing === 'session' && !key.shared ? caller.sessionId : undefined;
+    const mine = session === undefined || owner === undefined ? {} : { owner };
+    let link: Link;
+    try {
+      link = await connector.connect(key.profile, until, { shared: key.shared, ...mine });
+    } catch (error) {
+      if (!until.aborted) this.#options.onConnect(name, error);
+      throw error;
+    }
+    if (key.assumed === 'modern' && link.era !== 'modern') {
+      // It may be shared only because nothing is kept between requests: a session must not get in here.
+      await link.close();
+      throw WRONG_ERA;
+    }
+    if (session !== undefined) this.#keep(session, link);
+    link.subscribe((event) => event.kind === 'closed' && this.#pool.fail(link, 'connection lost'));
+    this.#options.onConnect(name);
+    return link;
+  }
+
+  /** Whether a connection that was silent for long still answers; if not, its lease is over. One question for all who wait. */
+  async #answers({ settings }: Connector, lease: Lease<Link>, signal: AbortSignal): Promise<boolean> {
+    const link = lease.value;
+    const isStateless = settings.target.type === 'remote' && link.era === 'modern';
+    let probe = this.#probes.get(link);
+    if (probe === undefined) {
+      if (isStateless || link.idleFor <= PROBE_AFTER_MS) return true;
+      probe = link.probe(settings.health.timeout, link.ended).finally(() => this.#probes.delete(link));
+      this.#probes.set(link, probe);
+    }
+    try {
+      await unlessAborted(probe, signal);
+      return true;
+    } catch {
+      if (!signal.aborted) this.#pool.fail(link, 'no answer after a long silence');
+      lease.release(signal.aborted ? 'ok' : 'transport-error');
+      signal.throwIfAborted();
+      return false;
+    }
+  }
+
+  #keep(sessionId: string, link: Link): void {
+    const links = this.#bySession.get(sessionId) ?? new Set();
+    this.#bySession.set(sessionId, links.add(link));
+    link.subscribe((event) => {
+      if (event.kind !== 'closed') return;
+      links.delete(link);
+      if (links.size === 0 && this.#bySession.get(sessionId) === links) this.#bySession.delete(sessionId);
+    });
   }
 }
 
-function exhaustedText(key: PoolKey, cap: Cap): string {
-  const [upstream] = JSON.parse(key.id) as string[];
-  const of = cap.name === TOTAL || cap.name === 'stdio' || cap.name.startsWith('principal:') ? ` (${cap.name.split(':')[0]})` : '';
-  return `connection limit reached for upstream '${upstream}' (limit ${cap.limit})${of}; retry later`;
+const WRONG_ERA = new TurnpikeError('upstream/protocol', 'the upstream is of another era than was assumed');
+
+function partsOf(id: string): readonly string[] {
+  return JSON.parse(id) as string[];
+}
+
+/** What the pool says, in the words of upstreams. */
+function ofPool(error: unknown, upstream: string): unknown {
+  const { code, message } = asTurnpikeError(error);
+  if (code === 'pool/exhausted') return new TurnpikeError('upstream/capacity', message, { upstream, retryable: true });
+  if (code === 'pool/closed')
+    return new TurnpikeError('upstream/down', `the connection to upstream '${upstream}' is closed`, { upstream, reason: message });
+  return error;
 }

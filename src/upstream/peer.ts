@@ -1,17 +1,15 @@
 import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
-import { elements, member, parseJson, toJson } from '../core/json.ts';
-import { type Answer, type Era, isJsonObject, isRequestId, type JsonObject, META, type RequestId, RPC } from '../core/mcp.ts';
-import type { Relay, Transport, UpstreamCall } from '../core/ports.ts';
-import { toErrorAnswer } from '../core/to-wire.ts';
-import { legacyParams, modernParams, notificationMessage, requestMessage, responseMessage } from './envelope.ts';
+import { editObject, elements, member, parseJson, toJson } from '../core/json.ts';
+import { type Answer, type Era, isJsonObject, isRequestId, type JsonObject, META, type RequestId } from '../core/mcp.ts';
+import type { Transport, UpstreamCall } from '../core/ports.ts';
+import { legacyParams, mirroredHeaders, modernParams, notificationMessage, requestMessage, responseMessage } from './envelope.ts';
+import { closed, lost } from './http/upstream-errors.ts';
+import { answerOf, InFlight, isListen, type Pending } from './in-flight.ts';
+import { NO_RELAY } from './own-call.ts';
 import { ProgressGate } from './progress-gate.ts';
-
-/** Sees nothing and refuses everything: for our own requests (lists, probes). */
-export const NO_RELAY: Relay = {
-  notification: () => {},
-  request: async () => ({ kind: 'error', error: toJson({ code: RPC.invalidRequest, message: 'no call is in flight' }), code: RPC.invalidRequest }),
-};
+import { ServerRequests } from './server-requests.ts';
+import { Turns } from './turns.ts';
 
 export interface PeerOptions {
   readonly name: string;
@@ -19,6 +17,8 @@ export interface PeerOptions {
   readonly clock: Clock;
   /** How we introduce ourselves to modern upstreams. */
   readonly clientInfo: JsonObject;
+  /** Callers who do not know each other use it: what names no call is then nobody's. */
+  readonly shared?: boolean;
   /** A notification that belongs to no call. */
   readonly onNotification: (method: string, params: Buffer) => void;
   /** A server request that belongs to no call. */
@@ -27,16 +27,12 @@ export interface PeerOptions {
   readonly onDropped: (what: string) => void;
 }
 
-interface Pending {
-  readonly id: number;
-  readonly call: UpstreamCall;
-  readonly progress: ProgressGate;
-  /** Minted when it started: the newest call of a connection has the highest. */
-  settle(outcome: { readonly answer: Answer } | { readonly error: unknown }): void;
-  readonly asked: Set<AbortController>;
-}
-
 const EMPTY = Buffer.from('{}');
+const INTERACTIVE: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
+/** How long the upstream may take to hear of a cancel. */
+const CANCEL_MS = 5_000;
+/** How long it may take to read an answer of ours: a child may be busy. */
+const ANSWER_MS = 60_000;
 
 /**
  * JSON-RPC with one upstream over one transport: our ids, our progress tokens, one table of what is in flight. Nothing
@@ -46,10 +42,11 @@ export class Peer {
   /** Decides the envelope of requests and how a cancel is told; the handshake sets it. */
   era: Era = 'legacy';
   readonly #options: PeerOptions;
-  readonly #pending = new Map<number, Pending>();
-  readonly #foreign = new Map<RequestId, AbortController>();
+  readonly #inFlight = new InFlight();
+  readonly #foreign = new ServerRequests();
+  readonly #turns = new Turns();
   #nextId = 1;
-  #dead: Error | undefined;
+  #dead = false;
 
   constructor(options: PeerOptions) {
     this.#options = options;
@@ -58,15 +55,49 @@ export class Peer {
 
   /** Calls that wait for their answer. */
   get inFlight(): number {
-    return this.#pending.size;
+    return this.#inFlight.size;
+  }
+
+  /** Requests of the upstream that wait for ours. */
+  get asked(): number {
+    return this.#foreign.size;
   }
 
   /**
    * Sends a request and waits for its answer. Throws the transport's error, `upstream/protocol` for an answer that is
-   * none, and the signal's reason after it has told the upstream of the cancel.
+   * none, `upstream/down` (retryable) when the connection has ended before, and the signal's reason after it has told
+   * the upstream of the cancel.
    */
   async request(call: UpstreamCall): Promise<Answer> {
-    if (this.#dead !== undefined) throw this.#dead;
+    if (!INTERACTIVE.has(call.method)) return this.#request(call);
+    const leave = await this.#turns.enter(call.signal);
+    try {
+      return await this.#request(call);
+    } finally {
+      leave();
+    }
+  }
+
+  /** Sends a notification; failures of the transport are thrown. */
+  async notify(method: string, params: Buffer, signal: AbortSignal): Promise<void> {
+    if (this.#dead) throw closed(this.#options.name);
+    await this.#options.transport.send(notificationMessage(method, params), { signal, method, expectsAnswer: false });
+  }
+
+  /** The transport ended: what is in flight may have run, what waits was not sent. */
+  fail(error: Error): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    const { name } = this.#options;
+    const failure = asTurnpikeError(error);
+    const outcome = failure.code === 'upstream/protocol' ? failure : lost(name, { cause: error, reason: failure.details.reason ?? failure.message });
+    for (const pending of this.#inFlight.all()) pending.settle({ error: outcome });
+    this.#foreign.fail(error);
+    this.#turns.fail(closed(name));
+  }
+
+  #request(call: UpstreamCall): Promise<Answer> {
+    if (this.#dead) throw closed(this.#options.name);
     call.signal.throwIfAborted();
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
@@ -76,7 +107,7 @@ export class Peer {
       progress: new ProgressGate(this.#options.clock),
       asked: new Set(),
       settle: (outcome) => {
-        if (!this.#pending.delete(id)) return;
+        if (!this.#inFlight.remove(pending)) return;
         call.signal.removeEventListener('abort', onAbort);
         for (const asked of pending.asked) asked.abort(new Error('the call that asked is over'));
         if ('answer' in outcome) resolve(outcome.answer);
@@ -87,181 +118,169 @@ export class Peer {
       pending.settle({ error: call.signal.reason });
       this.#tellCancelled(call, id);
     };
-    this.#pending.set(id, pending);
+    this.#inFlight.add(pending);
     call.signal.addEventListener('abort', onAbort, { once: true });
     void this.#send(pending);
     return promise;
   }
 
-  /** Sends a notification; failures of the transport are thrown. */
-  async notify(method: string, params: Buffer, signal: AbortSignal): Promise<void> {
-    if (this.#dead !== undefined) throw this.#dead;
-    await this.#options.transport.send(notificationMessage(method, params), { signal, method, expectsAnswer: false });
-  }
-
-  /** The transport ended: every call in flight fails with `error`. */
-  fail(error: Error): void {
-    this.#dead ??= error;
-    for (const pending of [...this.#pending.values()]) pending.settle({ error });
-    for (const controller of this.#foreign.values()) controller.abort(error);
-  }
-
   async #send(pending: Pending): Promise<void> {
     const { call, id } = pending;
-    const { transport, name } = this.#options;
+    const { transport } = this.#options;
     try {
       const params = this.era === 'modern' ? modernParams(call, this.#options.clientInfo, id) : legacyParams(call, id);
       const message = requestMessage(id, call.method, params);
+      const headers = this.era === 'modern' && transport.kind === 'exchange' ? mirroredHeaders(call) : undefined;
       call.onSent?.();
       await transport.send(message, {
         signal: call.signal,
         method: call.method,
         expectsAnswer: true,
         deliver: (bytes) => this.#receive(bytes, pending),
-        ...(call.headers === undefined ? {} : { headers: call.headers }),
+        ...(headers === undefined ? {} : { headers }),
       });
-      if (transport.kind === 'exchange') {
-        pending.settle({
-          error: new TurnpikeError('upstream/protocol', `upstream '${name}' ended its answer without a response`, { upstream: name }),
-        });
-      }
+      if (transport.kind === 'exchange') pending.settle({ error: this.#protocolError('ended its answer without a response') });
     } catch (error) {
-      pending.settle({ error: this.#dead ?? error });
+      pending.settle({ error });
     }
   }
 
   /** Streamable HTTP of the modern era cancels by closing the stream, which `signal` has done; everything else is told. */
   #tellCancelled(call: UpstreamCall, id: number): void {
-    const { transport } = this.#options;
-    if (call.method === 'initialize' || (transport.kind === 'exchange' && this.era === 'modern')) return;
-    const params = toJson({ requestId: id, reason: 'cancelled' });
-    const message = notificationMessage('notifications/cancelled', params);
+    const { transport, clock, onDropped } = this.#options;
+    if (this.#dead || call.method === 'initialize' || (transport.kind === 'exchange' && this.era === 'modern')) return;
+    const message = notificationMessage('notifications/cancelled', toJson({ requestId: id, reason: 'cancelled' }));
     const patience = new AbortController();
-    const timer = this.#options.clock.after(5_000, () => patience.abort(new Error('the cancel could not be delivered')));
+    const timer = clock.after(CANCEL_MS, () => patience.abort(new TurnpikeError('upstream/timeout', 'it was not taken in time')));
     transport
       .send(message, { signal: patience.signal, method: 'notifications/cancelled', expectsAnswer: false })
-      .catch((error) => this.#options.onDropped(`cancel: ${asTurnpikeError(error).message}`))
+      .catch((error: unknown) => onDropped(`cancel: ${asTurnpikeError(error).message}`))
       .finally(() => timer.cancel());
   }
 
-  /** Returns whether the bytes were the answer to `origin`. */
+  /** Returns whether the bytes were the answer to `origin`. Never throws: it runs inside the transport's reader. */
   #receive(bytes: Buffer, origin?: Pending): boolean {
     const parsed = parseJson(bytes);
-    if (!parsed.ok) return this.#invalid(origin, `sent something that is not JSON (${parsed.error})`);
+    if (!parsed.ok) return this.#invalid(origin, 'sent something that is not JSON', parsed.error);
     // 2025-03-26 servers may answer with batches.
-    if (Array.isArray(parsed.value))
-      return elements(bytes)
-        .map((item) => this.#receive(item, origin))
-        .includes(true);
+    if (Array.isArray(parsed.value)) {
+      const found = elements(bytes).map((item) => this.#receive(item, origin));
+      return found.includes(true);
+    }
     const message = parsed.value;
     if (!isJsonObject(message)) return this.#invalid(origin, 'sent JSON that is no object');
-    if (typeof message.method === 'string') {
-      const params = isJsonObject(message.params) ? (member(bytes, 'params') ?? EMPTY) : EMPTY;
-      const body = isJsonObject(message.params) ? message.params : {};
-      if (message.id === undefined) this.#notification(message.method, params, body, origin);
-      else if (isRequestId(message.id)) void this.#foreignRequest(message.id, message.method, params, origin);
-      else this.#options.onDropped('request with an invalid id');
-      return false;
-    }
-    return this.#response(bytes, message, origin);
+    if (typeof message.method !== 'string') return this.#response(bytes, message, origin);
+    const body = isJsonObject(message.params) ? message.params : {};
+    const params = body === message.params ? (member(bytes, 'params') ?? EMPTY) : EMPTY;
+    // What arrives on the stream of a call that is over belongs to nobody.
+    if (origin !== undefined && !this.#inFlight.has(origin)) this.#options.onDropped(`${shown(message.method)} after the end of its call`);
+    else if (message.id === undefined) this.#notification(message.method, params, body, origin);
+    else if (isRequestId(message.id)) void this.#serverRequest(message.id, message.method, params, body, origin);
+    else this.#options.onDropped('request with an invalid id');
+    return false;
   }
 
   #response(bytes: Buffer, message: JsonObject, origin: Pending | undefined): boolean {
-    const { id } = message;
-    const pending =
-      typeof id === 'number'
-        ? this.#pending.get(id)
-        : (id === undefined || id === null) && message.error !== undefined
-          ? (origin ?? this.#only())
-          : undefined;
-    if (pending === undefined || (origin !== undefined && pending !== origin)) {
-      this.#options.onDropped(`response to unknown request ${JSON.stringify(id)?.slice(0, 64)}`);
+    const { transport, onDropped } = this.#options;
+    const { id, error } = message;
+    const nameless = (id === undefined || id === null) && isJsonObject(error);
+    const pending = nameless ? (origin ?? this.#inFlight.only()) : this.#inFlight.get(id);
+    // With an exchange, an answer comes on the stream of its own request or not at all.
+    const astray = origin === undefined ? transport.kind === 'exchange' : pending !== origin;
+    if (pending === undefined || astray || !this.#inFlight.has(pending)) {
+      onDropped(`response to unknown request ${shown(JSON.stringify(id) ?? 'without id')}`);
       return false;
     }
-    const answer = asAnswer(bytes, message);
+    if (nameless && origin === undefined && pending.call.relay !== NO_RELAY) {
+      // It may answer something that is over, of somebody else: only that something failed is said.
+      return this.#invalid(pending, 'answered with an error that names no request');
+    }
+    const answer = answerOf(bytes, message);
     if (answer === undefined) return this.#invalid(pending, 'sent a response with neither a result object nor an error');
     pending.settle({ answer });
     return true;
   }
 
-  #invalid(origin: Pending | undefined, what: string): boolean {
-    const { name, onDropped } = this.#options;
-    if (origin === undefined) {
-      onDropped(what);
-      return false;
-    }
-    origin.settle({ error: new TurnpikeError('upstream/protocol', `upstream '${name}' ${what}`, { upstream: name }) });
-    return true;
+  #invalid(origin: Pending | undefined, what: string, reason?: string): boolean {
+    if (origin === undefined) this.#options.onDropped(what);
+    else origin.settle({ error: this.#protocolError(what, reason) });
+    return origin !== undefined;
+  }
+
+  #protocolError(what: string, reason?: string): TurnpikeError {
+    const { name } = this.#options;
+    return new TurnpikeError('upstream/protocol', `upstream '${name}' ${what}`, { upstream: name, ...(reason === undefined ? {} : { reason }) });
   }
 
   #notification(method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): void {
-    if (method === 'notifications/cancelled') {
-      if (isRequestId(body.requestId) && this.#foreign.has(body.requestId))
-        this.#foreign.get(body.requestId)?.abort(new Error('cancelled by the upstream'));
-      else if (typeof body.requestId === 'number') {
-        // On stdio a modern server ends a listen stream this way.
-        const listen = this.#pending.get(body.requestId);
-        if (listen?.call.method === 'subscriptions/listen') listen.settle({ answer: { kind: 'result', result: toJson({ resultType: 'complete' }) } });
-      }
-      return;
+    if (method === 'notifications/cancelled') this.#cancelled(body.requestId);
+    else if (method === 'notifications/progress') this.#progress(params, body, origin);
+    else this.#pass(method, params, body, origin);
+  }
+
+  #pass(method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): void {
+    const target = this.#ownerOf(method, body, origin);
+    if (target === 'nobody') this.#options.onDropped(`${shown(method)} of no call`);
+    else
+      this.#safely(method, () =>
+        target === 'connection' ? this.#options.onNotification(method, params) : target.call.relay.notification(method, params),
+      );
+  }
+
+  #cancelled(requestId: unknown): void {
+    if (isRequestId(requestId) && this.#foreign.cancel(requestId)) return;
+    // On stdio a modern server ends a listen stream this way.
+    this.#inFlight.listen(requestId)?.settle({ answer: { kind: 'result', result: toJson({ resultType: 'complete' }) } });
+  }
+
+  #progress(params: Buffer, body: JsonObject, origin: Pending | undefined): void {
+    const pending = this.#inFlight.get(body.progressToken);
+    if (pending === undefined || !pending.call.progress || (origin !== undefined && origin !== pending)) {
+      this.#options.onDropped('progress of no call');
+    } else if (pending.progress.admits(body.progress)) {
+      this.#safely('progress', () =>
+        pending.call.relay.notification('notifications/progress', editObject(params, { [META.progressToken]: undefined })),
+      );
     }
-    if (method === 'notifications/progress') {
-      const pending = typeof body.progressToken === 'number' ? this.#pending.get(body.progressToken) : undefined;
-      if (pending === undefined || !pending.call.progress || (origin !== undefined && origin !== pending))
-        this.#options.onDropped('progress of no call');
-      else if (pending.progress.admits(body.progress)) pending.call.relay.notification(method, params);
-      return;
-    }
-    const target = this.#belongsTo(method, body, origin);
-    if (target === undefined) this.#options.onNotification(method, params);
-    else target.call.relay.notification(method, params);
   }
 
   /** protocol.md section 10, "Attribution". */
-  #belongsTo(method: string, body: JsonObject, origin: Pending | undefined): Pending | undefined {
+  #ownerOf(method: string, body: JsonObject, origin: Pending | undefined): Pending | 'connection' | 'nobody' {
     const subscription = isJsonObject(body._meta) ? body._meta[META.subscriptionId] : undefined;
-    if (typeof subscription === 'number') {
-      const listen = this.#pending.get(subscription);
-      return listen?.call.method === 'subscriptions/listen' ? listen : undefined;
+    const ofConnection = method.endsWith('/list_changed') || method === 'notifications/resources/updated';
+    if (origin !== undefined) {
+      if (isListen(origin)) return subscription === undefined || subscription === origin.id ? origin : 'nobody';
+      return ofConnection ? 'connection' : origin;
     }
-    if (method !== 'notifications/message')
-      return method.endsWith('list_changed') || method === 'notifications/resources/updated' ? undefined : origin;
-    return origin ?? this.#newest();
+    if (subscription !== undefined) return this.#inFlight.listen(subscription) ?? 'nobody';
+    if (method !== 'notifications/message') return 'connection';
+    return this.#newest() ?? 'nobody';
   }
 
-  /** An error without id can only be about the call of its own stream, or the only one in flight. */
-  #only(): Pending | undefined {
-    return this.#pending.size === 1 ? this.#pending.values().next().value : undefined;
-  }
-
-  /** The only call in flight that somebody waits for, else the newest one. */
+  /** The only call in flight, else the newest: a guess, so never between callers who do not know each other. */
   #newest(): Pending | undefined {
-    return [...this.#pending.values()].findLast(({ call }) => call.relay !== NO_RELAY);
+    return this.#options.shared === true ? undefined : this.#inFlight.calls().at(-1);
   }
 
-  async #foreignRequest(id: RequestId, method: string, params: Buffer, origin: Pending | undefined): Promise<void> {
-    const controller = new AbortController();
-    this.#foreign.set(id, controller);
-    let answer: Answer;
-    try {
-      answer = await this.#answerTo(method, params, origin, controller);
-    } catch (error) {
-      answer = toErrorAnswer(error, 'legacy');
-    } finally {
-      this.#foreign.delete(id);
-    }
-    if (controller.signal.aborted || this.#dead !== undefined) return;
+  async #serverRequest(id: RequestId, method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): Promise<void> {
+    const { transport, onDropped } = this.#options;
+    const answer = await this.#foreign.answer(id, (controller) => this.#answerTo(method, params, body, origin, controller));
+    if (answer === undefined || this.#dead) return;
     const message = answer.kind === 'result' ? responseMessage(id, 'result', answer.result) : responseMessage(id, 'error', answer.error);
+    const patience = new AbortController();
+    const timer = this.#options.clock.after(ANSWER_MS, () => patience.abort(new TurnpikeError('upstream/timeout', 'it was not taken in time')));
     try {
-      await this.#options.transport.send(message, { signal: controller.signal, expectsAnswer: false });
+      await transport.send(message, { signal: patience.signal, expectsAnswer: false });
     } catch (error) {
-      this.#options.onDropped(`answer to ${method}: ${asTurnpikeError(error).message}`);
+      onDropped(`answer to ${shown(method)}: ${asTurnpikeError(error).message}`);
+    } finally {
+      timer.cancel();
     }
   }
 
-  async #answerTo(method: string, params: Buffer, origin: Pending | undefined, controller: AbortController): Promise<Answer> {
+  async #answerTo(method: string, params: Buffer, body: JsonObject, origin: Pending | undefined, controller: AbortController): Promise<Answer> {
     if (method === 'ping') return { kind: 'result', result: EMPTY };
-    const owner = origin ?? this.#newest();
+    const owner = origin ?? this.#asker(body);
     if (owner === undefined || owner.call.relay === NO_RELAY) return this.#options.onRequest(method, params, controller.signal);
     owner.asked.add(controller);
     try {
@@ -270,16 +289,24 @@ export class Peer {
       owner.asked.delete(controller);
     }
   }
+
+  /** Whose question it is that came outside a call's own stream. One about a task is not that of the call next to it. */
+  #asker(body: JsonObject): Pending | undefined {
+    if (isJsonObject(body._meta) && body._meta[META.relatedTask] !== undefined) return undefined;
+    if (this.#options.shared !== true && this.#inFlight.calls().length > 1) this.#turns.becomeSerial();
+    return this.#newest();
+  }
+
+  #safely(what: string, deliver: () => void): void {
+    try {
+      deliver();
+    } catch (error) {
+      this.#options.onDropped(`${shown(what)}: ${asTurnpikeError(error).details.reason ?? 'its receiver failed'}`);
+    }
+  }
 }
 
-function asAnswer(bytes: Buffer, message: JsonObject): Answer | undefined {
-  if (isJsonObject(message.error) && message.result === undefined) {
-    const { code } = message.error;
-    const error = member(bytes, 'error');
-    return typeof code === 'number' && Number.isInteger(code) && typeof message.error.message === 'string' && error !== undefined
-      ? { kind: 'error', error, code }
-      : undefined;
-  }
-  const result = member(bytes, 'result');
-  return isJsonObject(message.result) && message.error === undefined && result !== undefined ? { kind: 'result', result } : undefined;
+/** Foreign text for the log. */
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, 64));
 }

@@ -14,7 +14,7 @@ export class ProgressGate {
   }
 
   admits(progress: unknown): boolean {
-    if (typeof progress !== 'number' || !(progress > this.#last)) return false;
+    if (typeof progress !== 'number' || !Number.isFinite(progress) || progress <= this.#last) return false;
     const now = this.#clock.monotonic();
     while (this.#times[0] !== undefined && this.#times[0] <= now - 1000) this.#times.shift();
     if (this.#times.length >= PER_SECOND) return false;

@@ -3,12 +3,16 @@ import { TurnpikeError } from '../core/errors.ts';
 import type { Era } from '../core/mcp.ts';
 import type { CapabilitySource, UpstreamSnapshot } from '../core/ports.ts';
 import { Connector, type ConnectorPorts } from './connect.ts';
+import { ReconnectGate } from './reconnect-gate.ts';
 import type { UpstreamSettings } from './settings.ts';
 import { type MonitorOptions, UpstreamMonitor } from './upstream-monitor.ts';
 
-export interface RegistryOptions extends Omit<MonitorOptions, 'onChange'> {
+export interface RegistryOptions extends Omit<MonitorOptions, 'onChange' | 'gate'> {
   readonly ports: ConnectorPorts;
 }
+
+/** Upstreams that reconnect at once (aggregator.md section 1, "Lifecycle"); the first start is not held back. */
+const RECONNECTS = 5;
 
 /** All upstreams by name: starts them side by side, knows their states, and is where the catalog reads what they offer. */
 export class Registry implements CapabilitySource, AsyncDisposable {
@@ -18,8 +22,9 @@ export class Registry implements CapabilitySource, AsyncDisposable {
 
   constructor(settings: readonly UpstreamSettings[], options: RegistryOptions) {
     this.#clock = options.clock;
+    const gate = new ReconnectGate(RECONNECTS);
     for (const upstream of settings) {
-      const monitor = new UpstreamMonitor(new Connector(upstream, options.ports), { ...options, onChange: (name) => this.#changed(name) });
+      const monitor = new UpstreamMonitor(new Connector(upstream, options.ports), { ...options, gate, onChange: (name) => this.#changed(name) });
       this.#monitors.set(upstream.name, monitor);
     }
   }
@@ -51,6 +56,11 @@ export class Registry implements CapabilitySource, AsyncDisposable {
   /** A call made a connection, or failed to. */
   observed(upstream: string, error?: unknown): void {
     this.#monitors.get(upstream)?.observed(error);
+  }
+
+  /** Starts one upstream, also one without `autoStart`; resolves when the attempt ended. Throws `upstream/down` for an unknown name. */
+  async startOne(upstream: string, signal: AbortSignal): Promise<void> {
+    await this.#monitor(upstream).start(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

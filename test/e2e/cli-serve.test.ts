@@ -245,6 +245,27 @@ describe('stopping', () => {
   });
 });
 
+describe('an error that nobody caught', () => {
+  it('is logged, ends the children, and exits 1', async () => {
+    const mark = newMark();
+    const port = await freePort();
+    const file = await configuration(`listen: {port: ${port}}\nstore: {type: memory, dir: ${rig.folder}/s}\n${stdioUpstream()}`);
+    const thrower = `data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("boom token=sentinel-crash")})`;
+    const gateway = rig.start(['serve', '--config', file], { env: { [MARK]: mark }, command: [process.execPath, '--import', thrower, MAIN] });
+    await gateway.until(/lists every setting/);
+    expect((await processesWithMark(mark)).length).toBeGreaterThan(1);
+    gateway.child.kill('SIGUSR2');
+    expect(await gateway.ended).toBe(1);
+    expect(gateway.err()).toMatch(/unexpected error.*boom/);
+    expect(gateway.err()).not.toContain('sentinel-crash');
+    await until(
+      () => processesWithMark(mark),
+      (left) => left.length === 0,
+      5000,
+    );
+  });
+});
+
 describe('serve --stdio', () => {
   const initialize = {
     jsonrpc: '2.0',

@@ -1,0 +1,84 @@
+import { member } from '../core/json.ts';
+import { type Answer, isJsonObject, type JsonObject } from '../core/mcp.ts';
+import type { UpstreamCall } from '../core/ports.ts';
+import { NO_RELAY } from './own-call.ts';
+import type { ProgressGate } from './progress-gate.ts';
+
+/** One request of ours that waits for its answer. */
+export interface Pending {
+  readonly id: number;
+  readonly call: UpstreamCall;
+  readonly progress: ProgressGate;
+  /** Server requests that belong to it; they end with it. */
+  readonly asked: Set<AbortController>;
+  /** The first outcome counts. */
+  settle(outcome: { readonly answer: Answer } | { readonly error: unknown }): void;
+}
+
+const LISTEN = 'subscriptions/listen';
+/** Requests that change what a connection says, and during which no upstream asks or reports anything of their own. */
+const SILENT: ReadonlySet<string> = new Set([LISTEN, 'logging/setLevel', 'resources/subscribe', 'resources/unsubscribe', 'ping']);
+
+export function isListen({ call }: Pending): boolean {
+  return call.method === LISTEN;
+}
+
+/** The requests of one connection, by our ids, in the order in which they were sent. */
+export class InFlight {
+  readonly #pending = new Map<number, Pending>();
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  add(pending: Pending): void {
+    this.#pending.set(pending.id, pending);
+  }
+
+  /** Returns whether it was there. */
+  remove(pending: Pending): boolean {
+    return this.#pending.delete(pending.id);
+  }
+
+  get(id: unknown): Pending | undefined {
+    return typeof id === 'number' ? this.#pending.get(id) : undefined;
+  }
+
+  has(pending: Pending): boolean {
+    return this.#pending.get(pending.id) === pending;
+  }
+
+  listen(id: unknown): Pending | undefined {
+    const pending = this.get(id);
+    return pending !== undefined && isListen(pending) ? pending : undefined;
+  }
+
+  all(): Pending[] {
+    return [...this.#pending.values()];
+  }
+
+  /** Calls of callers, oldest first: what a message without address may belong to. */
+  calls(): Pending[] {
+    return this.all().filter(({ call }) => call.relay !== NO_RELAY && !SILENT.has(call.method));
+  }
+
+  /** The one request that waits, listen streams aside. */
+  only(): Pending | undefined {
+    const [first, second] = this.all().filter((pending) => !isListen(pending));
+    return second === undefined ? first : undefined;
+  }
+}
+
+/** The answer in a response, or undefined when it holds neither a result object nor a whole error. */
+export function answerOf(bytes: Buffer, message: JsonObject): Answer | undefined {
+  // Some servers write both members, one of them null.
+  const { result = null, error = null } = message;
+  if (isJsonObject(error) && result === null) {
+    const own = member(bytes, 'error');
+    return typeof error.code === 'number' && Number.isInteger(error.code) && typeof error.message === 'string' && own !== undefined
+      ? { kind: 'error', error: own, code: error.code }
+      : undefined;
+  }
+  const own = member(bytes, 'result');
+  return isJsonObject(result) && error === null && own !== undefined ? { kind: 'result', result: own } : undefined;
+}

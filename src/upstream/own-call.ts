@@ -1,0 +1,14 @@
+import { toJson } from '../core/json.ts';
+import { RPC } from '../core/mcp.ts';
+import type { Relay, UpstreamCall } from '../core/ports.ts';
+
+/** Sees nothing and refuses everything: for our own requests (lists, probes). */
+export const NO_RELAY: Relay = {
+  notification: () => {},
+  request: async () => ({ kind: 'error', error: toJson({ code: RPC.invalidRequest, message: 'no call is in flight' }), code: RPC.invalidRequest }),
+};
+
+/** A request of our own: nobody hears its notifications. */
+export function ownCall(method: string, params: Buffer, signal: AbortSignal): UpstreamCall {
+  return { method, params, capabilities: {}, progress: false, relay: NO_RELAY, signal };
+}

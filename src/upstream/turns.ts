@@ -1,0 +1,59 @@
+import { unlessAborted } from './deadline.ts';
+
+/**
+ * Who may run an interactive call on a connection. Free until a question came that could belong to several calls; from
+ * then on one at a time, in order of arrival (protocol.md section 10, "Attribution").
+ */
+export class Turns {
+  readonly #waiting = new Set<PromiseWithResolvers<void>>();
+  #serial = false;
+  #running = 0;
+
+  get serial(): boolean {
+    return this.#serial;
+  }
+
+  /** From now on calls that enter wait for those that run. */
+  becomeSerial(): void {
+    this.#serial = true;
+  }
+
+  /** Waits for a turn; the returned function ends it. Rejects with the signal's reason, or with what `fail` was given. */
+  async enter(signal: AbortSignal): Promise<() => void> {
+    if (this.#serial && this.#running > 0) {
+      const turn = Promise.withResolvers<void>();
+      this.#waiting.add(turn);
+      try {
+        await unlessAborted(turn.promise, signal);
+      } catch (error) {
+        // A turn that was given in the same moment goes on to the next.
+        if (!this.#waiting.delete(turn)) this.#leave();
+        throw error;
+      }
+    } else this.#running++;
+    let left = false;
+    return () => {
+      if (!left) this.#leave();
+      left = true;
+    };
+  }
+
+  /** The connection ended: nobody gets a turn any more. */
+  fail(error: Error): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    // Each of them gives back a turn when it fails, so it must hold one.
+    this.#running += waiting.length;
+    for (const turn of waiting) turn.reject(error);
+  }
+
+  #leave(): void {
+    this.#running--;
+    if (this.#running > 0) return;
+    const [next] = this.#waiting;
+    if (next === undefined) return;
+    this.#waiting.delete(next);
+    this.#running++;
+    next.resolve();
+  }
+}
