@@ -284,8 +284,9 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       await serveStdio({ services, input, output, signal: until, report: edge.report, onEnd: (session) => void connections.endSession(session.id) });
     },
     async drain(signal) {
-      listening?.stop();
+      // The listener stays open meanwhile: who comes now is told to come again, not left with a refused connection.
       await work.drain(signal);
+      listening?.stop();
     },
     async [Symbol.asyncDispose]() {
       ended.abort(new TurnpikeError('gateway/draining'));

@@ -22,6 +22,8 @@ const DRAIN_RETRY_S = 5;
 /** Answers one HTTP request; never rejects. The order of checks is protocol.md section 1. */
 export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', () => {});
+  // From here on the answer only has to be taken. Streams end late and are written to all the time, so they are not cut.
+  response.once('prefinish', () => request.socket.setTimeout(edge.settings.listen.writeTimeout));
   response.once('finish', () => edge.services.instruments.response(response.statusCode));
   try {
     setCommonHeaders(request, response, edge.settings);
@@ -43,16 +45,18 @@ async function serveMcp(edge: Edge, request: IncomingMessage, response: ServerRe
     throw new TurnpikeError('guard/method', 'Method Not Allowed');
   }
   if (method === 'POST') guardShape(request, edge.settings.listen.maxBodyBytes);
-  if (edge.work.draining.aborted) throw new TurnpikeError('gateway/draining', undefined, { retryAfter: DRAIN_RETRY_S });
   const credential = extract(edge, request);
   const named = sessionOf(edge, request);
   const identity = await identify(edge, request, credential);
   const caller = callerOf(identity);
   const session = named && ownSession(edge, named, caller);
   await edge.admission.admitPrincipal(identity.principal);
+  if (method === 'GET') refuseNewWork(edge);
   if (method === 'GET') return serveLegacyGet(edge, request, response, session);
   if (method === 'DELETE') return serveLegacyDelete(edge, request, response, session);
   const input = parseMessages(await readBody(request, edge.settings.listen.maxBodyBytes));
+  // What running calls wait for still comes in: answers of the client, and its cancels.
+  if (input.messages.some(({ kind }) => kind === 'request')) refuseNewWork(edge);
   const version = header(request, 'mcp-protocol-version')?.trim();
   const eras = input.messages.map((message) => eraOf(message, version));
   if (!eras.includes('modern')) return serveLegacyPost(edge, request, response, caller, session, input);
@@ -62,6 +66,11 @@ async function serveMcp(edge: Edge, request: IncomingMessage, response: ServerRe
   if (message.kind === 'response') throw new MessageError(message.id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} servers ask nothing`);
   if (message.kind === 'request') return serveModern(edge, request, response, caller, message);
   response.writeHead(202).end();
+}
+
+/** While the gateway drains, work that was begun ends, and no new work begins. */
+function refuseNewWork({ work }: Edge): void {
+  if (work.draining.aborted) throw new TurnpikeError('gateway/draining', undefined, { retryAfter: DRAIN_RETRY_S });
 }
 
 /** Check 3. */

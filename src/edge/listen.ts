@@ -21,8 +21,8 @@ const MAX_HEADER_BYTES = 32 * 1024;
 export async function listenHttp({ listen }: EdgeSettings, serve: RequestListener): Promise<Listening> {
   const options: ServerOptions = {
     headersTimeout: listen.readHeaderTimeout,
-    // A call may run for an hour: only its head has a deadline here, its body has its own.
-    requestTimeout: 0,
+    // For receiving a whole request; how long its answer takes is another matter.
+    requestTimeout: Math.max(listen.readHeaderTimeout, listen.writeTimeout),
     keepAliveTimeout: listen.idleTimeout,
     maxHeaderSize: MAX_HEADER_BYTES,
     connectionsCheckingInterval: 1_000,

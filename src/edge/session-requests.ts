@@ -140,6 +140,7 @@ async function subscribe(services: Services, session: Session, exchange: Exchang
       caller: session.caller,
       profile,
       signal: session.ended,
+      owner: session,
       notify: (method, params) => session.tell(method, params),
     });
   }

@@ -3,10 +3,10 @@ import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { type Answer, CARRIED_EXTENSIONS, isJsonObject, type JsonObject, LOG_LEVELS, type LogLevel } from '../core/mcp.ts';
 import { encodeHeaderValue } from '../core/mcp-headers.ts';
-import type { Connection, ConnectionLease, ConnectionOwner } from '../core/ports.ts';
+import type { Connection, ConnectionLease } from '../core/ports.ts';
 import { NO_PROFILE, profileOf } from '../upstream/profile.ts';
 import { Deadline } from './deadline.ts';
-import { labelled } from './edits.ts';
+import { labelledOwner } from './edits.ts';
 import { CallRelay, refusedInteraction } from './relay.ts';
 import { openState, sealState } from './request-state.ts';
 import { convertAnswer, nameOf } from './results.ts';
@@ -109,14 +109,6 @@ async function callOnce({ services, exchange, request, deadline, label, expired 
     relay.end();
     lease.release(outcome);
   }
-}
-
-/** Outside a call, too, a form names who asks. */
-function labelledOwner(owner: ConnectionOwner, upstream: string, label: boolean): ConnectionOwner {
-  return {
-    request: (method, params, signal) => owner.request(method, label ? labelled(method, params, upstream) : params, signal),
-    notification: (method, params) => owner.notification(method, params),
-  };
 }
 
 function paramsFor(connection: Connection, services: Services, exchange: Exchange, request: UpstreamRequest): Buffer {

@@ -1,5 +1,6 @@
 import { type Edits, editObject, elements, joinArray, member, memberSpans, toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META } from '../core/mcp.ts';
+import type { ConnectionOwner } from '../core/ports.ts';
 
 /**
  * Every change the relay may make to what an upstream said; all other bytes pass as they came. The documentation's table
@@ -73,6 +74,14 @@ export function labelled(method: unknown, params: Buffer, upstream: string): Buf
   const message = member(params, 'message');
   if (message === undefined || message[0] !== 0x22) return params;
   return editObject(params, { message: toJson(`Server “${upstream}” asks: ${JSON.parse(message.toString('utf8')) as string}`) });
+}
+
+/** Outside a call, too, a form names who asks. */
+export function labelledOwner(owner: ConnectionOwner, upstream: string, label: boolean): ConnectionOwner {
+  return {
+    request: (method, params, signal) => owner.request(method, label ? labelled(method, params, upstream) : params, signal),
+    notification: (method, params) => owner.notification(method, params),
+  };
 }
 
 /** As `labelled`, for every request of an `input_required` result. */

@@ -1,6 +1,7 @@
 import type { Caller } from '../core/caller.ts';
 import { editObject, toJson } from '../core/json.ts';
-import { notificationParams } from './edits.ts';
+import type { ConnectionOwner } from '../core/ports.ts';
+import { labelledOwner, notificationParams } from './edits.ts';
 import type { Services } from './services.ts';
 import { UpdateFeed } from './update-feed.ts';
 
@@ -8,6 +9,8 @@ export interface SubscriberOptions {
   readonly services: Services;
   readonly caller: Caller;
   readonly profile: string;
+  /** The session behind the client, if it is one. */
+  readonly owner?: ConnectionOwner;
   /** Ends all feeds. */
   readonly signal: AbortSignal;
   readonly notify: (method: string, params: Buffer) => void;
@@ -43,7 +46,8 @@ export class Subscriber {
   #feed(upstream: string): UpdateFeed {
     const known = this.#feeds.get(upstream);
     if (known !== undefined) return known;
-    const { services, caller, profile, signal, notify } = this.#options;
+    const { services, caller, profile, signal, notify, owner } = this.#options;
+    const label = services.settings.upstreams.get(upstream)?.naming !== 'passthrough';
     const name = (original: string) => toJson(this.#names.get(nameKey(upstream, original)) ?? original);
     const feed = new UpdateFeed({
       connections: services.connections,
@@ -52,6 +56,7 @@ export class Subscriber {
       profile,
       upstream,
       signal,
+      ...(owner === undefined ? {} : { owner: labelledOwner(owner, upstream, label) }),
       onUpdate: (uri, params) => notify('notifications/resources/updated', notificationParams(editObject(params, { uri: name(uri) }))),
       onTask: (taskId, params) => notify('notifications/tasks', notificationParams(editObject(params, { taskId: name(taskId) }))),
     });

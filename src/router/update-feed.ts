@@ -3,7 +3,7 @@ import { type Clock, sleep } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject } from '../core/mcp.ts';
-import type { Connection, ConnectionLease, ConnectionSource } from '../core/ports.ts';
+import type { Connection, ConnectionLease, ConnectionOwner, ConnectionSource } from '../core/ports.ts';
 
 export interface FeedOptions {
   readonly connections: ConnectionSource;
@@ -11,6 +11,8 @@ export interface FeedOptions {
   readonly caller: Caller;
   readonly profile: string;
   readonly upstream: string;
+  /** As in `ConnectionSource.lease`. */
+  readonly owner?: ConnectionOwner;
   /** Ends the feed. */
   readonly signal: AbortSignal;
   /** Params of `notifications/resources/updated`, with the upstream's own URI. */
@@ -77,9 +79,9 @@ export class UpdateFeed {
   }
 
   async #connect(): Promise<Connection> {
-    const { connections, upstream, caller, profile, signal } = this.#options;
+    const { connections, upstream, caller, profile, signal, owner } = this.#options;
     if (this.#lease !== undefined) return this.#lease.connection;
-    const lease = await connections.lease(upstream, caller, profile, signal);
+    const lease = await connections.lease(upstream, caller, profile, signal, owner);
     const other = this.#held();
     if (this.#ended || other !== undefined) lease.release('ok');
     if (this.#ended) throw new TurnpikeError('request/cancelled');
