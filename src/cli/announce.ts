@@ -3,6 +3,9 @@ import type { GatewayStatus } from '../gateway.ts';
 import { redactText } from '../telemetry/redact.ts';
 import { columns } from './text.ts';
 
+/** Findings that are told at the start; each of them is in the log. */
+const SHOWN_FINDINGS = 5;
+
 /** What the texts are made from. */
 export interface Announcement {
   readonly config: Config;
@@ -34,7 +37,8 @@ export function openingText({
 /** Said when every upstream had its first attempt. */
 export function catalogText({ config, endpoint, status, stdio }: Announcement): string {
   const parts = [upstreamsText(status)];
-  if (status.findings.length > 0) parts.push(`Findings\n${status.findings.map((finding) => `  ${redactText(finding)}\n`).join('')}`);
+  const findings = [...new Set(status.findings)];
+  if (findings.length > 0) parts.push(findingsText(findings));
   if (!stdio)
     parts.push(
       clientsText(
@@ -57,6 +61,14 @@ function upstreamsText({ upstreams }: GatewayStatus): string {
   const table = columns([['  UPSTREAM', 'STATE', 'ERA', 'TOOLS', 'PROMPTS', 'RESOURCES'], ...rows], Number.POSITIVE_INFINITY);
   const errors = upstreams.flatMap(({ name, lastError }) => (lastError === undefined ? [] : [`  ${name}: ${redactText(lastError)}`]));
   return `${[...table, ...errors].join('\n')}\n`;
+}
+
+function findingsText(findings: readonly string[]): string {
+  const more = findings.length > SHOWN_FINDINGS ? `  and ${findings.length - SHOWN_FINDINGS} more, in the log\n` : '';
+  return `Findings\n${findings
+    .slice(0, SHOWN_FINDINGS)
+    .map((finding) => `  ${redactText(finding)}\n`)
+    .join('')}${more}`;
 }
 
 /** What to paste where. */

@@ -13,9 +13,9 @@ export async function check(options: ConfigOptions, around: Surroundings): Promi
     around.stderr.write(`${problemText(error)}\n`);
     return EXIT.failed;
   }
-  const { loaded, warnings, refused } = judged;
+  const { loaded, weaknesses, refused } = judged;
   around.stdout.write(effectiveConfig(loaded));
-  for (const warning of warnings) around.stderr.write(`Warning: ${warning}\n`);
+  for (const warning of [...loaded.warnings, ...weaknesses]) around.stderr.write(`Warning: ${warning}\n`);
   for (const refusal of refused) around.stderr.write(`${refusal}\n`);
   return refused.length === 0 ? EXIT.done : EXIT.failed;
 }

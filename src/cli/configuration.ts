@@ -14,7 +14,8 @@ export interface ConfigOptions {
 /** A configuration with everything that is to be said about it. */
 export interface JudgedConfig {
   readonly loaded: LoadedConfig;
-  readonly warnings: readonly string[];
+  /** Settings in use that weaken a protection, and launch lines that fetch what nobody fixed; a gateway logs these itself. */
+  readonly weaknesses: readonly string[];
   /** Why it may not be started with; empty: it may. */
   readonly refused: readonly string[];
 }
@@ -28,5 +29,5 @@ export async function judgedConfig({ file, stdio, flags }: ConfigOptions, { cwd,
   // What is refused anyway need not be warned about.
   const unpinned = config.policy.requirePinned ? [] : unpinnedLaunches(config);
   const loose = unpinned.map(({ upstream, line, package: name }) => `upstream '${upstream}': '${line}' fetches ${name} without a fixed version`);
-  return { loaded, warnings: [...loaded.warnings, ...weak, ...loose], refused };
+  return { loaded, weaknesses: [...weak, ...loose], refused };
 }

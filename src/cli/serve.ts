@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { createGateway, type Gateway } from '../gateway.ts';
+import { privateDirectory } from '../store/private-file.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import { catalogText, openingText } from './announce.ts';
 import { type ConfigOptions, type JudgedConfig, judgedConfig } from './configuration.ts';
@@ -36,9 +37,9 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
     say(`turnpike: the configuration is invalid\n${problemText(error)}\n`);
     return EXIT.failed;
   }
-  const { loaded, warnings, refused } = judged;
+  const { loaded, refused } = judged;
   const { config } = loaded;
-  for (const warning of warnings) say(`Warning: ${warning}\n`);
+  for (const warning of loaded.warnings) say(`Warning: ${warning}\n`);
   for (const refusal of refused) say(`${refusal}\n`);
   if (refused.length > 0) return EXIT.failed;
 
@@ -84,6 +85,9 @@ async function begin(
   signal: AbortSignal,
   made: (gateway: Gateway) => void,
 ): Promise<Gateway> {
+  // The default working directory of children, which no store makes when values live in memory.
+  const { dir } = config.store;
+  if (config.upstreams.some((upstream) => upstream.type === 'stdio' && (upstream.cwd ?? dir) === dir)) privateDirectory(dir);
   const gateway = await createGateway(config, overrides);
   made(gateway);
   await gateway.start(signal);

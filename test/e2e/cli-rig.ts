@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { environmentOf, liveProcesses, type SeenProcess, until } from '../fixtures/processes.ts';
 
 export const ROOT = join(import.meta.dirname, '../..');
 export const MAIN = join(ROOT, 'src/cli/main.ts');
@@ -31,6 +32,7 @@ export interface StartOptions {
 export class Rig {
   readonly folder: string;
   readonly #started: Started[] = [];
+  #homes = 0;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -81,6 +83,13 @@ export class Rig {
     return started;
   }
 
+  /** A home that no other process has: children inherit it, and `leftIn` finds them by it. */
+  async home(): Promise<string> {
+    const home = join(this.folder, `home-${this.#homes++}`);
+    await mkdir(home);
+    return home;
+  }
+
   /** Runs a command to its end. */
   async run(
     args: readonly string[],
@@ -97,6 +106,22 @@ export class Rig {
     }
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Waits until no process lives that was started with this home; throws after 5 s. */
+export async function leftIn(home: string): Promise<void> {
+  await until(
+    () => inHome(home),
+    (left) => left.length === 0,
+    5000,
+  );
+}
+
+/** The processes that were started with this home. */
+export async function inHome(home: string): Promise<SeenProcess[]> {
+  const live = await liveProcesses();
+  const own = await Promise.all(live.map(async ({ pid }) => (await environmentOf(pid)).includes(`HOME=${home}`)));
+  return live.filter((_process, index) => own[index]);
 }
 
 /** A port that was free a moment ago. */

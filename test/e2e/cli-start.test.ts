@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MARK, newMark, processesWithMark, until } from '../fixtures/processes.ts';
-import { freePort, Rig, ROOT } from './cli-rig.ts';
+import { freePort, inHome, leftIn, Rig, ROOT } from './cli-rig.ts';
 
 let rig: Rig;
 beforeAll(async () => {
@@ -12,17 +11,17 @@ afterAll(async () => {
 });
 
 async function started() {
-  const mark = newMark();
+  const home = await rig.home();
   const port = await freePort();
   const command = [process.execPath, join(ROOT, 'scripts/start.ts')];
-  const gateway = rig.start([`--listen-port=${port}`], { command, env: { [MARK]: mark } });
+  const gateway = rig.start([`--listen-port=${port}`], { command, env: { HOME: home } });
   await gateway.until(/lists every setting/);
-  return { gateway, mark, url: `http://127.0.0.1:${port}/mcp` };
+  return { gateway, home, url: `http://127.0.0.1:${port}/mcp` };
 }
 
 describe('npm start', () => {
   it('serves the reference server twice, and takes it along when it ends', async () => {
-    const { gateway, mark, url } = await started();
+    const { gateway, home, url } = await started();
     for (const name of ['everything', 'remote']) {
       expect(gateway.err()).toMatch(new RegExp(`^ {2}${name} +connected +legacy +[1-9]\\d* +[1-9]\\d* +[1-9]\\d*$`, 'm'));
       const called = await rig.run(['call', `x_${name}_echo`, '{"message":"hello"}', '--url', url]);
@@ -30,22 +29,14 @@ describe('npm start', () => {
     }
     gateway.child.kill('SIGTERM');
     expect(await gateway.ended).toBe(0);
-    await until(
-      () => processesWithMark(mark),
-      (left) => left.length === 0,
-      10_000,
-    );
+    await leftIn(home);
   });
 
   it('leaves nothing behind after kill -9', async () => {
-    const { gateway, mark } = await started();
-    expect((await processesWithMark(mark)).length).toBeGreaterThanOrEqual(3);
+    const { gateway, home } = await started();
+    expect((await inHome(home)).length).toBeGreaterThanOrEqual(3);
     gateway.child.kill('SIGKILL');
     await gateway.ended;
-    await until(
-      () => processesWithMark(mark),
-      (left) => left.length === 0,
-      10_000,
-    );
+    await leftIn(home);
   });
 });
