@@ -107,11 +107,20 @@ export class Connector {
     const { signal } = attempt;
     if (protocol === MODERN_VERSION) return this.#somewhere({ discover: timeouts.startup, orInitialize: false }, attempt);
     if (protocol !== 'auto') return this.#somewhere('initialize', attempt);
-    let remembered = await memory.recall(this.settings, signal);
-    if (remembered === undefined && this.#verdict !== undefined) {
+    const stored = await memory.recall(this.settings, signal);
+    let era = stored;
+    // Looked at in the same turn as it is set below: of many who come at once, one asks.
+    if (stored === undefined && this.#verdict !== undefined) {
       await unlessAborted(this.#verdict.promise, signal);
-      remembered = this.#era;
+      era = this.#era;
     }
+    const link = await this.#byMemory(era, attempt);
+    if (link.era !== stored) await memory.remember(this.settings, link.era, signal);
+    return link;
+  }
+
+  async #byMemory(remembered: Era | undefined, attempt: Attempt): Promise<Link> {
+    const { signal } = attempt;
     if (remembered === 'legacy') {
       try {
         return await this.#somewhere('initialize', attempt);
@@ -122,11 +131,8 @@ export class Connector {
       }
     }
     // A child that spoke the modern revision before is slow, not ignorant.
-    const link = await this.#asFirst(() =>
-      this.#somewhere({ discover: remembered === 'modern' ? timeouts.startup : DISCOVER_MS, orInitialize: true }, attempt),
-    );
-    if (link.era !== remembered) await memory.remember(this.settings, link.era, signal);
-    return link;
+    const discover = remembered === 'modern' ? this.settings.timeouts.startup : DISCOVER_MS;
+    return this.#asFirst(() => this.#somewhere({ discover, orInitialize: true }, attempt));
   }
 
   async #asFirst(work: () => Promise<Link>): Promise<Link> {
