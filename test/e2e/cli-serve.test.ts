@@ -16,6 +16,13 @@ afterAll(async () => {
   await rig[Symbol.asyncDispose]();
 });
 
+const initialize = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } },
+};
+
 let files = 0;
 /** Writes a configuration and gives its path. */
 async function configuration(text: string): Promise<string> {
@@ -170,7 +177,8 @@ describe('stopping', () => {
     const { gateway, call, home, url } = await slowCall();
     gateway.child.kill('SIGTERM');
     await gateway.until(/Stopping: running calls have 20 s to finish/);
-    const refused = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json', accept: 'application/json' }, body: '{}' });
+    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+    const refused = await fetch(url, { method: 'POST', headers, body: JSON.stringify(initialize) });
     expect([refused.status, Number(refused.headers.get('retry-after')) > 0]).toEqual([503, true]);
     expect(await rig.run(['list', '--url', url])).toEqual({ code: 1, out: '', err: 'turnpike: The gateway is shutting down; retry later.\n' });
     expect(await call.ended).toBe(0);
@@ -247,13 +255,6 @@ describe('an error that nobody caught', () => {
 });
 
 describe('serve --stdio', () => {
-  const initialize = {
-    jsonrpc: '2.0',
-    id: 1,
-    method: 'initialize',
-    params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } },
-  };
-
   it('carries MCP and nothing else on standard output, keeps nothing on disk, and ends with its input', async () => {
     const home = await rig.home();
     const file = await configuration(stdioUpstream());
