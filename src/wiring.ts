@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import type { JsonObject } from './core/mcp.ts';
-import type { RouterSettings } from './router/settings.ts';
+import type { RouterSettings, UpstreamSettings as RouterUpstreamSettings } from './router/settings.ts';
 import type { UpstreamSettings } from './upstream/settings.ts';
 
 /** One upstream of the configuration as its layer wants it. */
 export function upstreamSettings(upstream: UpstreamConfig, config: Config): UpstreamSettings {
-  const { name, autoStart, protocol, timeouts, health, retry, sharing, pool } = upstream;
-  return { name, autoStart, protocol, timeouts, health, retry, sharing, pool, target: targetOf(upstream, config) };
+  const { name, protocol, timeouts, health, retry, sharing, pool } = upstream;
+  return { name, autoStart: true, protocol, timeouts, health, retry, sharing, pool, target: targetOf(upstream, config) };
 }
 
 function targetOf(upstream: UpstreamConfig, config: Config): UpstreamSettings['target'] {
@@ -30,10 +30,13 @@ export function routerSettings(config: Config, serverInfo: JsonObject): RouterSe
   return {
     serverInfo,
     bridge: { interactive: config.bridge.interactive, stateTtl: config.bridge.stateTtl },
-    upstreams: new Map(
-      config.upstreams.map((upstream) => [upstream.name, { timeouts: upstream.timeouts, naming: upstream.naming, configHash: configHash(upstream) }]),
-    ),
+    upstreams: new Map(config.upstreams.map((upstream) => [upstream.name, routed(upstream)])),
   };
+}
+
+function routed(upstream: UpstreamConfig): RouterUpstreamSettings {
+  const { timeouts, naming, description } = upstream;
+  return { timeouts, naming, configHash: configHash(upstream), ...(description === undefined ? {} : { description }) };
 }
 
 /** Names an upstream's address and mode: what was sealed for another address is void (security class 13). Holds no secret. */

@@ -17,7 +17,6 @@ const EXAMPLES: Readonly<Record<string, string>> = {
 - name: files
   type: stdio
   description: Team documents
-  labels: {team: docs}
   command: mcp-files
   args: [--root, /srv/docs]
   env: {LOG_LEVEL: warn}    # secrets by reference: "\${env:FILES_API_KEY}"
@@ -60,7 +59,9 @@ function linesOf(name: string, path: string, node: Node, depth: number): string[
   if (node.type === 'object') {
     const inner = [...node.keys].flatMap(([key, child]) => linesOf(key, `${path}.${key}`, child, depth + 1));
     // An optional mapping has no defaults: its example is commented out as a whole.
-    if (node.defaultValue !== undefined) return [`${indent}${name}:`, ...inner];
+    // A mapping whose keys are all commented out needs to be one nevertheless.
+    const isEmpty = inner.every((line) => line.trimStart().startsWith('#'));
+    if (node.defaultValue !== undefined) return [`${indent}${name}:${isEmpty ? ' {}' : ''}`, ...inner];
     const example = [...node.keys].map(([key, child]) => `${key}: ${child.declaration.example ?? '…'}`).join(', ');
     return [commented(indent, `${name}: {${example}}`, node)];
   }

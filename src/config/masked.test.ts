@@ -18,7 +18,7 @@ upstreams:
     command: "${ref('env:CMD')}"
     args: [--key, "${ref('env:ARG')}"]
     env: {API: s3ntinel-2}
-    labels: {team: docs, "a: b": "on"}
+    description: "on"
   - name: b
     type: sse
     url: https://b.example.com/sse?key=s3ntinel-3
@@ -56,7 +56,7 @@ describe('effectiveConfig', () => {
       store: { dir: '***', encryptionKeys: [{ id: 'default', key: '***' }] },
       telemetry: { metrics: { token: '***' } },
       upstreams: [
-        { name: 'a', command: '***', args: ['--key', '***'], cwd: '***', env: { API: '***' }, labels: { team: 'docs', 'a: b': 'on' } },
+        { name: 'a', command: '***', args: ['--key', '***'], cwd: '***', env: { API: '***' }, description: 'on' },
         {
           endpoints: [{ url: 'https://b.example.com/sse?***' }],
           headers: { 'X-Key': '***' },

@@ -60,7 +60,6 @@ const PINS: Readonly<Record<string, readonly [string, string | undefined, string
   'telemetry.log.format': ['TURNPIKE_TELEMETRY_LOG_FORMAT', '--telemetry-log-format', 'auto'],
   'telemetry.metrics.token': ['TURNPIKE_TELEMETRY_METRICS_TOKEN', undefined, undefined],
   'telemetry.metrics.tokenFile': ['TURNPIKE_TELEMETRY_METRICS_TOKEN_FILE', '--telemetry-metrics-token-file', undefined],
-  'telemetry.metrics.detailedLabels': ['TURNPIKE_TELEMETRY_METRICS_DETAILED_LABELS', '--telemetry-metrics-detailed-labels', 'false'],
   'telemetry.audit.file': ['TURNPIKE_TELEMETRY_AUDIT_FILE', '--telemetry-audit-file', 'audit.jsonl'],
   'telemetry.audit.onError': ['TURNPIKE_TELEMETRY_AUDIT_ON_ERROR', '--telemetry-audit-on-error', 'continue'],
   'telemetry.audit.maxBytes': ['TURNPIKE_TELEMETRY_AUDIT_MAX_BYTES', '--telemetry-audit-max-bytes', '100MiB'],
@@ -107,7 +106,7 @@ describe('pins', () => {
       bridge: { interactive: ['f', 'u', 's', 't', 'c', 'r'], stateTtl: 600_000 },
       telemetry: {
         log: { level: 'info', format: 'auto' },
-        metrics: { detailedLabels: false },
+        metrics: {},
         audit: { file: 'audit.jsonl', onError: 'continue', maxBytes: 104_857_600, maxFiles: 5 },
       },
     });
@@ -116,8 +115,6 @@ describe('pins', () => {
 
   it('defaults of upstreams and tokens', () => {
     const common = {
-      labels: {},
-      autoStart: true,
       required: false,
       naming: 'prefixed',
       protocol: 'auto',

@@ -52,7 +52,7 @@ const MISTAKES: readonly (readonly [string, string, readonly string[]])[] = [
     ['t.yaml:2:40 upstreams[0].url: unknown key for this type; it belongs to streamable-http and sse'],
   ],
   ['stdio field', upstream('url: "http://x", command: x'), ['t.yaml:2:43 upstreams[0].command: unknown key for this type; it belongs to stdio']],
-  ['no address', upstream('labels: {}'), ['t.yaml:2:5 upstreams[0]: has neither url nor endpoints (expected exactly one of url and endpoints)']],
+  ['no address', upstream('headers: {}'), ['t.yaml:2:5 upstreams[0]: has neither url nor endpoints (expected exactly one of url and endpoints)']],
   [
     'two addresses',
     upstream('url: "http://x", endpoints: [{url: "http://y"}]'),

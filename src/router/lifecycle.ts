@@ -30,7 +30,7 @@ export async function discover(services: Services, exchange: Exchange): Promise<
     resultType: 'complete',
     supportedVersions: [MODERN_VERSION],
     capabilities: { ...CAPABILITIES, ...(Object.keys(extensions).length === 0 ? {} : { extensions }) },
-    ...instructions(services, exchange.caller, visible),
+    ...instructions(services, visible),
     ttlMs: DISCOVER_TTL_MS,
     cacheScope: 'private',
     _meta: { [META.serverInfo]: services.settings.serverInfo },
@@ -42,17 +42,18 @@ export async function discover(services: Services, exchange: Exchange): Promise<
 export function initializeResult(services: Services, caller: Caller, version: string): Buffer {
   const visible = new Set(services.catalog.viewFor(caller).upstreams);
   const { serverInfo } = services.settings;
-  return toJson({ protocolVersion: version, capabilities: CAPABILITIES, serverInfo, ...instructions(services, caller, visible) });
+  return toJson({ protocolVersion: version, capabilities: CAPABILITIES, serverInfo, ...instructions(services, visible) });
 }
 
-/** What the visible upstreams say about themselves, each under its name. Foreign text: hidden characters are cut. */
-function instructions(services: Services, _caller: Caller, visible: ReadonlySet<string>): { readonly instructions?: string } {
+/** What the operator and the visible upstreams say about them, each under its name. Foreign text: hidden characters are cut. */
+function instructions(services: Services, visible: ReadonlySet<string>): { readonly instructions?: string } {
   const texts: string[] = [];
   for (const { status, capabilities } of services.upstreams.snapshot()) {
-    if (!visible.has(status.name) || !capabilities?.instructions) continue;
-    const text = cutHidden(capabilities.instructions).trim();
-    const alone = services.settings.upstreams.get(status.name)?.naming === 'passthrough' && visible.size === 1;
-    if (text !== '') texts.push(alone ? text : `${status.name}: ${text}`);
+    if (!visible.has(status.name)) continue;
+    const { naming, description } = services.settings.upstreams.get(status.name) ?? {};
+    const said = cutHidden(capabilities?.instructions ?? '').trim();
+    const text = [description, said].filter((part) => part !== undefined && part !== '').join('\n');
+    if (text !== '') texts.push(naming === 'passthrough' && visible.size === 1 ? text : `${status.name}: ${text}`);
   }
   return texts.length === 0 ? {} : { instructions: texts.join('\n\n') };
 }

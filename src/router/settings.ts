@@ -17,6 +17,8 @@ export interface UpstreamSettings {
   readonly timeouts: { readonly call: number; readonly callMax: number };
   /** Under `passthrough` nothing is added to what an upstream says. */
   readonly naming: 'prefixed' | 'passthrough';
+  /** The operator's words on what it is for; told to clients. */
+  readonly description?: string;
   /** Hash of name, address and mode: request state and task ids of another configuration are void (security class 13). */
   readonly configHash: string;
 }

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { boolean, choice, integer, secret, secretFile, size, text } from '../leaves.ts';
+import { choice, integer, secret, secretFile, size, text } from '../leaves.ts';
 import { ALWAYS, objectOf } from '../rules.ts';
 
 /** `telemetry`: logs, metrics, audit. */
@@ -17,7 +17,6 @@ export const telemetrySection = z
           .exactOptional()
           .meta({ description: 'The operations credential: who presents it may read /metrics from another machine.' }),
         tokenFile: secretFile('token').exactOptional(),
-        detailedLabels: boolean().prefault(false).meta({ description: 'Label metrics by tool as well; many tools make many series.' }),
       })
       .superRefine((metrics, context) => {
         const given = objectOf(metrics);

@@ -23,8 +23,6 @@ const shared = {
   description: text('a text of up to 500 characters', (value) => (value.length > 500 ? 'is longer than 500 characters' : undefined))
     .exactOptional()
     .meta({ description: 'What it is for.' }),
-  labels: z.record(z.string(), text()).prefault({}).meta({ description: 'Names and texts to find it by.' }),
-  autoStart: boolean().prefault(true).meta({ description: 'false: it waits to be started instead of starting with the gateway.' }),
   tenants: words('a list of tenants', undefined, { min: 1, defaultText: 'all' }).exactOptional().meta({ description: 'Who may see it.' }),
   required: boolean().prefault(false).meta({ description: '`/readyz` fails while it is unreachable or failed.' }),
   toolPrefix: name().exactOptional().meta({ description: 'Second part of its exposed names.', defaultText: 'the name' }),
