@@ -59,9 +59,9 @@ function linesOf(name: string, path: string, node: Node, depth: number): string[
   if (node.type === 'object') {
     const inner = [...node.keys].flatMap(([key, child]) => linesOf(key, `${path}.${key}`, child, depth + 1));
     // An optional mapping has no defaults: its example is commented out as a whole.
-    // A mapping whose keys are all commented out needs to be one nevertheless.
+    // Without a key that is switched on, the mapping itself would have no value.
     const isEmpty = inner.every((line) => line.trimStart().startsWith('#'));
-    if (node.defaultValue !== undefined) return [`${indent}${name}:${isEmpty ? ' {}' : ''}`, ...inner];
+    if (node.defaultValue !== undefined) return [`${indent}${isEmpty ? '# ' : ''}${name}:`, ...inner];
     const example = [...node.keys].map(([key, child]) => `${key}: ${child.declaration.example ?? '…'}`).join(', ');
     return [commented(indent, `${name}: {${example}}`, node)];
   }
