@@ -1,0 +1,6 @@
+/** Public API of the package `turnpike`: a gateway to embed, its configuration, its errors. */
+export { type LoadedConfig, type LoadInput, loadConfig } from './config/load.ts';
+export type { Config, UpstreamConfig } from './config/schema.ts';
+export { ERRORS, type ErrorCode, type ErrorDetails, TurnpikeError } from './core/errors.ts';
+export { createGateway, type Gateway, type GatewayOverrides, type GatewayStatus, type UpstreamReport } from './gateway.ts';
+export type { Logger } from './telemetry/log.ts';
