@@ -1,12 +1,10 @@
-'use strict';
-
 /*
- * Run by npm after an install in the clone and before packing. Where the compiler is absent (npm ci --omit=dev) there is
- * nothing to build with; a build that is there already is used as it is.
+ * Run by npm after an install in the clone, before packing, and for npm run build. Where the compiler is absent (npm ci
+ * --omit=dev) there is nothing to build with; a build that is there already is used as it is.
  */
 
 const { spawnSync } = require('node:child_process');
-const { existsSync, rmSync } = require('node:fs');
+const { existsSync, renameSync, rmSync } = require('node:fs');
 const { dirname, join } = require('node:path');
 
 const root = join(__dirname, '..');
@@ -25,8 +23,14 @@ if (tsc === undefined) {
   const built = existsSync(join(dist, 'cli', 'main.js'));
   console.log(built ? 'prepare: no TypeScript here; the build in dist is used.' : 'prepare: no TypeScript here; nothing was built.');
 } else {
-  // What an older build left behind would be published along.
-  rmSync(dist, { recursive: true, force: true });
-  const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit', cwd: root });
-  process.exitCode = status ?? 1;
+  // Aside, then in one step: a build that fails leaves the last one, and nothing of an older one is published along.
+  const next = join(root, `.dist-${process.pid}`);
+  const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', next], { stdio: 'inherit', cwd: root });
+  if (status === 0) {
+    rmSync(dist, { recursive: true, force: true });
+    renameSync(next, dist);
+  } else {
+    rmSync(next, { recursive: true, force: true });
+    process.exitCode = 1;
+  }
 }
