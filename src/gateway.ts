@@ -4,6 +4,7 @@ import { KnownGood } from './auth/known-good.ts';
 import { NoAuthenticator } from './auth/none.ts';
 import { StaticTokens } from './auth/static-token.ts';
 import { Catalog } from './catalog/catalog.ts';
+import type { Finding } from './catalog/findings.ts';
 import { ListBytes } from './catalog/list-bytes.ts';
 import { Cursors } from './catalog/pages.ts';
 import { hostInUrl } from './config/addresses.ts';
@@ -172,7 +173,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       clock,
       report: (finding) => {
         instruments.catalogFindings(finding.rule).add();
-        logger.warn(`catalog: ${finding.text}`, {
+        const level = isAlarming(finding) ? 'warn' : 'debug';
+        logger[level](`catalog: ${finding.text}`, {
           upstream: finding.upstream,
           kind: finding.kind,
           name: finding.name,
@@ -275,7 +277,14 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
           ...(era === undefined ? {} : { era }),
           ...(lastError === undefined ? {} : { lastError }),
         })),
-        findings: catalog.findings().map(({ text }) => text),
+        findings: [
+          ...new Set(
+            catalog
+              .findings()
+              .filter(isAlarming)
+              .map(({ text }) => text),
+          ),
+        ],
         ...(config.store.type === 'memory' ? {} : { dataDir: config.store.dir }),
       };
     },
@@ -296,6 +305,11 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       await all.disposeAsync();
     },
   };
+}
+
+/** A URI that two upstreams have is only listed in another form; everything else costs somebody a tool, or should be looked at. */
+function isAlarming({ rule, dropped }: Finding): boolean {
+  return dropped || rule !== 'collision';
 }
 
 /** What keeps `/readyz` from 200, by name. */
