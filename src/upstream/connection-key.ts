@@ -42,7 +42,8 @@ export function connectionKey(settings: UpstreamSettings, options: KeyOptions): 
     groups.push({ name: `principal:${fingerprint.of('principal', principal)}`, limit: limits.perPrincipal });
   }
   return {
-    id: JSON.stringify([name, scope, shared ? '' : caller.tenant, profile]),
+    // With the era: a session that declares nothing stays apart from the connections that need not declare anything.
+    id: JSON.stringify([name, scope, shared ? '' : caller.tenant, profile, era === 'modern' ? 'modern' : '']),
     owner: shared ? '' : principal,
     tenant: caller.tenant,
     groups,
