@@ -46,6 +46,33 @@ describe('JSON as bytes', () => {
     );
   });
 
+  it('removes, replaces and appends wherever the members stand, several in a row and repeated ones included', () => {
+    const key = fc.constantFrom('a', 'b', 'c', 'd');
+    const blank = fc.constantFrom('', ' ', '\n');
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(key, fc.integer(), blank), { maxLength: 6 }),
+        fc.dictionary(key, fc.option(fc.string(), { nil: undefined })),
+        (members, edits) => {
+          const text = members.map(([name, value, space]) => `${space}"${name}"${space}:${value}${space}`).join(',');
+          const expected = members.flatMap(([name, value], index) => {
+            if (!Object.hasOwn(edits, name)) return [[name, String(value)]];
+            const isLast = members.findLastIndex(([other]) => other === name) === index;
+            return edits[name] === undefined || !isLast ? [] : [[name, JSON.stringify(edits[name])]];
+          });
+          const added = Object.entries(edits).filter(([name, value]) => value !== undefined && !members.some(([other]) => other === name));
+          const edited = editObject(
+            Buffer.from(`{${text}}`),
+            Object.fromEntries(Object.entries(edits).map(([name, value]) => [name, value === undefined ? undefined : toJson(value)])),
+          );
+          JSON.parse(edited.toString());
+          const found = memberSpans(edited).map((span) => [span.key, edited.toString('utf8', span.valueStart, span.end)]);
+          expect(found).toEqual([...expected, ...added.map(([name, value]) => [name, JSON.stringify(value)])]);
+        },
+      ),
+    );
+  });
+
   it('keeps blanks, big integers, number forms and unknown members', () => {
     const bytes = Buffer.from('{ "id": 12345678901234567890,\n "e" : 1.0e+2, "u":"\\u00e9", "name":"a" }');
     expect(editObject(bytes, { name: toJson('b') }).toString()).toBe('{ "id": 12345678901234567890,\n "e" : 1.0e+2, "u":"\\u00e9", "name":"b" }');

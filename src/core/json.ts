@@ -150,7 +150,12 @@ export function editObject(object: Buffer, edits: Edits): Buffer {
         // A removed member takes the comma behind it along; one at the end takes the comma before it.
         const next = spans[index + 1];
         if (next !== undefined) cuts.push({ start: span.start, end: next.start });
-        else cuts.push({ start: kept === undefined ? span.start : kept.end, end: span.end });
+        else {
+          // Removed members right before it go with the same cut: the comma before them all is the last kept one's.
+          const start = kept === undefined ? span.start : kept.end;
+          while ((cuts.at(-1)?.start ?? -1) >= start) cuts.pop();
+          cuts.push({ start, end: span.end });
+        }
         return;
       }
       cuts.push({ start: span.valueStart, end: span.end, insert: value });

@@ -163,10 +163,11 @@ function missingCapability(error: Buffer, exchange: Exchange, upstream: string):
       { data: { requiredCapabilities: required } },
     );
   }
-  if (lacking.length > 0) {
+  // Nothing that a session declared is sent to this upstream, whether it was declared or not.
+  if (names.length > 0 && exchange.era === 'legacy') {
     return new TurnpikeError(
       'bridge/interaction',
-      `This tool needs ${lacking.map(({ name }) => name).join(', ')}, which is not carried from a ${exchange.version} client to this upstream yet.`,
+      `This tool needs ${names.map(({ name }) => name).join(', ')}, which is not carried from a ${exchange.version} client to this upstream yet.`,
       { upstream },
     );
   }
