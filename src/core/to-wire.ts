@@ -25,7 +25,7 @@ export function toWire(thrown: unknown, era: Era = 'modern'): WireError {
 /** The answer member for a thrown error: on `tools/call` what the model should see is a result, elsewhere an error. */
 export function toAnswer(thrown: unknown, era: Era, method: string): Answer {
   const error = asTurnpikeError(thrown);
-  if (method === 'tools/call' && isToolFailure(error)) return { kind: 'result', result: toolFailure(error) };
+  if (method === 'tools/call' && isToolFailure(error)) return { kind: 'result', result: toolFailure(error, era) };
   return toErrorAnswer(error, era);
 }
 
@@ -40,14 +40,15 @@ function isToolFailure(error: TurnpikeError): boolean {
   return error.code === 'policy/denied' || error.code === 'policy/error' || (rpc <= -31001 && rpc >= -31099);
 }
 
-function toolFailure(error: TurnpikeError): Buffer {
+function toolFailure(error: TurnpikeError, era: Era): Buffer {
   const row = ERRORS[error.code];
   const text = row.show ? error.message : row.sentence;
   const refused = error.code === 'policy/denied' || error.code === 'policy/error';
   const meta = refused
     ? { [TURNPIKE_META.refusal]: error.details.data ?? { rule: error.details.rule ?? error.code } }
     : { [TURNPIKE_META.error]: upstreamData(error) };
-  return toJson({ content: [{ type: 'text', text }], isError: true, _meta: meta });
+  const kind = era === 'modern' ? { resultType: 'complete' } : {};
+  return toJson({ ...kind, content: [{ type: 'text', text }], isError: true, _meta: meta });
 }
 
 function dataOf(error: TurnpikeError): unknown {
