@@ -35,13 +35,15 @@ export function parseMessages(bytes: Buffer): { readonly messages: readonly Mess
 
 function toMessage(bytes: Buffer, value: unknown): Message {
   if (!isJsonObject(value)) throw new MessageError(undefined, 'request/invalid', 'Invalid Request: the body must be a JSON object');
-  const id = isRequestId(value.id) ? value.id : undefined;
+  // An integer beyond 2^53 is another one after JSON.parse: no id is better than a wrong one.
+  const inexact = typeof value.id === 'number' && Number.isFinite(value.id) && !Number.isSafeInteger(value.id);
+  const id = isRequestId(value.id) && !inexact ? value.id : undefined;
   const invalid = (what: string) => new MessageError(id, 'request/invalid', `Invalid Request: ${what}`);
   const repeated = repeatedMember(bytes);
   if (repeated !== undefined) throw invalid(`the member "${repeated}" stands twice`);
   if (value.jsonrpc !== '2.0') throw invalid('jsonrpc must be "2.0"');
+  if (inexact) throw invalid('id must be an integer of at most 2^53-1');
   if (value.id !== undefined && id === undefined) throw invalid('id must be a string or a number');
-  if (typeof id === 'number' && !Number.isSafeInteger(id)) throw invalid('id must be an integer of at most 2^53-1');
   if (value.method === undefined) return toResponse(bytes, value, id, invalid);
   if (typeof value.method !== 'string') throw invalid('method must be a string');
   if (value.params !== undefined && !isJsonObject(value.params)) throw invalid('params must be an object');

@@ -22,7 +22,7 @@ import { Subscriber } from '../router/subscriber.ts';
 import { progressTokenOf } from '../router/tools.ts';
 import { ViewWatch } from '../router/view-watch.ts';
 import { profileOf } from '../upstream/profile.ts';
-import type { Message } from './classify.ts';
+import { type Message, MessageError } from './classify.ts';
 import { encodeNotification } from './encode.ts';
 import type { Outlet, Session } from './session.ts';
 
@@ -47,8 +47,9 @@ export function readInitialize(message: Request): {
   readonly clientInfo?: { name: string; version: string };
 } {
   const { protocolVersion, capabilities, clientInfo } = message.body;
-  if (typeof protocolVersion !== 'string') throw new TurnpikeError('request/params', 'params.protocolVersion must be a string');
-  if (capabilities !== undefined && !isJsonObject(capabilities)) throw new TurnpikeError('request/params', 'params.capabilities must be an object');
+  if (typeof protocolVersion !== 'string') throw new MessageError(message.id, 'request/params', 'params.protocolVersion must be a string');
+  if (capabilities !== undefined && !isJsonObject(capabilities))
+    throw new MessageError(message.id, 'request/params', 'params.capabilities must be an object');
   const known = (LEGACY_VERSIONS as readonly string[]).includes(protocolVersion);
   const named = isJsonObject(clientInfo) && typeof clientInfo.name === 'string' && typeof clientInfo.version === 'string';
   return {

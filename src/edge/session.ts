@@ -5,6 +5,7 @@ import { toJson } from '../core/json.ts';
 import { type Answer, type JsonObject, type LogLevel, type RequestId, RPC } from '../core/mcp.ts';
 import type { ConnectionOwner } from '../core/ports.ts';
 import type { Subscriber } from '../router/subscriber.ts';
+import { MessageError } from './classify.ts';
 import { encodeNotification, encodeRequest } from './encode.ts';
 import { type EventStream, Replay } from './replay.ts';
 
@@ -69,7 +70,7 @@ export class Session implements ConnectionOwner {
 
   /** Registers a request of the client; its signal aborts when it is cancelled or the session ends. Throws `request/invalid` for an id in use. */
   begin(id: RequestId): AbortController {
-    if (this.#running.has(id)) throw new TurnpikeError('request/invalid', `Invalid Request: the id ${JSON.stringify(id)} is in use`);
+    if (this.#running.has(id)) throw new MessageError(id, 'request/invalid', `Invalid Request: the id ${JSON.stringify(id)} is in use`);
     const controller = new AbortController();
     this.#running.set(id, controller);
     return controller;
