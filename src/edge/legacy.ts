@@ -8,6 +8,7 @@ import { sendJson } from './answer.ts';
 import { type Message, MessageError } from './classify.ts';
 import type { Edge } from './edge.ts';
 import { encodeAnswer } from './encode.ts';
+import { foreignHeaders } from './foreign-headers.ts';
 import { HttpError } from './modern.ts';
 import type { EventStream } from './replay.ts';
 import type { Session } from './session.ts';
@@ -119,7 +120,7 @@ async function answerOf(
       message,
       caller,
       outlet,
-      headers: request.headers,
+      headers: foreignHeaders(request),
       stopped: edge.stopped,
       report: edge.report,
     });
@@ -153,7 +154,12 @@ async function serveBatch(
               toErrorAnswer(new TurnpikeError('request/invalid', 'Invalid Request: initialize must not be in a batch'), 'legacy'),
             ),
           ];
-        return [encodeAnswer(message.id, await answerOf(edge, session, message, caller, request, undefined))];
+        // An id that stands twice spoils its own answer, not those of the others.
+        const answer = await answerOf(edge, session, message, caller, request, undefined).catch((error: unknown) => {
+          if (error instanceof MessageError) return toErrorAnswer(error, 'legacy');
+          throw error;
+        });
+        return [encodeAnswer(message.id, answer)];
       }),
     );
     if (answers.flat().length === 0) response.writeHead(202).end();
@@ -165,7 +171,10 @@ async function serveBatch(
 
 /** GET: the session's standing stream, or the resumption of any of its streams by `Last-Event-ID`. */
 export function serveLegacyGet(edge: Edge, request: IncomingMessage, response: ServerResponse, session: Session | undefined): void {
-  if (!edge.settings.listen.streaming || session === undefined) throw new TurnpikeError('guard/method', 'Method Not Allowed');
+  if (!edge.settings.listen.streaming || session === undefined) {
+    response.setHeader('allow', 'POST, DELETE');
+    throw new TurnpikeError('guard/method', 'Method Not Allowed');
+  }
   if (!acceptedBy(request).events) throw new TurnpikeError('guard/accept', 'Accept must name text/event-stream');
   const own = requireSession(request, session);
   const { 'last-event-id': last } = request.headers;

@@ -11,6 +11,7 @@ import { sendJson } from './answer.ts';
 import { type Message, MessageError } from './classify.ts';
 import type { Edge } from './edge.ts';
 import { encodeAnswer, encodeNotification } from './encode.ts';
+import { foreignHeaders } from './foreign-headers.ts';
 import { SseWriter } from './sse-writer.ts';
 import { acceptedBy } from './steps/guard.ts';
 
@@ -66,7 +67,7 @@ export async function serveModern(edge: Edge, request: IncomingMessage, response
     caller: envelope.clientInfo === undefined ? caller : { ...caller, clientInfo: envelope.clientInfo },
     signal: AbortSignal.any([gone.signal, edge.stopped]),
     capabilities: envelope.capabilities,
-    headers: request.headers,
+    headers: foreignHeaders(request),
     ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),
     ...(envelope.progressToken === undefined ? {} : { progressToken: envelope.progressToken }),
     notify(method, params) {
@@ -163,7 +164,7 @@ function checkHeaders(message: Request, request: IncomingMessage): void {
   };
   only('mcp-protocol-version', 'MCP-Protocol-Version');
   const method = only('mcp-method', 'Mcp-Method');
-  const member = NAMED[message.method];
+  const member = Object.hasOwn(NAMED, message.method) ? NAMED[message.method] : undefined;
   const raw = member === undefined ? undefined : only('mcp-name', 'Mcp-Name');
   if (method !== message.method) throw wrong('Mcp-Method does not match the body');
   if (member === undefined || raw === undefined) return;

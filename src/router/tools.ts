@@ -49,9 +49,10 @@ export function requireScope(exchange: Exchange, scope: Scope): void {
   throw scopeError([scope]);
 }
 
-/** `Mcp-Param-*` headers that no annotation explains are copied (protocol.md section 2, "Headers"). */
-function foreignParamHeaders({ headers = {} }: Exchange): Record<string, string> {
+/** `Mcp-Param-*` headers that no annotation explains are copied (protocol.md section 2, "Headers"); of session clients they are ignored (section 3). */
+function foreignParamHeaders({ era, headers = {} }: Exchange): Record<string, string> {
   const copied: Record<string, string> = {};
+  if (era !== 'modern') return copied;
   for (const [name, value] of Object.entries(headers)) if (name.startsWith('mcp-param-') && typeof value === 'string') copied[name] = value;
   return copied;
 }

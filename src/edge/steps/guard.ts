@@ -2,16 +2,16 @@ import type { IncomingMessage } from 'node:http';
 import { TurnpikeError } from '../../core/errors.ts';
 import type { EdgeSettings } from '../settings.ts';
 
-type Guarded = Pick<EdgeSettings['listen'], 'allowedHosts' | 'allowedOrigins'>;
+type Guarded = Pick<EdgeSettings['listen'], 'allowedHosts' | 'allowedOrigins' | 'publicUrl'>;
 
 /**
  * First step of every route of every listener (security class 3): the `Host` is one of ours, an `Origin` is allowed. Without
  * this a web page could rebind its name to this address and speak as the person in front of it. Throws `guard/host`, `guard/origin`.
  */
-export function guardNames(request: IncomingMessage, { allowedHosts, allowedOrigins }: Guarded): void {
+export function guardNames(request: IncomingMessage, { allowedHosts, allowedOrigins, publicUrl }: Guarded): void {
   const { host, origin } = request.headersDistinct;
   const [name] = host ?? [];
-  if (host?.length !== 1 || name === undefined || !isAllowedHost(name, allowedHosts, request.socket.localPort))
+  if (host?.length !== 1 || name === undefined || !isAllowedHost(name, allowedHosts, request.socket.localPort, publicUrl))
     throw new TurnpikeError('guard/host', 'Forbidden: Host not allowed');
   // An absolute-form target names a second host, which nobody has checked.
   if (!request.url?.startsWith('/')) throw new TurnpikeError('guard/host', 'Forbidden: Host not allowed');
@@ -21,18 +21,20 @@ export function guardNames(request: IncomingMessage, { allowedHosts, allowedOrig
     throw new TurnpikeError('guard/origin', 'Forbidden: Origin not allowed');
 }
 
-/** The name must be allowed; a port must be the one that was connected to, or the one that the allowed entry names. */
-function isAllowedHost(header: string, allowed: readonly string[], port: number | undefined): boolean {
+/** The name must be allowed; its port must be the one that was connected to, that of the public URL, or the one that the allowed entry names. */
+function isAllowedHost(header: string, allowed: readonly string[], connected: number | undefined, publicUrl: string): boolean {
   const host = header.toLowerCase();
   if (allowed.includes(host)) return true;
   const colon = /:(\d{1,5})$/.exec(host);
-  if (colon === null) return false;
-  const name = host.slice(0, colon.index);
-  return allowed.includes(name) && (Number(colon[1]) === port || !isLoopbackName(name));
+  if (colon === null || !allowed.includes(host.slice(0, colon.index))) return false;
+  const port = Number(colon[1]);
+  return port === connected || host === publicHost(publicUrl);
 }
 
-function isLoopbackName(name: string): boolean {
-  return name === 'localhost' || name === '[::1]' || name.startsWith('127.');
+/** The host of a URL with its port, also where that is the scheme's own. */
+function publicHost(publicUrl: string): string {
+  const { hostname, port, protocol } = new URL(publicUrl);
+  return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }
 
 /** One of the list, or our own: the page came from where the request goes. */
