@@ -1,0 +1,149 @@
+import { Client as Client2, StreamableHTTPClientTransport as HttpTransport2, type Transport as Transport2 } from '@modelcontextprotocol/client';
+import { StdioClientTransport as StdioTransport2 } from '@modelcontextprotocol/client/stdio';
+import { Client as Client1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport as StdioTransport1 } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport as HttpTransport1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { Transport as Transport1 } from '@modelcontextprotocol/sdk/shared/transport.js';
+import { CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { type JsonObject, META } from '../../src/core/mcp.ts';
+
+/** The published clients, as their users configure them. */
+export type Kind = 'SDK 1.32' | 'SDK 2.4 session' | 'SDK 2.4 stateless';
+
+export interface Message {
+  readonly method: string;
+  readonly params: JsonObject;
+}
+
+export interface CallOptions {
+  readonly onprogress?: (progress: { progress: number; total?: number | undefined }) => void;
+  readonly signal?: AbortSignal;
+  /** Per request, where the era has it. */
+  readonly logLevel?: string;
+}
+
+interface Item {
+  readonly name: string;
+  readonly uri?: string;
+  readonly uriTemplate?: string;
+}
+
+/** What both clients offer under the same names. */
+interface Surface {
+  listTools(): Promise<{ readonly tools: readonly Item[] }>;
+  listPrompts(): Promise<{ readonly prompts: readonly Item[] }>;
+  listResources(): Promise<{ readonly resources: readonly Item[] }>;
+  listResourceTemplates(): Promise<{ readonly resourceTemplates: readonly Item[] }>;
+  readResource(params: { uri: string }): Promise<JsonObject>;
+  subscribeResource(params: { uri: string }): Promise<JsonObject>;
+  unsubscribeResource(params: { uri: string }): Promise<JsonObject>;
+  getPrompt(params: { name: string; arguments?: Record<string, string> }): Promise<JsonObject>;
+  complete(params: { ref: { type: 'ref/prompt'; name: string }; argument: { name: string; value: string } }): Promise<{
+    readonly completion: { readonly values: readonly string[] };
+  }>;
+  setLoggingLevel(level: 'debug' | 'warning' | 'error'): Promise<JsonObject>;
+  getServerVersion(): { readonly name: string } | undefined;
+  close(): Promise<void>;
+}
+
+/** What the client says when it is asked. */
+export const ANSWERS: Readonly<Record<string, JsonObject>> = {
+  'sampling/createMessage': { model: 'test-model', role: 'assistant', content: { type: 'text', text: 'a sampled answer' } },
+  'elicitation/create': { action: 'accept', content: { name: 'Anna', day: 'Monday', seat: '4a' } },
+  'roots/list': { roots: [{ uri: 'file:///srv/work', name: 'work' }] },
+};
+const CAPABILITIES = { sampling: {}, elicitation: { form: {} }, roots: { listChanged: true } };
+const INFO = { name: 'interop', version: '1.0.0' };
+
+/** A published client that is connected, what it heard, and what it was asked. */
+export class Party implements AsyncDisposable {
+  readonly kind: Kind;
+  readonly client: Surface;
+  readonly heard: Message[] = [];
+  readonly asked: Message[] = [];
+  readonly call: (name: string, args?: JsonObject, options?: CallOptions) => Promise<JsonObject>;
+  /** `subscriptions/listen`, where the era has it. */
+  readonly listen: (filter: JsonObject) => Promise<{ close(): Promise<void> }>;
+  /** `DELETE`, where the transport has it; returns the id of the session that was. */
+  terminate: () => Promise<string | undefined> = async () => undefined;
+
+  private constructor(kind: Kind, made: Client1 | Client2) {
+    this.kind = kind;
+    this.client = made as unknown as Surface;
+    made.fallbackNotificationHandler = async ({ method, params }: { method: string; params?: object | undefined }) => {
+      this.heard.push({ method, params: { ...params } });
+    };
+    const answer = (method: string, params: unknown): JsonObject => {
+      this.asked.push({ method, params: (params ?? {}) as JsonObject });
+      return ANSWERS[method] ?? {};
+    };
+    if (made instanceof Client1) {
+      for (const schema of [CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema])
+        made.setRequestHandler(schema, ({ method, params }) => answer(method, params) as never);
+      this.call = (name, args = {}, options = {}) => made.callTool({ name, arguments: args }, undefined, options as never);
+      this.listen = async () => Promise.reject(new Error('this revision has no listen'));
+    } else {
+      for (const method of ['sampling/createMessage', 'elicitation/create', 'roots/list'] as const)
+        made.setRequestHandler(method, ({ params }) => answer(method, params) as never);
+      this.call = (name, args = {}, { logLevel, ...options } = {}) =>
+        made.callTool({ name, arguments: args, ...(logLevel === undefined ? {} : { _meta: { [META.logLevel]: logLevel } }) }, options as never);
+      this.listen = (filter) => made.listen(filter);
+    }
+  }
+
+  /** Over streamable HTTP. */
+  static async overHttp(kind: Kind, url: URL): Promise<Party> {
+    if (kind === 'SDK 1.32') {
+      const transport = new HttpTransport1(url);
+      const party = await Party.#over1(transport as Transport1);
+      party.terminate = () => terminated(transport);
+      return party;
+    }
+    const transport = new HttpTransport2(url);
+    const party = await Party.#over2(kind, transport);
+    party.terminate = () => terminated(transport);
+    return party;
+  }
+
+  /** Over the pipes of a child. */
+  static overStdio(kind: Kind, command: string, args: readonly string[], env: Record<string, string>, cwd: string): Promise<Party> {
+    const parameters = { command, args: [...args], env, cwd, stderr: 'ignore' as const };
+    return kind === 'SDK 1.32' ? Party.#over1(new StdioTransport1(parameters)) : Party.#over2(kind, new StdioTransport2(parameters));
+  }
+
+  static async #over1(transport: Transport1): Promise<Party> {
+    const client = new Client1(INFO, { capabilities: CAPABILITIES });
+    const party = new Party('SDK 1.32', client);
+    await client.connect(transport);
+    return party;
+  }
+
+  static async #over2(kind: Kind, transport: Transport2): Promise<Party> {
+    const mode = kind === 'SDK 2.4 stateless' ? { pin: '2026-07-28' } : 'legacy';
+    const client = new Client2(INFO, { capabilities: CAPABILITIES, versionNegotiation: { mode } });
+    const party = new Party(kind, client);
+    await client.connect(transport);
+    return party;
+  }
+
+  /** Notifications of one method so far. */
+  of(method: string): JsonObject[] {
+    return this.heard.filter((message) => message.method === method).map(({ params }) => params);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.client.close();
+  }
+}
+
+async function terminated(transport: HttpTransport1 | HttpTransport2): Promise<string | undefined> {
+  const { sessionId } = transport;
+  await transport.terminateSession();
+  return sessionId;
+}
+
+/** The text of a result's first content block. */
+export function textOf(result: JsonObject): string {
+  const [first] = (result.content ?? []) as JsonObject[];
+  return String(first?.text);
+}
