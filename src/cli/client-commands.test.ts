@@ -1,9 +1,9 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { buildProgram } from './program.ts';
 import { runProgram } from './run.ts';
 import { type SampleOptions, type SampleSurroundings, sampleSurroundings } from './sample-surroundings.ts';
@@ -232,6 +232,7 @@ describe('the token', () => {
   it('comes from the variable, or from the file, which goes first', async () => {
     const { url, seen } = await gateway((one, response) => result(one, response, text()));
     const folder = await mkdtemp(join(tmpdir(), 'turnpike-cli-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
     await writeFile(join(folder, 'token'), 'from-file\n');
     await run(['list', '--url', url], { env: { TURNPIKE_TOKEN: SENTINEL } });
     await run(['list', '--url', url, '--token-file', 'token'], { env: { TURNPIKE_TOKEN: SENTINEL }, cwd: folder });
