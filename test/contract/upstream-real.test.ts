@@ -82,6 +82,14 @@ describe('upstreams over HTTP', () => {
   }
 });
 
+it('an HTTP+SSE server under the other type is found, and that is said', async () => {
+  await using http = await HttpServerProcess.start('sse');
+  await using started_ = await rigOf(remote(http.url('/sse'), 'streamable-http'));
+  const { rig, snapshot } = started_;
+  expect(snapshot.status).toMatchObject({ state: 'connected', era: 'legacy' });
+  expect(rig.dropped.join()).toContain('configure type: sse');
+});
+
 /** A started upstream that ends with its block. */
 async function rigOf(...args: Parameters<typeof started>) {
   const parts = await started(...args);
