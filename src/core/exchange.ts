@@ -1,6 +1,6 @@
 import type { Caller } from './caller.ts';
-import type { ConnectionOwner } from './ports.ts';
 import type { Answer, Era, JsonObject, LogLevel, ProgressToken, RequestId } from './mcp.ts';
+import type { ConnectionOwner } from './ports.ts';
 
 /** Why a call was cancelled, as the reason of its `AbortSignal`. */
 export const CLIENT_GONE = 'the client is gone';

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import { CLIENT_GONE, type Exchange } from '../core/exchange.ts';
+import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isJsonObject, isLogLevel, type JsonObject, META, MODERN_VERSION, RPC } from '../core/mcp.ts';
 import { decodeHeaderValue } from '../core/mcp-headers.ts';
 import { toAnswer } from '../core/to-wire.ts';
@@ -50,9 +51,9 @@ export async function serveModern(edge: Edge, request: IncomingMessage, response
   checkHeaders(message, request);
   if (message.method !== LISTEN && !isServed(message.method, 'modern'))
     throw new MessageError(message.id, 'request/method', `Method not found: ${message.method}`);
-  const gone = new AbortController();
+  using life = new LinkedAbort(edge.stopped);
   const leave = edge.work.enter();
-  const onClose = () => gone.abort(new TurnpikeError('request/cancelled', CLIENT_GONE));
+  const onClose = () => life.abort(new TurnpikeError('request/cancelled', CLIENT_GONE));
   response.once('close', onClose);
   const events = edge.settings.listen.streaming && acceptedBy(request).events;
   let stream: SseWriter | undefined;
@@ -65,7 +66,7 @@ export async function serveModern(edge: Edge, request: IncomingMessage, response
     params: message.params,
     body: message.body,
     caller: envelope.clientInfo === undefined ? caller : { ...caller, clientInfo: envelope.clientInfo },
-    signal: AbortSignal.any([gone.signal, edge.stopped]),
+    signal: life.signal,
     capabilities: envelope.capabilities,
     headers: foreignHeaders(request),
     ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),

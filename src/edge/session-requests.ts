@@ -2,6 +2,7 @@ import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { toJson } from '../core/json.ts';
+import { LinkedAbort } from '../core/linked-abort.ts';
 import {
   type Answer,
   ASSUMED_LEGACY_VERSION,
@@ -75,7 +76,8 @@ export function initialized(services: Services, session: Session): Buffer {
 export async function answerInSession(services: Services, request: SessionRequest): Promise<Answer> {
   const { session, message, outlet, stopped } = request;
   const running = session.begin(message.id);
-  const signal = AbortSignal.any([running.signal, stopped]);
+  using life = new LinkedAbort(running.signal, stopped);
+  const { signal } = life;
   const token = progressTokenOf(message.body);
   let done = false;
   const exchange: Exchange = {
@@ -97,7 +99,12 @@ export async function answerInSession(services: Services, request: SessionReques
     },
     ...(outlet === undefined
       ? {}
-      : { ask: (method: string, params: Buffer, until: AbortSignal) => session.ask(outlet, method, params, AbortSignal.any([until, signal])) }),
+      : {
+          async ask(method: string, params: Buffer, until: AbortSignal) {
+            using both = new LinkedAbort(until, signal);
+            return await session.ask(outlet, method, params, both.signal);
+          },
+        }),
   };
   try {
     return await answer(services, session, exchange);

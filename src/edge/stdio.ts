@@ -3,6 +3,7 @@ import { STDIO } from '../auth/identity.ts';
 import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
+import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isRequestId, META, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
 import { toAnswer, toWire } from '../core/to-wire.ts';
 import { dispatch } from '../router/dispatch.ts';
@@ -143,6 +144,7 @@ class StdioDoor {
     if (this.#modern.has(message.id))
       throw new MessageError(message.id, 'request/invalid', `Invalid Request: the id ${JSON.stringify(message.id)} is in use`);
     const cancelled = new AbortController();
+    using life = new LinkedAbort(cancelled.signal, this.#over.signal);
     this.#modern.set(message.id, cancelled);
     const { capabilities, logLevel, progressToken, clientInfo } = envelope;
     const exchange: Exchange = {
@@ -153,7 +155,7 @@ class StdioDoor {
       params: message.params,
       body: message.body,
       caller: clientInfo === undefined ? this.#caller : { ...this.#caller, clientInfo },
-      signal: AbortSignal.any([cancelled.signal, this.#over.signal]),
+      signal: life.signal,
       capabilities,
       ...(logLevel === undefined ? {} : { logLevel }),
       ...(progressToken === undefined ? {} : { progressToken }),

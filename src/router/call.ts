@@ -1,6 +1,7 @@
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
+import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, CARRIED_EXTENSIONS, isJsonObject, type JsonObject, LOG_LEVELS, type LogLevel } from '../core/mcp.ts';
 import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { Connection, ConnectionLease } from '../core/ports.ts';
@@ -71,14 +72,16 @@ async function callOnce({ services, exchange, request, deadline, label, expired 
   const { upstream, original } = request;
   const profile = exchange.era === 'legacy' ? profileOf(exchange.capabilities, settings.bridge.interactive) : NO_PROFILE;
   const owner = exchange.owner && labelledOwner(exchange.owner, upstream, label);
-  const lease = await connections.lease(upstream, exchange.caller, profile, AbortSignal.any([exchange.signal, expired]), owner);
+  using waiting = new LinkedAbort(exchange.signal, expired);
+  const lease = await connections.lease(upstream, exchange.caller, profile, waiting.signal, owner);
+  using life = new LinkedAbort(exchange.signal, expired, lease.ended);
   const { connection } = lease;
   const relay = new CallRelay({ exchange, upstream, label, deadline, dropped: (reason) => instruments.droppedNotifications(reason).add() });
   let outcome: 'ok' | 'transport-error' = 'ok';
   try {
     instruments.bridgeCalls(exchange.era, connection.era).add();
     const params = paramsFor(connection, services, exchange, request);
-    const signal = AbortSignal.any([exchange.signal, expired, lease.ended]);
+    const { signal } = life;
     await tellLevel(connection, exchange.logLevel, signal);
     const answer = await connection.request({
       method: request.method,

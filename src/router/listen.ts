@@ -1,6 +1,7 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
+import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isJsonObject, META } from '../core/mcp.ts';
 import { NO_PROFILE } from '../upstream/profile.ts';
 import { editMeta } from './edits.ts';
@@ -24,8 +25,8 @@ export async function listen(services: Services, exchange: Exchange, ended: Abor
   const { notifications: asked } = exchange.body;
   if (!isJsonObject(asked)) throw new TurnpikeError('request/params', 'params.notifications must be an object');
   requireScope(exchange, 'turnpike:read');
-  const over = new AbortController();
-  const stop = AbortSignal.any([exchange.signal, ended, over.signal]);
+  using life = new LinkedAbort(exchange.signal, ended);
+  const stop = life.signal;
   const tag = { [META.subscriptionId]: toJson(exchange.id) };
   let acknowledged = false;
   const early: (() => void)[] = [];
@@ -67,7 +68,7 @@ export async function listen(services: Services, exchange: Exchange, ended: Abor
     const meta = { [META.serverInfo]: services.settings.serverInfo, [META.subscriptionId]: exchange.id };
     return { kind: 'result', result: toJson({ resultType: 'complete', _meta: meta }) };
   } finally {
-    over.abort();
+    life.abort(new TurnpikeError('request/cancelled'));
   }
 }
 
