@@ -83,6 +83,22 @@ describe('a session that the upstream forgot (aggregator.md section 1, "404")', 
     expect(clock.pending).toBe(0);
   });
 
+  it('is not opened a second time for who hears of it late', async () => {
+    const late: SampleStream[] = [];
+    const server = new Forgetful();
+    const { link, transport } = linkTo((message, stream) => {
+      if (message.method === 'prompts/list' && late.length === 0) late.push(stream);
+      else server.serve(message, stream);
+    }, 'legacy');
+    await list(link);
+    server.known = false;
+    const slow = link.request(ownCall('prompts/list', toJson({}), NEVER));
+    await list(link);
+    late[0]?.end(status(404, true));
+    expect(await slow).toMatchObject({ kind: 'result' });
+    expect(methods(transport).filter((method) => method === 'initialize')).toHaveLength(1);
+  });
+
   it('twice in a row: that is said', async () => {
     const { link } = linkTo(({ id, method }, stream) => {
       if (method === 'initialize') stream.say({ jsonrpc: '2.0', id, result: { protocolVersion: '2025-11-25', capabilities: {} } });
@@ -205,6 +221,9 @@ describe('an upstream that does not speak its era any more', () => {
   it('right after the handshake, and for statuses of other kinds, an error is only an error', async () => {
     const fresh = linkTo((_message, stream) => stream.end(status(400, false)), 'modern');
     await expect(list(fresh.link)).rejects.toMatchObject({ code: 'upstream/protocol' });
+    const strict = linkTo(({ id }, stream) => stream.say({ jsonrpc: '2.0', id, error: { code: -32022, message: 'version' } }), 'modern');
+    await expect(list(strict.link)).rejects.toMatchObject({ code: 'upstream/protocol', details: { retryable: false } });
+    expect(strict.contradictions).toEqual([]);
     for (const code of [401, 403, 413, 429, 500]) {
       let refusing = false;
       const { link } = linkTo(

@@ -147,10 +147,7 @@ export class Link implements Connection {
       answer = await this.peer.request(call);
     }
     this.#heardAt = this.#options.clock.monotonic();
-    if (this.#used && contradicts(this.era, answer)) {
-      this.#options.onContradiction?.();
-      throw this.#unprocessed(undefined, `does not speak ${this.version} any more`);
-    }
+    if (contradicts(this.era, answer)) this.#contradicted(answer);
     this.#used = true;
     if (this.era === 'legacy' && answer.kind === 'result') this.#session.note(call);
     return answer;
@@ -202,6 +199,17 @@ export class Link implements Connection {
     if (!this.#used || this.#handshake?.era !== 'modern' || refusalStatus(error) === undefined) return error;
     this.#options.onContradiction?.();
     return this.#unprocessed(error, `refuses ${this.version}`);
+  }
+
+  /** Only an upstream that took our revision before has changed; one that never did is asked no second time. */
+  #contradicted(answer: Answer): void {
+    const { name, onContradiction } = this.#options;
+    if (this.#used) {
+      onContradiction?.();
+      throw this.#unprocessed(undefined, `does not speak ${this.version} any more`);
+    }
+    if (answer.kind === 'error' && answer.code === RPC.unsupportedVersion)
+      throw new TurnpikeError('upstream/protocol', `upstream '${name}' refuses ${this.version}`, { upstream: name, retryable: false });
   }
 
   #unprocessed(error: unknown, what: string): TurnpikeError {

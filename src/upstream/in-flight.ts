@@ -1,5 +1,5 @@
 import { member } from '../core/json.ts';
-import { type Answer, isJsonObject, type JsonObject } from '../core/mcp.ts';
+import { type Answer, isJsonObject, type JsonObject, META } from '../core/mcp.ts';
 import type { UpstreamCall } from '../core/ports.ts';
 import { NO_RELAY } from './own-call.ts';
 import type { ProgressGate } from './progress-gate.ts';
@@ -26,6 +26,12 @@ export function isListen({ call }: Pending): boolean {
 /** The requests of one connection, by our ids, in the order in which they were sent. */
 export class InFlight {
   readonly #pending = new Map<number, Pending>();
+  readonly #shared: boolean;
+
+  /** @param shared callers who do not know each other use the connection */
+  constructor(shared: boolean) {
+    this.#shared = shared;
+  }
 
   get size(): number {
     return this.#pending.size;
@@ -60,6 +66,27 @@ export class InFlight {
   /** Calls of callers, oldest first: what a message without address may belong to. */
   calls(): Pending[] {
     return this.all().filter(({ call }) => call.relay !== NO_RELAY && !SILENT.has(call.method));
+  }
+
+  /** The only call in flight, else the newest: a guess, so never between callers who do not know each other. */
+  newest(): Pending | undefined {
+    return this.#shared ? undefined : this.calls().at(-1);
+  }
+
+  /**
+   * Whose notification it is (protocol.md section 10, "Attribution").
+   * @param origin the request on whose own stream it came
+   */
+  ownerOf(method: string, body: JsonObject, origin: Pending | undefined): Pending | 'connection' | 'nobody' {
+    const subscription = isJsonObject(body._meta) ? body._meta[META.subscriptionId] : undefined;
+    const ofConnection = method.endsWith('/list_changed') || method === 'notifications/resources/updated';
+    if (origin !== undefined) {
+      if (isListen(origin)) return subscription === undefined || subscription === origin.id ? origin : 'nobody';
+      return ofConnection ? 'connection' : origin;
+    }
+    if (subscription !== undefined) return this.listen(subscription) ?? 'nobody';
+    if (method !== 'notifications/message') return 'connection';
+    return this.newest() ?? 'nobody';
   }
 
   /** The one request that waits, listen streams aside. */

@@ -3,9 +3,10 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { editObject, elements, member, parseJson, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, isRequestId, type JsonObject, META, type RequestId } from '../core/mcp.ts';
 import type { Transport, UpstreamCall } from '../core/ports.ts';
+import { within } from './deadline.ts';
 import { legacyParams, mirroredHeaders, modernParams, notificationMessage, requestMessage, responseMessage } from './envelope.ts';
 import { closed, lost } from './http/upstream-errors.ts';
-import { answerOf, InFlight, isListen, type Pending } from './in-flight.ts';
+import { answerOf, InFlight, type Pending } from './in-flight.ts';
 import { NO_RELAY } from './own-call.ts';
 import { ProgressGate } from './progress-gate.ts';
 import { ServerRequests } from './server-requests.ts';
@@ -42,7 +43,7 @@ export class Peer {
   /** Decides the envelope of requests and how a cancel is told; the handshake sets it. */
   era: Era = 'legacy';
   readonly #options: PeerOptions;
-  readonly #inFlight = new InFlight();
+  readonly #inFlight: InFlight;
   readonly #foreign = new ServerRequests();
   readonly #turns = new Turns();
   #nextId = 1;
@@ -50,6 +51,7 @@ export class Peer {
 
   constructor(options: PeerOptions) {
     this.#options = options;
+    this.#inFlight = new InFlight(options.shared === true);
     options.transport.onMessage = (message) => void this.#receive(message);
   }
 
@@ -147,15 +149,22 @@ export class Peer {
 
   /** Streamable HTTP of the modern era cancels by closing the stream, which `signal` has done; everything else is told. */
   #tellCancelled(call: UpstreamCall, id: number): void {
-    const { transport, clock, onDropped } = this.#options;
+    const { transport } = this.#options;
     if (this.#dead || call.method === 'initialize' || (transport.kind === 'exchange' && this.era === 'modern')) return;
-    const message = notificationMessage('notifications/cancelled', toJson({ requestId: id, reason: 'cancelled' }));
-    const patience = new AbortController();
-    const timer = clock.after(CANCEL_MS, () => patience.abort(new TurnpikeError('upstream/timeout', 'it was not taken in time')));
-    transport
-      .send(message, { signal: patience.signal, method: 'notifications/cancelled', expectsAnswer: false })
-      .catch((error: unknown) => onDropped(`cancel: ${asTurnpikeError(error).message}`))
-      .finally(() => timer.cancel());
+    const method = 'notifications/cancelled';
+    void this.#tell(notificationMessage(method, toJson({ requestId: id, reason: 'cancelled' })), CANCEL_MS, { method });
+  }
+
+  /** Sends what nobody waits for, and what must go out although the call it is about is over. */
+  async #tell(message: Buffer, ms: number, { method }: { readonly method?: string }): Promise<void> {
+    const { transport, clock, onDropped } = this.#options;
+    const late = () => new TurnpikeError('upstream/timeout', 'it was not taken in time');
+    const options = { expectsAnswer: false, ...(method === undefined ? {} : { method }) };
+    try {
+      await within({ clock, ms, late, signals: [] }, (signal) => transport.send(message, { ...options, signal }));
+    } catch (error) {
+      onDropped(`${method ?? 'an answer'} of ours: ${asTurnpikeError(error).message}`);
+    }
   }
 
   /** Returns whether the bytes were the answer to `origin`. Never throws: it runs inside the transport's reader. */
@@ -219,7 +228,7 @@ export class Peer {
   }
 
   #pass(method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): void {
-    const target = this.#ownerOf(method, body, origin);
+    const target = this.#inFlight.ownerOf(method, body, origin);
     if (target === 'nobody') this.#options.onDropped(`${shown(method)} of no call`);
     else
       this.#safely(method, () =>
@@ -244,38 +253,11 @@ export class Peer {
     }
   }
 
-  /** protocol.md section 10, "Attribution". */
-  #ownerOf(method: string, body: JsonObject, origin: Pending | undefined): Pending | 'connection' | 'nobody' {
-    const subscription = isJsonObject(body._meta) ? body._meta[META.subscriptionId] : undefined;
-    const ofConnection = method.endsWith('/list_changed') || method === 'notifications/resources/updated';
-    if (origin !== undefined) {
-      if (isListen(origin)) return subscription === undefined || subscription === origin.id ? origin : 'nobody';
-      return ofConnection ? 'connection' : origin;
-    }
-    if (subscription !== undefined) return this.#inFlight.listen(subscription) ?? 'nobody';
-    if (method !== 'notifications/message') return 'connection';
-    return this.#newest() ?? 'nobody';
-  }
-
-  /** The only call in flight, else the newest: a guess, so never between callers who do not know each other. */
-  #newest(): Pending | undefined {
-    return this.#options.shared === true ? undefined : this.#inFlight.calls().at(-1);
-  }
-
   async #serverRequest(id: RequestId, method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): Promise<void> {
-    const { transport, onDropped } = this.#options;
     const answer = await this.#foreign.answer(id, (controller) => this.#answerTo(method, params, body, origin, controller));
     if (answer === undefined || this.#dead) return;
     const message = answer.kind === 'result' ? responseMessage(id, 'result', answer.result) : responseMessage(id, 'error', answer.error);
-    const patience = new AbortController();
-    const timer = this.#options.clock.after(ANSWER_MS, () => patience.abort(new TurnpikeError('upstream/timeout', 'it was not taken in time')));
-    try {
-      await transport.send(message, { signal: patience.signal, expectsAnswer: false });
-    } catch (error) {
-      onDropped(`answer to ${shown(method)}: ${asTurnpikeError(error).message}`);
-    } finally {
-      timer.cancel();
-    }
+    await this.#tell(message, ANSWER_MS, {});
   }
 
   async #answerTo(method: string, params: Buffer, body: JsonObject, origin: Pending | undefined, controller: AbortController): Promise<Answer> {
@@ -294,7 +276,7 @@ export class Peer {
   #asker(body: JsonObject): Pending | undefined {
     if (isJsonObject(body._meta) && body._meta[META.relatedTask] !== undefined) return undefined;
     if (this.#options.shared !== true && this.#inFlight.calls().length > 1) this.#turns.becomeSerial();
-    return this.#newest();
+    return this.#inFlight.newest();
   }
 
   #safely(what: string, deliver: () => void): void {
