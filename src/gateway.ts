@@ -30,6 +30,7 @@ import { TokenBuckets } from './limit/rate.ts';
 import type { PoolStats } from './pool/stats.ts';
 import type { Services } from './router/services.ts';
 import { openStore } from './store/open.ts';
+import { privateDirectory } from './store/private-file.ts';
 import { Sealer } from './store/seal.ts';
 import { createAuditLog } from './telemetry/audit.ts';
 import { Instruments, type PoolNumbers } from './telemetry/instruments.ts';
@@ -39,6 +40,7 @@ import { Connections } from './upstream/connections.ts';
 import { EraMemory } from './upstream/era-memory.ts';
 import { Reaper } from './upstream/process/reaper.ts';
 import { Registry } from './upstream/registry.ts';
+import { packageVersion } from './version.ts';
 import { routerSettings, upstreamSettings } from './wiring.ts';
 
 /** What a composition may replace; everything has a default. */
@@ -87,20 +89,21 @@ export interface Gateway extends AsyncDisposable {
   drain(signal: AbortSignal): Promise<void>;
 }
 
-const VERSION = '0.1.0';
-
 /**
  * Builds a gateway from its configuration, lower layers first; opens the store and the audit log, and nothing else.
  * Throws `config/refused` for a configuration that is too dangerous, `config/invalid`, and `store/failed`.
  */
 export async function createGateway(config: Config, overrides: GatewayOverrides = {}): Promise<Gateway> {
-  const { clock = systemClock, environment = {}, stdio = false, version = VERSION } = overrides;
+  const { clock = systemClock, environment = {}, stdio = false, version = packageVersion() } = overrides;
   const [refusal] = refusals(config, { stdio });
   if (refusal !== undefined) throw new TurnpikeError('config/refused', refusal);
   const logger =
     overrides.logger ?? createLogger({ ...config.telemetry.log, ...(overrides.terminal === undefined ? {} : { terminal: overrides.terminal }) });
   await using parts = new AsyncDisposableStack();
 
+  // The default working directory of children, which no store makes when values live in memory.
+  const { dir } = config.store;
+  if (config.upstreams.some((upstream) => upstream.type === 'stdio' && (upstream.cwd ?? dir) === dir)) privateDirectory(dir);
   const opened = parts.use(await openStore(config.store, clock));
   const { keys } = opened;
   const fingerprint = new Fingerprinter(keys.derive('fingerprint')[0].key);

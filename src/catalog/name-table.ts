@@ -78,7 +78,7 @@ export class NameTable {
       for (const [exposed, { claims, owners, ambiguous }] of this.#slots[kind]) {
         if (!ambiguous) continue;
         const dropped = kind === 'tools' || kind === 'prompts';
-        const text = `'${exposed}' is provided by ${owners.join(', ')}${dropped ? '' : '; listed as turnpike://'}`;
+        const text = `'${exposed}' is provided by ${owners.join(', ')}${dropped ? '' : '; listed as turnpike://UPSTREAM/URI'}`;
         for (const { entry } of claims) {
           findings.push({ upstream: entry.upstream, kind, name: entry.original, rule: 'collision', dropped, text });
         }

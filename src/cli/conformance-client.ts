@@ -4,12 +4,12 @@ import { toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject } from '../core/mcp.ts';
 import { createGateway } from '../gateway.ts';
 import { createLogger } from '../telemetry/log.ts';
+import { packageVersion } from '../version.ts';
 import { runScenario, SCENARIOS } from './conformance-scenarios.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { problemText } from './problem.ts';
 import { ScriptedClient } from './scripted-client.ts';
 import type { Surroundings } from './surroundings.ts';
-import { packageVersion } from './version.ts';
 
 /** Milliseconds; the referee waits 30 s. */
 const LIMIT = 25_000;

@@ -1,10 +1,10 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type FlagOption, flagOptions } from '../config/describe.ts';
 import { parseDuration } from '../config/quantities.ts';
+import { packageVersion } from '../version.ts';
 import { EXIT_HELP, type ExitCode } from './exit-code.ts';
 import type { RunState } from './run.ts';
 import type { Surroundings } from './surroundings.ts';
-import { packageVersion } from './version.ts';
 
 /** The command line: what it takes, and which module does it. Modules are loaded when their command runs. */
 export function buildProgram(around: Surroundings, state: RunState): Command {

@@ -1,8 +1,8 @@
 import type { Config } from '../config/schema.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { createGateway, type Gateway } from '../gateway.ts';
-import { privateDirectory } from '../store/private-file.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
+import { packageVersion } from '../version.ts';
 import { catalogText, openingText } from './announce.ts';
 import { type ConfigOptions, type JudgedConfig, judgedConfig } from './configuration.ts';
 import { Crash } from './crash.ts';
@@ -10,7 +10,6 @@ import { EXIT, type ExitCode } from './exit-code.ts';
 import { problemText, startProblem } from './problem.ts';
 import { Stop } from './stop.ts';
 import type { Surroundings } from './surroundings.ts';
-import { packageVersion } from './version.ts';
 
 /** How long the start waits for upstreams before it tells their states as they are. Milliseconds. */
 const SETTLE = 15_000;
@@ -85,9 +84,6 @@ async function begin(
   signal: AbortSignal,
   made: (gateway: Gateway) => void,
 ): Promise<Gateway> {
-  // The default working directory of children, which no store makes when values live in memory.
-  const { dir } = config.store;
-  if (config.upstreams.some((upstream) => upstream.type === 'stdio' && (upstream.cwd ?? dir) === dir)) privateDirectory(dir);
   const gateway = await createGateway(config, overrides);
   made(gateway);
   await gateway.start(signal);

@@ -3,10 +3,10 @@ import { resolve } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { Secret } from '../core/secret.ts';
 import { redactText } from '../telemetry/redact.ts';
+import { packageVersion } from '../version.ts';
 import { GatewayClient, type Reply } from './client.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import type { Surroundings } from './surroundings.ts';
-import { packageVersion } from './version.ts';
 
 /** Which gateway `list` and `call` talk to. */
 export interface Target {
