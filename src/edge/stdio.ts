@@ -9,8 +9,9 @@ import { toAnswer, toWire } from '../core/to-wire.ts';
 import { dispatch } from '../router/dispatch.ts';
 import { listen } from '../router/listen.ts';
 import type { Services } from '../router/services.ts';
-import { LineReader, MAX_MESSAGE_BYTES } from '../upstream/process/framing.ts';
+import { MAX_MESSAGE_BYTES } from '../upstream/process/framing.ts';
 import { eraOf, type Message, MessageError, parseMessages } from './classify.ts';
+import { ClientLines } from './client-lines.ts';
 import { encodeAnswer, encodeError, encodeNotification, oneLine } from './encode.ts';
 import { readEnvelope } from './modern.ts';
 import { Session } from './session.ts';
@@ -53,7 +54,7 @@ class StdioDoor {
 
   async run(): Promise<void> {
     const { input, output, signal, onEnd } = this.#options;
-    const reader = new LineReader(
+    const reader = new ClientLines(
       MAX_MESSAGE_BYTES,
       (line) => this.#take(line),
       () => this.#write(encodeError(undefined, toWire(new TurnpikeError('guard/size', 'A line is longer than 16 MiB')).error)),
