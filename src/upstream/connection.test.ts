@@ -99,6 +99,24 @@ describe('a session that the upstream forgot (aggregator.md section 1, "404")', 
     expect(methods(transport).filter((method) => method === 'initialize')).toHaveLength(1);
   });
 
+  it('as its own stream tells first: calls under way are mended, an idle connection ends', async () => {
+    const server = new Forgetful();
+    const { link, transport } = linkTo(server.serve, 'legacy');
+    await list(link);
+    server.known = false;
+    server.hold = true;
+    const waiting = list(link);
+    await settle();
+    transport.break(status(404, true));
+    expect(link.alive).toBe(false);
+    expect(link.ended.aborted).toBe(false);
+    server.held[0]?.();
+    expect(await waiting).toMatchObject({ kind: 'result' });
+    expect(link.alive).toBe(true);
+    transport.break(status(404, true));
+    expect([link.alive, link.ended.aborted]).toEqual([false, true]);
+  });
+
   it('twice in a row: that is said', async () => {
     const { link } = linkTo(({ id, method }, stream) => {
       if (method === 'initialize') stream.say({ jsonrpc: '2.0', id, result: { protocolVersion: '2025-11-25', capabilities: {} } });

@@ -4,7 +4,7 @@ import { toJson } from '../core/json.ts';
 import { type Answer, type Era, type JsonObject, RPC } from '../core/mcp.ts';
 import type { Connection, ConnectionEvent, Transport, UpstreamCall } from '../core/ports.ts';
 import { unlessAborted, within } from './deadline.ts';
-import { ownCall } from './own-call.ts';
+import { ownCall, refuseOutsideCall } from './own-call.ts';
 import { Peer } from './peer.ts';
 import { contradicts, namesSession, refusalStatus } from './refusal.ts';
 import { SessionMemory } from './session-memory.ts';
@@ -58,6 +58,8 @@ export class Link implements Connection {
   #hears = true;
   /** Not handed out any more, though what runs may end. */
   #spent = false;
+  /** Why it ends once nothing runs on it any more. */
+  #ending: Error | undefined;
   #dead = false;
   #closing: Promise<void> | undefined;
 
@@ -71,7 +73,7 @@ export class Link implements Connection {
       onNotification: (method, params) => this.#emit({ kind: 'notification', method, params }),
       onRequest: (method, params, signal) => this.onRequest(method, params, signal),
     });
-    transport.onClose = (reason) => this.#lost(reason);
+    transport.onClose = (reason) => this.#ended(reason);
   }
 
   /** Called by the handshake: whether a stream brings what belongs to no request, as soon as that is known. */
@@ -134,6 +136,14 @@ export class Link implements Connection {
 
   /** As `Peer.request`. Further errors: `upstream/session` when the upstream forgot its session twice. */
   async request(call: UpstreamCall): Promise<Answer> {
+    try {
+      return await this.#request(call);
+    } finally {
+      this.#endWhenIdle();
+    }
+  }
+
+  async #request(call: UpstreamCall): Promise<Answer> {
     // A request that overtakes the handshake would go out without a session.
     if (this.#renewal !== undefined) await unlessAborted(this.#renewal, call.signal);
     const generation = this.#generation;
@@ -250,6 +260,9 @@ export class Link implements Connection {
       });
       if (handshake !== undefined) this.#handshake = handshake;
       this.#generation++;
+      // The stream that told of the end was the old session's.
+      if (this.#ending !== undefined) this.#spent = false;
+      this.#ending = undefined;
     } catch (error) {
       if (asTurnpikeError(error).code === 'upstream/protocol') this.#options.onContradiction?.();
       // Whoever waits here was refused unprocessed.
@@ -257,6 +270,20 @@ export class Link implements Connection {
       void this.close();
       throw failure;
     }
+  }
+
+  /** A channel is gone. Of an exchange only the stream for what belongs to no request: each request still tells its own outcome. */
+  #ended(reason: Error): void {
+    if (this.transport.kind === 'channel') this.#lost(reason);
+    else {
+      this.#spent = true;
+      this.#ending = reason;
+      this.#endWhenIdle();
+    }
+  }
+
+  #endWhenIdle(): void {
+    if (this.#ending !== undefined && this.#renewal === undefined && this.peer.inFlight === 0) this.#lost(this.#ending);
   }
 
   #lost(reason: Error): void {
@@ -283,10 +310,3 @@ export class Link implements Connection {
     return this.#handshake;
   }
 }
-
-/** Nobody can be asked: roots are empty, everything else is refused (protocol.md section 10, "Attribution"). */
-export const refuseOutsideCall: NonNullable<Connection['onRequest']> = async (method) => {
-  if (method === 'roots/list') return { kind: 'result', result: toJson({ roots: [] }) };
-  const code = RPC.invalidRequest;
-  return { kind: 'error', error: toJson({ code, message: `${method} belongs to no call in flight` }), code };
-};

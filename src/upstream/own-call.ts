@@ -1,6 +1,6 @@
 import { toJson } from '../core/json.ts';
 import { RPC } from '../core/mcp.ts';
-import type { Relay, UpstreamCall } from '../core/ports.ts';
+import type { Connection, Relay, UpstreamCall } from '../core/ports.ts';
 
 /** Sees nothing and refuses everything: for our own requests (lists, probes). */
 export const NO_RELAY: Relay = {
@@ -12,3 +12,10 @@ export const NO_RELAY: Relay = {
 export function ownCall(method: string, params: Buffer, signal: AbortSignal): UpstreamCall {
   return { method, params, capabilities: {}, progress: false, relay: NO_RELAY, signal };
 }
+
+/** Nobody can be asked: roots are empty, everything else is refused (protocol.md section 10, "Attribution"). */
+export const refuseOutsideCall: NonNullable<Connection['onRequest']> = async (method) => {
+  if (method === 'roots/list') return { kind: 'result', result: toJson({ roots: [] }) };
+  const code = RPC.invalidRequest;
+  return { kind: 'error', error: toJson({ code, message: `${method} belongs to no call in flight` }), code };
+};

@@ -28,14 +28,19 @@ async function call(rig: UpstreamRig, text: string): Promise<{ readonly said: st
   }
 }
 
-function rigFor(target: UpstreamSettings['target'], overrides: Partial<UpstreamSettings> = {}): UpstreamRig {
-  return new UpstreamRig([sampleSettings({ target, ...overrides })]);
+function rigFor(target: UpstreamSettings['target'], overrides: Partial<UpstreamSettings> = {}, monitored = true): UpstreamRig {
+  return new UpstreamRig([sampleSettings({ target, ...overrides })], monitored);
 }
 
-/** What reached a fixture over HTTP since it started. */
-async function methodsAt(http: HttpServerProcess): Promise<string[]> {
-  const { entries } = (await (await fetch(http.url('/log'))).json()) as { entries: { message?: { method?: string } }[] };
-  return entries.flatMap(({ message }) => message?.method ?? []);
+interface Logged {
+  readonly message?: { readonly method?: string };
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The requests of a method that reached a fixture over HTTP, those of unknown sessions left out. */
+async function requestsAt(http: HttpServerProcess, method: string): Promise<Logged[]> {
+  const { entries } = (await (await fetch(http.url('/log'))).json()) as { entries: Logged[] };
+  return entries.filter(({ message }) => message?.method === method);
 }
 
 describe('an upstream that changes its era', () => {
@@ -45,16 +50,23 @@ describe('an upstream that changes its era', () => {
   ] as const) {
     it(`from ${before} to ${after} serves the next call after at most one failed probe`, async () => {
       const first = await HttpServerProcess.start(before);
-      await using rig = rigFor(remote(first.url('/mcp')), { health: { interval: 0, timeout: 5_000, failures: 3, staleFor: 600_000 } });
-      await rig.registry.start(soon());
+      await using rig = rigFor(remote(first.url('/mcp')), {}, false);
       expect((await call(rig, 'one')).said).toContain('one');
       await first[Symbol.asyncDispose]();
       await using second = await HttpServerProcess.start(after, first.port);
       expect((await call(rig, 'two')).said).toContain('two');
       expect(await rig.memory.recall(sampleSettings({ target: remote(first.url('/mcp')) }), soon())).toBe(after);
-      const seen = await methodsAt(second);
-      expect(seen.filter((method) => method === (after === 'legacy' ? 'server/discover' : 'initialize')).length).toBeLessThanOrEqual(1);
-      // The upstream's own lists follow.
+      expect((await requestsAt(second, after === 'legacy' ? 'server/discover' : 'initialize')).length).toBeLessThanOrEqual(1);
+    });
+
+    it(`from ${before} to ${after}: what it lists follows a call`, async () => {
+      const first = await HttpServerProcess.start(before);
+      const health = { interval: 0, timeout: 5_000, failures: 3, staleFor: 600_000 };
+      await using rig = rigFor(remote(first.url('/mcp')), { health, retry: { initial: 100, factor: 1, max: 100, jitter: 0 } });
+      await rig.registry.start(soon());
+      await first[Symbol.asyncDispose]();
+      await using _second = await HttpServerProcess.start(after, first.port);
+      expect((await call(rig, 'two')).said).toContain('two');
       await until(
         () => rig.registry.snapshot()[0]?.status,
         (status) => status?.state === 'connected' && status.era === after,
@@ -71,10 +83,13 @@ describe('an upstream that forgets its session', () => {
       await using rig = rigFor(remote(first.url('/mcp')));
       expect((await call(rig, 'one')).said).toContain('one');
       await first[Symbol.asyncDispose]();
-      await using _second = await HttpServerProcess.start(server, first.port);
+      await using second = await HttpServerProcess.start(server, first.port);
       const calls = await Promise.all(['two', 'three', 'four'].map((text) => call(rig, text)));
       expect(calls.map(({ said }) => said).join()).toMatch(/two.*three.*four/);
-      if (server === 'legacy') expect((await methodsAt(_second)).filter((method) => method === 'initialize')).toHaveLength(1);
+      if (server !== 'legacy') return;
+      const sessions = (await requestsAt(second, 'tools/call')).map(({ headers }) => headers?.['mcp-session-id']);
+      expect(sessions).toHaveLength(3);
+      expect(new Set(sessions).size).toBe(1);
     });
   }
 });

@@ -37,7 +37,8 @@ export class UpstreamRig implements AsyncDisposable {
   readonly #reaper = new Reaper({ clock: systemClock, environment: process.env });
   readonly #servers: ChildProcess[] = [];
 
-  constructor(settings: readonly UpstreamSettings[]) {
+  /** @param monitored whether callers' connections are told to the registry, which then connects, too */
+  constructor(settings: readonly UpstreamSettings[], monitored = true) {
     const ports: ConnectorPorts = {
       clock: systemClock,
       reaper: this.#reaper,
@@ -66,7 +67,7 @@ export class UpstreamRig implements AsyncDisposable {
       closeDelay: 1_000,
       eraOf: (upstream) => this.registry.eraOf(upstream),
       connector: (upstream) => this.registry.connector(upstream),
-      onConnect: (upstream, error) => this.registry.observed(upstream, error),
+      onConnect: (upstream, error) => monitored && this.registry.observed(upstream, error),
     });
   }
 
