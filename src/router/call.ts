@@ -1,4 +1,4 @@
-import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
+import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
@@ -8,6 +8,7 @@ import type { Connection, ConnectionLease } from '../core/ports.ts';
 import { NO_PROFILE, profileOf } from '../upstream/profile.ts';
 import { Deadline } from './deadline.ts';
 import { labelledOwner } from './edits.ts';
+import { permitted } from './interactions.ts';
 import { CallRelay, refusedInteraction } from './relay.ts';
 import { openState, sealState } from './request-state.ts';
 import { convertAnswer, nameOf } from './results.ts';
@@ -45,12 +46,13 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
   const deadline = new Deadline(clock, upstreamSettings.timeouts, (ms) => {
     expired.abort(new TurnpikeError('upstream/timeout', `tool '${nameOf(exchange)}' timed out after ${ms / 1000}s`, { upstream: request.upstream }));
   });
-  const attempt = { services, exchange, request, deadline, label: upstreamSettings.naming !== 'passthrough', expired: expired.signal };
+  const label = upstreamSettings.naming !== 'passthrough';
+  const attempt: Attempt = { services, exchange, request, deadline, label, expired: expired.signal, reached: false };
   try {
     try {
       return await callOnce(attempt);
     } catch (error) {
-      if (!mayRepeat(asTurnpikeError(error), request, exchange)) throw error;
+      if (!mayRepeat(asTurnpikeError(error), attempt)) throw error;
       return await callOnce(attempt);
     }
   } finally {
@@ -65,18 +67,21 @@ interface Attempt {
   readonly deadline: Deadline;
   readonly label: boolean;
   readonly expired: AbortSignal;
+  /** Whether something of it has reached the client. */
+  reached: boolean;
 }
 
-async function callOnce({ services, exchange, request, deadline, label, expired }: Attempt): Promise<Answer> {
+async function callOnce(attempt: Attempt): Promise<Answer> {
+  const { services, exchange, request, deadline, label, expired } = attempt;
   const { connections, settings, instruments } = services;
   const { upstream, original } = request;
-  const profile = exchange.era === 'legacy' ? profileOf(exchange.capabilities, settings.bridge.interactive) : NO_PROFILE;
+  const profile = profileOf(exchange.capabilities, settings.bridge.interactive);
   const owner = exchange.owner && labelledOwner(exchange.owner, upstream, label);
   using waiting = new LinkedAbort(exchange.signal, expired);
-  const lease = await connections.lease(upstream, exchange.caller, profile, waiting.signal, owner);
+  const lease = await connections.lease(upstream, exchange.caller, exchange.era === 'legacy' ? profile : NO_PROFILE, waiting.signal, owner);
   using life = new LinkedAbort(exchange.signal, expired, lease.ended);
   const { connection } = lease;
-  const relay = new CallRelay({ exchange, upstream, label, deadline, dropped: (reason) => instruments.droppedNotifications(reason).add() });
+  const relay = new CallRelay({ exchange, upstream, label, profile, deadline, dropped: (reason) => instruments.droppedNotifications(reason).add() });
   let outcome: 'ok' | 'transport-error' = 'ok';
   try {
     instruments.bridgeCalls(exchange.era, connection.era).add();
@@ -86,7 +91,7 @@ async function callOnce({ services, exchange, request, deadline, label, expired 
     const answer = await connection.request({
       method: request.method,
       params,
-      capabilities: carried(exchange),
+      capabilities: carried(exchange, settings.bridge.interactive),
       progress: exchange.progressToken !== undefined || exchange.era === 'legacy',
       headers: { ...request.headers, 'mcp-name': encodeHeaderValue(original) },
       relay,
@@ -100,6 +105,7 @@ async function callOnce({ services, exchange, request, deadline, label, expired 
       upstream,
       upstreamEra: connection.era,
       serverInfo: settings.serverInfo,
+      profile,
       label,
       wrapped: request.wrapped ?? false,
       sealState: (state) => sealState(services, exchange, request, state),
@@ -110,6 +116,7 @@ async function callOnce({ services, exchange, request, deadline, label, expired 
     throw forCaller(error, exchange, expired, lease, upstream);
   } finally {
     relay.end();
+    attempt.reached ||= relay.reached;
     lease.release(outcome);
   }
 }
@@ -129,10 +136,10 @@ function checkInputResponses(responses: unknown): void {
   throw new TurnpikeError('request/params', 'params.inputResponses must be an object whose values are objects');
 }
 
-/** Capabilities for a modern upstream: the caller's, minus what is not carried. Session clients: interaction comes with the bridge. */
-function carried({ era, capabilities }: Exchange): JsonObject {
+/** Capabilities for a modern upstream: the caller's, minus what is not carried or not allowed. Session clients: interaction comes with the bridge. */
+function carried({ era, capabilities }: Exchange, interactive: readonly string[]): JsonObject {
   if (era === 'legacy') return {};
-  const { extensions, ...others } = capabilities;
+  const { extensions, ...others } = permitted(capabilities, interactive);
   if (!isJsonObject(extensions)) return others;
   return { ...others, extensions: Object.fromEntries(Object.entries(extensions).filter(([name]) => CARRIED_EXTENSIONS.includes(name))) };
 }
@@ -172,8 +179,8 @@ function forCaller(error: unknown, exchange: Exchange, expired: AbortSignal, lea
   return error;
 }
 
-function mayRepeat({ code, details }: TurnpikeError, request: UpstreamRequest, exchange: Exchange): boolean {
+function mayRepeat({ code, details }: TurnpikeError, { exchange, request, reached }: Attempt): boolean {
   if (exchange.signal.aborted) return false;
   if (code === 'upstream/down' && details.retryable === true) return true;
-  return code === 'upstream/lost' && request.repeatable && ERRORS[code].rpc === -31003;
+  return code === 'upstream/lost' && request.repeatable && !reached;
 }

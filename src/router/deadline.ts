@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 export class Deadline {
   readonly #clock: Clock;
   readonly #call: number;
+  readonly #callMax: number;
   readonly #expire: (ms: number) => void;
   #left: number;
   #leftMax: number;
@@ -15,6 +16,7 @@ export class Deadline {
   constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, expire: (ms: number) => void) {
     this.#clock = clock;
     this.#call = limits.call;
+    this.#callMax = limits.callMax;
     this.#left = limits.call;
     this.#leftMax = limits.callMax;
     this.#expire = expire;
@@ -55,11 +57,10 @@ export class Deadline {
   #run(): void {
     if (this.#pauses > 0) return;
     this.#since = this.#clock.monotonic();
-    const isMax = this.#leftMax < this.#left;
-    const total = isMax ? 'max' : 'call';
+    const limit = this.#leftMax < this.#left ? this.#callMax : this.#call;
     this.#timer = this.#clock.after(Math.max(0, Math.min(this.#left, this.#leftMax)), () => {
-      this.#timer = undefined;
-      this.#expire(total === 'max' ? this.#leftMax : this.#call);
+      this.end();
+      this.#expire(limit);
     });
   }
 }

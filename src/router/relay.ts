@@ -1,22 +1,19 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
-import { type Answer, type Era, isJsonObject, isLogLevel, LOG_LEVELS, META, RPC } from '../core/mcp.ts';
+import { type Answer, type Era, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, META, RPC } from '../core/mcp.ts';
 import type { Relay } from '../core/ports.ts';
+import type { Profile } from '../upstream/profile.ts';
 import type { Deadline } from './deadline.ts';
 import { editMeta, labelled, notificationParams } from './edits.ts';
-
-/** Capability that a server request needs of a client. */
-const NEEDS: Readonly<Record<string, 'sampling' | 'elicitation' | 'roots'>> = {
-  'sampling/createMessage': 'sampling',
-  'elicitation/create': 'elicitation',
-  'roots/list': 'roots',
-};
+import { allows, NEEDS } from './interactions.ts';
 
 export interface RelayOptions {
   readonly exchange: Exchange;
   readonly upstream: string;
   readonly label: boolean;
+  /** What the client declared and the configuration allows. */
+  readonly profile: Profile;
   readonly deadline: Deadline;
   readonly dropped: (reason: string) => void;
 }
@@ -25,6 +22,7 @@ export interface RelayOptions {
 export class CallRelay implements Relay {
   readonly #options: RelayOptions;
   #refused: string | undefined;
+  #reached = false;
   #ended = false;
 
   constructor(options: RelayOptions) {
@@ -34,6 +32,11 @@ export class CallRelay implements Relay {
   /** The capability that the upstream asked for and the client could not be asked, if any. */
   get refused(): string | undefined {
     return this.#refused;
+  }
+
+  /** Whether anything of the call has reached the client: then it cannot be made again unseen. */
+  get reached(): boolean {
+    return this.#reached;
   }
 
   /** After the answer nothing leaves any more. */
@@ -48,19 +51,25 @@ export class CallRelay implements Relay {
     } else if (method === 'notifications/progress') {
       deadline.restart();
       if (exchange.progressToken === undefined) dropped('progress not wanted');
-      else exchange.notify(method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }));
+      else this.#notify(method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }));
     } else if (method === 'notifications/message' && !this.#wantsLog(params)) {
       dropped('log level');
     } else {
-      exchange.notify(method, notificationParams(params));
+      this.#notify(method, notificationParams(params));
     }
   }
 
+  #notify(method: string, params: Buffer): void {
+    this.#reached = true;
+    this.#options.exchange.notify(method, params);
+  }
+
   async request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
-    const { exchange, upstream, label, deadline } = this.#options;
+    const { exchange, upstream, label, profile, deadline } = this.#options;
     const capability = NEEDS[method];
     if (capability === undefined) return refusal(RPC.methodNotFound, `${method} is not carried`);
-    if (exchange.era === 'modern' || exchange.ask === undefined || !isJsonObject(exchange.capabilities[capability])) {
+    const body = JSON.parse(params.toString('utf8')) as JsonObject;
+    if (exchange.era === 'modern' || exchange.ask === undefined || !allows(profile, method, body)) {
       if (exchange.era === 'legacy' && method === 'roots/list') return { kind: 'result', result: toJson({ roots: [] }) };
       this.#refused ??= capability;
       return refusal(exchange.era === 'modern' ? RPC.methodNotFound : RPC.invalidRequest, `the client cannot be asked for ${capability}`);
@@ -69,6 +78,7 @@ export class CallRelay implements Relay {
     const clean = Object.keys(edits).length === 0 ? params : editObject(params, edits);
     // The time of a person is not the time of the call.
     deadline.pause();
+    this.#reached = true;
     try {
       return await exchange.ask(method, label ? labelled(method, clean, upstream) : clean, signal);
     } finally {

@@ -56,8 +56,17 @@ function bindings({ settings, fingerprint }: Services, exchange: Exchange, { ups
     tenant: exchange.caller.tenant,
     upstream,
     config: settings.upstreams.get(upstream)?.configHash ?? '',
-    digest: sha256(`${JSON.stringify(original)}${canonicalJson(member(exchange.params, 'arguments') ?? Buffer.from('{}'))}`).toString('base64url'),
+    digest: sha256(`${JSON.stringify(original)}${spelling(member(exchange.params, 'arguments') ?? Buffer.from('{}'))}`).toString('base64url'),
   };
+}
+
+/** One spelling of equal arguments; where they are nested too deeply for that, their bytes. */
+function spelling(args: Buffer): string {
+  try {
+    return canonicalJson(args);
+  } catch {
+    return args.toString('utf8');
+  }
 }
 
 function invalidState(): TurnpikeError {

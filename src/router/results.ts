@@ -2,7 +2,9 @@ import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { type Edits, editObject, member, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError, TASKS_EXTENSION } from '../core/mcp.ts';
+import type { Profile } from '../upstream/profile.ts';
 import { editMeta, labelledRequests, ownResultMeta, plainContent } from './edits.ts';
+import { allows } from './interactions.ts';
 
 /** What the conversion of an answer needs to know besides its bytes. */
 export interface AnswerContext {
@@ -10,6 +12,8 @@ export interface AnswerContext {
   readonly upstream: string;
   readonly upstreamEra: Era;
   readonly serverInfo: JsonObject;
+  /** What the client declared and the configuration allows to ask. */
+  readonly profile: Profile;
   /** Whether elicitations name their asker. */
   readonly label: boolean;
   /** Whether the tool's results are wrapped for session clients (`catalog/dialects.ts`, `isWrapped`). */
@@ -27,8 +31,9 @@ const MAX_STATE_BYTES = 64 * 1024;
 export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
   if (answer.kind === 'error') return convertError(answer, context);
   const body = JSON.parse(answer.result.toString('utf8')) as JsonObject;
-  const type = body.resultType ?? 'complete';
-  if (context.upstreamEra === 'modern' && type !== 'complete' && type !== 'input_required' && type !== 'task') {
+  // A session upstream knows no result types: whatever stands there is foreign to its revision.
+  const type = context.upstreamEra === 'modern' ? (body.resultType ?? 'complete') : 'complete';
+  if (type !== 'complete' && type !== 'input_required' && type !== 'task') {
     throw new TurnpikeError('upstream/protocol', `The upstream sent a result type Turnpike does not know: ${String(type)}.`, {
       upstream: context.upstream,
     });
@@ -40,7 +45,6 @@ export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
 function toModern(result: Buffer, body: JsonObject, type: unknown, context: AnswerContext): Buffer {
   const { exchange, upstream, upstreamEra, serverInfo } = context;
   const edits: Record<string, Buffer | undefined> = { ...editMeta(result, ownResultMeta(serverInfo, upstream)) };
-  // A session upstream knows no result types: whatever stands there is foreign to this revision.
   if (upstreamEra === 'legacy' || body.resultType === undefined) edits.resultType = toJson('complete');
   else if (type === 'input_required') Object.assign(edits, inputRequired(result, body, context));
   else if (type === 'task') Object.assign(edits, task(body, context));
@@ -48,9 +52,14 @@ function toModern(result: Buffer, body: JsonObject, type: unknown, context: Answ
   return editObject(result, edits);
 }
 
-function inputRequired(result: Buffer, body: JsonObject, { exchange, upstream, label, sealState }: AnswerContext): Edits {
+function inputRequired(result: Buffer, body: JsonObject, { exchange, upstream, label, profile, sealState }: AnswerContext): Edits {
   if (!['tools/call', 'prompts/get', 'resources/read'].includes(exchange.method)) {
     throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked for input during ${exchange.method}`, { upstream });
+  }
+  for (const request of isJsonObject(body.inputRequests) ? Object.values(body.inputRequests) : []) {
+    const { method, params } = isJsonObject(request) ? request : {};
+    if (typeof method !== 'string' || !allows(profile, method, isJsonObject(params) ? params : {}))
+      throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked for what it was not offered: ${String(method)}`, { upstream });
   }
   const edits: Record<string, Buffer> = {};
   if (typeof body.requestState === 'string') {
@@ -87,14 +96,14 @@ function caching(body: JsonObject, upstreamEra: Era): Edits {
 
 function toLegacy(result: Buffer, body: JsonObject, type: unknown, context: AnswerContext): Buffer {
   const { exchange, upstream, upstreamEra, wrapped } = context;
-  if (upstreamEra === 'modern' && type === 'input_required') {
+  if (type === 'input_required') {
     throw new TurnpikeError(
       'bridge/interaction',
       `'${nameOf(exchange)}' asks its user for input, which is not carried from a ${exchange.version} client to this upstream yet.`,
       { upstream },
     );
   }
-  if (upstreamEra === 'modern' && type === 'task') {
+  if (type === 'task') {
     throw new TurnpikeError(
       'bridge/interaction',
       `'${nameOf(exchange)}' answered with a task, which is not carried to a ${exchange.version} client yet.`,
