@@ -33,7 +33,10 @@ export function invalid(upstream: string, what: string, details: ErrorDetails = 
 /** A request that got no answer. What was certainly not sent is `upstream/down` and may be sent again. Host and cause go to the log. */
 export function ofFailure(upstream: string, failure: HttpFailure): TurnpikeError {
   const details = { upstream, reason: failure.message, cause: failure };
-  if (failure.kind === 'redirect') return invalid(upstream, failure.message, { ...details, data: { status: failure.status } });
+  if (failure.kind === 'redirect') {
+    const what = `redirects (status ${failure.status}); redirects are never followed, configure the final URL`;
+    return invalid(upstream, what, { ...details, data: { status: failure.status } });
+  }
   if (failure.kind === 'response') return invalid(upstream, 'sent something that is not valid HTTP', details);
   if (failure.kind === 'request') return new TurnpikeError('internal', undefined, details);
   if (failure.sent) return lost(upstream, details);
