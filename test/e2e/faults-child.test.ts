@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GatewayRig } from '../fixtures/hostile/gateway-rig.ts';
 import { Front, textOf } from '../fixtures/hostile/wire.ts';
-import { isAlive, until } from '../fixtures/processes.ts';
-import { freePort, inHome, leftIn, Rig, ROOT } from './cli-rig.ts';
+import { isAlive, liveProcesses, until } from '../fixtures/processes.ts';
+import { freePort, leftIn, Rig, ROOT } from './cli-rig.ts';
 
 const LOST = "upstream 'bad' closed the connection after the request was sent; the outcome is unknown";
 const PATIENT = { timeouts: { call: '20s', list: '2s', startup: '10s' } };
@@ -78,6 +78,13 @@ describe('kill -9 of a child in the middle of a call', () => {
   });
 });
 
+/** Everything below a process. */
+async function descendants(root: number): Promise<number[]> {
+  const live = await liveProcesses();
+  const below = (pid: number): number[] => live.filter(({ parent }) => parent === pid).flatMap((child) => [child.pid, ...below(child.pid)]);
+  return below(root);
+}
+
 describe('kill -9 of the gateway', () => {
   let rig: Rig;
   beforeAll(async () => {
@@ -108,12 +115,18 @@ describe('kill -9 of the gateway', () => {
       (text) => text.includes('call nothing'),
       10_000,
     );
-    // The gateway, its reaper, and the shell and the child of two connections.
-    expect((await inHome(home)).length).toBeGreaterThanOrEqual(6);
+    // The reaper, and the shell and the child of two connections.
+    const below = await descendants(gateway.child.pid ?? 0);
+    expect(below.length).toBe(5);
     gateway.child.kill('SIGKILL');
     expect(await call).toBe('ECONNRESET');
     expect(await gateway.ended).toBe('SIGKILL');
     await leftIn(home);
+    await until(
+      () => Promise.all(below.map(isAlive)),
+      (alive) => !alive.includes(true),
+      5000,
+    );
     expect((await readFile(journal, 'utf8')).match(/^call nothing$/gm)).toHaveLength(1);
     // A new one takes its place at once.
     const again = rig.start(['serve', '--config', file], { env: { HOME: home } });
