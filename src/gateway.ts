@@ -29,6 +29,7 @@ import { Admission } from './limit/admission.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { PoolStats } from './pool/stats.ts';
 import type { Services } from './router/services.ts';
+import { Startup } from './startup.ts';
 import { openStore } from './store/open.ts';
 import { privateDirectory } from './store/private-file.ts';
 import { Sealer } from './store/seal.ts';
@@ -166,6 +167,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     closeDelay: config.pool.closeDelay,
     eraOf: (upstream) => registry.eraOf(upstream),
     connector: (upstream) => registry.connector(upstream),
+    ownLink: (upstream) => registry.ownLink(upstream),
     onConnect: (upstream, error) => registry.observed(upstream, error),
   });
   const ended = new AbortController();
@@ -199,6 +201,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       },
     }),
   });
+  const startup = new Startup(clock);
   const services: Services = {
     catalog,
     lists,
@@ -211,6 +214,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     instruments,
     logger,
     clock,
+    started: (signal) => startup.wait(signal),
   };
   const sessions = new Sessions({
     clock,
@@ -226,6 +230,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   });
   const authenticators = config.auth.modes.map((mode) => (mode === 'none' ? new NoAuthenticator() : new StaticTokens(config.auth.static, clock)));
   const work = new Work();
+  const securityLog = new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock);
+  parts.defer(() => securityLog.flush());
   const edge: Edge = {
     settings: { listen: config.listen, limits: config.limits },
     services,
@@ -233,7 +239,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     admission: new Admission({ clock, limits: config.limits, failures: { max: config.auth.failures.max, windowMs: config.auth.failures.window } }),
     knownGood: new KnownGood({ clock }),
     proxies: new TrustedProxies(config.listen.trustedProxies),
-    securityLog: new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock),
+    securityLog,
     challenge: { publicUrl: config.listen.publicUrl, metadata: false },
     sessions,
     keepAlive: new KeepAlive(clock),
@@ -252,7 +258,6 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   });
   const all = parts.move();
   let listening: Listening | undefined;
-  let starting: Promise<void> = Promise.resolve();
 
   return {
     get endpoint() {
@@ -262,10 +267,10 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     async start(signal) {
       signal.throwIfAborted();
       if (!stdio) listening = await listenHttp(edge.settings, (request, response) => void serveHttp(edge, ops, request, response));
-      starting = registry.start(ended.signal).catch(() => {});
+      startup.begin(registry.start(ended.signal));
     },
     async settled(signal) {
-      await Promise.race([starting, aborted(signal)]);
+      await startup.over(signal);
     },
     status() {
       const count = (name: string, kind: 'tools' | 'prompts' | 'resources') =>
@@ -330,13 +335,6 @@ async function readiness(config: Config, registry: Registry, ping: () => Promise
     if (required.has(status.name) && !isUp) problems[`upstream ${status.name}`] = status.state;
   }
   return problems;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 function poolNumbers(pool: string, { entries, leases, queued, counts }: PoolStats): PoolNumbers {

@@ -3,6 +3,9 @@ import type { GatewayStatus } from '../gateway.ts';
 import { redactText } from '../telemetry/redact.ts';
 import { columns } from './text.ts';
 
+/** A version of its own, as we ask of others (security class 30); the interop tests run with it. */
+const MCP_REMOTE = 'mcp-remote@0.15.1';
+
 /** Findings that are told at the start; each of them is in the log. */
 const SHOWN_FINDINGS = 5;
 
@@ -75,7 +78,7 @@ function findingsText(findings: readonly string[]): string {
 function clientsText(endpoint: string, isOpen: boolean): string {
   const credential = isOpen ? {} : { headers: { Authorization: 'Bearer YOUR-TOKEN' } };
   const header = isOpen ? '' : ' --header "Authorization: Bearer YOUR-TOKEN"';
-  const bridge = ['-y', 'mcp-remote', endpoint, ...(isOpen ? [] : ['--header', 'Authorization: Bearer YOUR-TOKEN'])];
+  const bridge = ['-y', MCP_REMOTE, endpoint, ...(isOpen ? [] : ['--header', 'Authorization: Bearer YOUR-TOKEN'])];
   const snippets: readonly (readonly [string, string])[] = [
     ['Claude Code', `claude mcp add --transport http turnpike ${endpoint}${header}`],
     ['Cursor and others (mcp.json)', JSON.stringify({ mcpServers: { turnpike: { url: endpoint, ...credential } } })],

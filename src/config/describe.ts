@@ -87,7 +87,7 @@ function tablesOf(name: string, node: Node): string {
 
 function typeDescription(variant: Node): string {
   const text = variant.type === 'object' ? variant.keys.get('type')?.declaration.description : undefined;
-  return (text ?? '').replace(/\.$/, '').replace(/^./, (letter) => letter.toLowerCase());
+  return (text ?? '').replace(/\.$/, '').replace(/^[A-Z](?![A-Z])/, (letter) => letter.toLowerCase());
 }
 
 function rowsOf(key: string, node: Node): Row[] {

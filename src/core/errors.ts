@@ -97,7 +97,6 @@ export const ERRORS = {
   'catalog/ambiguous': { http: 200, rpc: RPC.invalidParams, show: true, sentence: 'Several upstreams claim this name; none of them gets it.' },
   'catalog/cursor': { http: 200, rpc: RPC.invalidParams, show: true, sentence: 'The cursor is not one this gateway gave to this caller.' },
   'policy/denied': { http: 200, rpc: RPC.invalidParams, show: true, sentence: 'A rule of the policy refuses the call.' },
-  'policy/error': { http: 200, rpc: RPC.internalError, show: false, sentence: 'The policy could not be evaluated, so the call is refused.' },
   'state/invalid': { http: 200, rpc: RPC.invalidParams, show: true, sentence: 'The request state is forged, expired, spent, or of another call.' },
   'task/unknown': { http: 200, rpc: RPC.invalidParams, show: true, sentence: "The task id is unknown, or another principal's." },
   'upstream/down': { http: 200, rpc: -31001, show: true, sentence: 'The upstream cannot be reached.' },

@@ -169,8 +169,10 @@ export interface ConnectionOwner {
 
 /** Where the router gets connections. */
 export interface ConnectionSource {
-  /** Throws `upstream/down`, `upstream/timeout`, `upstream/capacity`, `upstream/login`. */
-  /** `owner` counts only for a connection that is the session's alone. */
+  /**
+   * `owner` counts only for a connection that is the session's alone. Throws `upstream/down`, `upstream/timeout`,
+   * `upstream/capacity`, `upstream/login`.
+   */
   lease(upstream: string, caller: Caller, profile: string, signal: AbortSignal, owner?: ConnectionOwner): Promise<ConnectionLease>;
   /** Tells the open connections of a session something of its client (`notifications/roots/list_changed`). */
   notifySession(sessionId: string, method: string, params: Buffer): Promise<void>;

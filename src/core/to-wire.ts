@@ -37,13 +37,13 @@ export function toErrorAnswer(thrown: unknown, era: Era): Answer {
 /** Refusals of policy and failures of upstreams are tool results (protocol.md section 2, "Answers"). */
 function isToolFailure(error: TurnpikeError): boolean {
   const { rpc } = ERRORS[error.code];
-  return error.code === 'policy/denied' || error.code === 'policy/error' || (rpc <= -31001 && rpc >= -31099);
+  return error.code === 'policy/denied' || (rpc <= -31001 && rpc >= -31099);
 }
 
 function toolFailure(error: TurnpikeError, era: Era): Buffer {
   const row = ERRORS[error.code];
   const text = row.show ? error.message : row.sentence;
-  const refused = error.code === 'policy/denied' || error.code === 'policy/error';
+  const refused = error.code === 'policy/denied';
   const meta = refused
     ? { [TURNPIKE_META.refusal]: error.details.data ?? { rule: error.details.rule ?? error.code } }
     : { [TURNPIKE_META.error]: upstreamData(error) };

@@ -43,8 +43,7 @@ export class CallNote {
 
   failed(thrown: unknown): void {
     const error = asTurnpikeError(thrown);
-    const refused =
-      error.code === 'policy/denied' || error.code === 'policy/error' || error.code === 'auth/scope' || error.code.startsWith('catalog/');
+    const refused = error.code === 'policy/denied' || error.code === 'auth/scope' || error.code.startsWith('catalog/');
     const outcome: CallOutcome = error.code === 'request/cancelled' ? 'cancelled' : refused ? 'refused' : 'error';
     this.#write(
       refused ? (error.details.rule ?? error.code) : 'allowed',

@@ -144,14 +144,23 @@ function carried({ era, capabilities }: Exchange, interactive: readonly string[]
   return { ...others, extensions: Object.fromEntries(Object.entries(extensions).filter(([name]) => CARRIED_EXTENSIONS.includes(name))) };
 }
 
-/** A session upstream is told the most verbose level that was asked for on its connection (protocol.md section 7). */
+/**
+ * A session upstream is told the most verbose level that was asked for on its connection (protocol.md section 7). When the
+ * connection is lost meanwhile, the call itself was not sent.
+ */
 async function tellLevel(connection: Connection, level: LogLevel | undefined, signal: AbortSignal): Promise<void> {
   if (level === undefined || connection.era !== 'legacy' || !isJsonObject(connection.capabilities.logging)) return;
   const told = toldLevels.get(connection);
   if (told !== undefined && LOG_LEVELS.indexOf(told) <= LOG_LEVELS.indexOf(level)) return;
   toldLevels.set(connection, level);
   const relay = { notification: () => {}, request: async () => Promise.reject(new TurnpikeError('request/method')) };
-  await connection.request({ method: 'logging/setLevel', params: toJson({ level }), capabilities: {}, progress: false, relay, signal });
+  try {
+    await connection.request({ method: 'logging/setLevel', params: toJson({ level }), capabilities: {}, progress: false, relay, signal });
+  } catch (error) {
+    toldLevels.delete(connection);
+    const { code, message, details } = asTurnpikeError(error);
+    throw code === 'upstream/lost' ? new TurnpikeError('upstream/down', message, { ...details, retryable: true }) : error;
+  }
 }
 
 function isFailure(answer: Answer): boolean {

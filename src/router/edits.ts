@@ -38,6 +38,14 @@ export const RELAY_EDITS = [
   { where: 'params.name, params.uri', change: "the upstream's own name or URI", when: 'requests' },
   { where: 'params._meta', change: "the envelope of the upstream's era; vendor members pass", when: 'requests' },
   { where: 'params.task', change: 'removed', when: 'requests' },
+  { where: 'params.inputResponses, params.requestState', change: 'removed', when: 'requests to session upstreams' },
+  { where: 'params.ref.name, params.ref.uri', change: "the upstream's own name or URI", when: 'completion/complete' },
+  {
+    where: 'server request params.message',
+    change: 'prefixed with `Server “NAME” asks: `',
+    when: 'elicitation/create, unless naming is passthrough',
+  },
+  { where: 'server request params._meta', change: 'reserved members are removed', when: 'always' },
 ] as const;
 
 const EMPTY = Buffer.from('{}');

@@ -10,6 +10,7 @@ import { viewOf } from './view-of.ts';
 export function list(kind: CapabilityKind): (services: Services, exchange: Exchange) => Promise<Answer> {
   return async (services, exchange) => {
     requireScope(exchange, 'turnpike:read');
+    await services.started(exchange.signal);
     const { caller, era, version, body } = exchange;
     return { kind: 'result', result: services.lists.page(kind, viewOf(services, exchange), caller, dialectOf(era, version), body.cursor) };
   };

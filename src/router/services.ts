@@ -22,4 +22,6 @@ export interface Services {
   readonly instruments: Instruments;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Resolves when the first attempt of every upstream ended, or after 2 s: a list asked for meanwhile would be empty for no reason. */
+  started(signal: AbortSignal): Promise<void>;
 }

@@ -2,7 +2,7 @@ import type { Caller } from '../core/caller.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
-import { isJsonObject, type JsonObject } from '../core/mcp.ts';
+import { isJsonObject, type JsonObject, TASKS_EXTENSION } from '../core/mcp.ts';
 import type { Connection, ConnectionLease, ConnectionOwner, ConnectionSource } from '../core/ports.ts';
 
 export interface FeedOptions {
@@ -28,9 +28,24 @@ export interface Watched {
 }
 
 const RETRY_MS = 2_000;
-const UNSUBSCRIBE_MS = 5_000;
+/** How long an upstream may take to answer a subscription, or to acknowledge a stream. */
+const ASK_MS = 5_000;
+
 /** Subscribers per connection and URI: a session upstream is told of the first and of the last. */
-const counts = new WeakMap<Connection, Map<string, number>>();
+interface Subscription {
+  count: number;
+  /** The upstream's answer to the first. */
+  readonly ready: Promise<void>;
+}
+const subscriptions = new WeakMap<Connection, Map<string, Subscription>>();
+
+/** An open listen stream. */
+interface Stream {
+  /** What it asks for. */
+  readonly asked: string;
+  readonly over: AbortController;
+  readonly acknowledged: Promise<void>;
+}
 
 /**
  * Updates of resources and tasks at one upstream for one client: a listen stream of a modern upstream, or counted
@@ -41,8 +56,9 @@ export class UpdateFeed {
   readonly #watched = { uris: new Set<string>(), taskIds: new Set<string>() };
   readonly #subscribed = new Set<string>();
   #lease: ConnectionLease | undefined;
-  #listening: AbortController | undefined;
+  #stream: Stream | undefined;
   #unlisten: (() => void) | undefined;
+  #pausing = false;
   #ended = false;
 
   constructor(options: FeedOptions) {
@@ -58,7 +74,16 @@ export class UpdateFeed {
   async add(more: Partial<Watched>): Promise<void> {
     for (const uri of more.uris ?? []) this.#watched.uris.add(uri);
     for (const taskId of more.taskIds ?? []) this.#watched.taskIds.add(taskId);
-    await this.#apply();
+    try {
+      await this.#apply();
+    } catch (error) {
+      for (const uri of more.uris ?? []) if (!this.#subscribed.has(uri)) this.#watched.uris.delete(uri);
+      for (const taskId of more.taskIds ?? []) this.#watched.taskIds.delete(taskId);
+      if (this.empty) this.#letGo();
+      // What was watched before goes on.
+      else if (this.#stream === undefined) this.#again();
+      throw error;
+    }
   }
 
   /** Watches one resource less. */
@@ -66,15 +91,15 @@ export class UpdateFeed {
     this.#watched.uris.delete(uri);
     const connection = this.#lease?.connection;
     if (connection === undefined) return;
-    if (connection.era === 'modern') await this.#apply();
-    else await this.#unsubscribe(connection, uri);
+    if (connection.era === 'legacy') await this.#unsubscribe(connection, uri);
+    else if (!this.empty) await this.#listen(connection);
     if (this.empty) this.#letGo();
   }
 
   async #apply(): Promise<void> {
     if (this.#ended) return;
     const connection = await this.#connect();
-    if (connection.era === 'modern') this.#listen(connection);
+    if (connection.era === 'modern') await this.#listen(connection);
     else for (const uri of this.#watched.uris) await this.#subscribe(connection, uri);
   }
 
@@ -99,76 +124,108 @@ export class UpdateFeed {
     return this.#lease;
   }
 
-  /** One listen stream; it is opened anew when what it asks for grows, and the old one ends after that. */
-  #listen(connection: Connection): void {
-    const before = this.#listening;
-    const current = new AbortController();
-    this.#listening = current;
+  /**
+   * One listen stream; it is opened anew when what it asks for changes, and the old one ends after that. Resolves when the
+   * upstream has acknowledged it, so that no change after our own acknowledgement is missed. Throws when it refuses.
+   */
+  async #listen(connection: Connection): Promise<void> {
     const { uris, taskIds } = this.#watched;
     const notifications = {
-      ...(uris.size === 0 ? {} : { resourceSubscriptions: [...uris] }),
-      ...(taskIds.size === 0 ? {} : { taskIds: [...taskIds] }),
+      ...(uris.size === 0 ? {} : { resourceSubscriptions: [...uris].sort() }),
+      ...(taskIds.size === 0 ? {} : { taskIds: [...taskIds].sort() }),
     };
+    const asked = JSON.stringify(notifications);
+    if (this.#stream?.asked !== asked) this.#open(connection, asked, taskIds.size > 0);
+    // It may be replaced by a wider one meanwhile: what counts is the last.
+    for (let stream = this.#stream; stream !== undefined; stream = this.#stream) {
+      await stream.acknowledged;
+      if (stream === this.#stream) return;
+    }
+  }
+
+  #open(connection: Connection, asked: string, withTasks: boolean): void {
+    const before = this.#stream;
+    const over = new AbortController();
+    const { promise: acknowledged, resolve, reject } = Promise.withResolvers<void>();
+    // A server that does not acknowledge may still tell of changes.
+    const patience = this.#options.clock.after(ASK_MS, resolve);
+    const stream: Stream = { asked, over, acknowledged };
+    this.#stream = stream;
     const relay = {
       notification: (method: string, params: Buffer) => {
-        if (current !== this.#listening) return;
-        if (method === 'notifications/resources/updated') this.#update(params);
-        if (method === 'notifications/tasks') this.#task(params);
+        if (method === 'notifications/subscriptions/acknowledged') resolve();
+        else if (stream !== this.#stream) return;
+        else if (method === 'notifications/resources/updated') this.#update(params);
+        else if (method === 'notifications/tasks') this.#task(params);
       },
       request: async () => Promise.reject(new TurnpikeError('request/method')),
     };
-    const capabilities: JsonObject = taskIds.size === 0 ? {} : { extensions: { 'io.modelcontextprotocol/tasks': {} } };
-    const request = {
-      method: 'subscriptions/listen',
-      params: toJson({ notifications }),
-      capabilities,
-      progress: false,
-      relay,
-      signal: current.signal,
-    };
-    const ended = () => {
-      if (current === this.#listening && !this.#ended) this.#again();
-    };
-    connection.request(request).then(ended, ended);
-    before?.abort(new TurnpikeError('request/cancelled'));
+    const capabilities: JsonObject = withTasks ? { extensions: { [TASKS_EXTENSION]: {} } } : {};
+    const params = Buffer.from(`{"notifications":${asked}}`);
+    connection
+      .request({ method: 'subscriptions/listen', params, capabilities, progress: false, relay, signal: over.signal })
+      .then((answer) => {
+        const refusal = answer.kind === 'error' ? this.#refusal(answer.error) : undefined;
+        if (refusal === undefined) resolve();
+        else reject(refusal);
+        if (stream !== this.#stream) return;
+        this.#stream = undefined;
+        if (refusal === undefined) this.#again();
+      })
+      .catch((error: unknown) => {
+        // Superseded ones end by an abort of ours.
+        if (stream !== this.#stream) return resolve();
+        this.#stream = undefined;
+        reject(error);
+        this.#again();
+      })
+      .finally(() => patience.cancel());
+    // Nobody waits when it ends later.
+    acknowledged.catch(() => {});
+    before?.over.abort(new TurnpikeError('request/cancelled'));
   }
 
   async #subscribe(connection: Connection, uri: string): Promise<void> {
     if (this.#subscribed.has(uri)) return;
+    const known = subscriptions.get(connection) ?? new Map<string, Subscription>();
+    subscriptions.set(connection, known);
+    const subscription = known.get(uri) ?? { count: 0, ready: this.#ask(connection, 'resources/subscribe', uri) };
+    known.set(uri, subscription);
+    subscription.count++;
     this.#subscribed.add(uri);
-    const known = counts.get(connection) ?? new Map<string, number>();
-    counts.set(connection, known);
-    const others = known.get(uri) ?? 0;
-    known.set(uri, others + 1);
-    if (others > 0) return;
     try {
-      await this.#ask(connection, 'resources/subscribe', uri, this.#options.signal);
+      await subscription.ready;
     } catch (error) {
+      if (known.get(uri) === subscription) known.delete(uri);
       this.#subscribed.delete(uri);
-      known.set(uri, (known.get(uri) ?? 1) - 1);
       throw error;
     }
   }
 
   async #unsubscribe(connection: Connection, uri: string): Promise<void> {
     if (!this.#subscribed.delete(uri)) return;
-    const known = counts.get(connection);
-    const left = (known?.get(uri) ?? 1) - 1;
-    known?.set(uri, left);
-    if (left > 0 || !connection.alive) return;
+    const known = subscriptions.get(connection);
+    const subscription = known?.get(uri);
+    if (subscription === undefined || --subscription.count > 0) return;
     known?.delete(uri);
-    const patience = new AbortController();
-    const timer = this.#options.clock.after(UNSUBSCRIBE_MS, () => patience.abort(new TurnpikeError('upstream/timeout')));
-    await this.#ask(connection, 'resources/unsubscribe', uri, patience.signal).finally(() => timer.cancel());
+    if (connection.alive) await this.#ask(connection, 'resources/unsubscribe', uri);
   }
 
-  async #ask(connection: Connection, method: string, uri: string, signal: AbortSignal): Promise<void> {
+  /** Others may wait for the same answer, so it is not the client's signal that ends the wait. */
+  async #ask(connection: Connection, method: string, uri: string): Promise<void> {
+    const patience = new AbortController();
+    const timer = this.#options.clock.after(ASK_MS, () =>
+      patience.abort(new TurnpikeError('upstream/timeout', `${method} was not answered in time`)),
+    );
     const relay = { notification: () => {}, request: async () => Promise.reject(new TurnpikeError('request/method')) };
-    const answer = await connection.request({ method, params: toJson({ uri }), capabilities: {}, progress: false, relay, signal });
-    if (answer.kind === 'error') {
-      const { message } = JSON.parse(answer.error.toString('utf8')) as { message: string };
-      throw new TurnpikeError('request/params', message, { upstream: this.#options.upstream });
-    }
+    const call = { method, params: toJson({ uri }), capabilities: {}, progress: false, relay, signal: patience.signal };
+    const answer = await connection.request(call).finally(() => timer.cancel());
+    if (answer.kind === 'error') throw this.#refusal(answer.error);
+  }
+
+  #refusal(error: Buffer): TurnpikeError {
+    const { message } = JSON.parse(error.toString('utf8')) as { message: string };
+    return new TurnpikeError('request/params', message, { upstream: this.#options.upstream });
   }
 
   #update(params: Buffer): void {
@@ -191,7 +248,12 @@ export class UpdateFeed {
   /** The stream or the connection ended by itself: once more after a pause, as long as somebody watches. */
   #again(): void {
     const { clock, signal } = this.#options;
+    if (this.#pausing) return;
+    this.#pausing = true;
     sleep(clock, RETRY_MS, signal)
+      .finally(() => {
+        this.#pausing = false;
+      })
       .then(() => (this.empty ? undefined : this.#apply()))
       .catch((error: unknown) => {
         if (!this.#ended && asTurnpikeError(error).code.startsWith('upstream/')) this.#again();
@@ -201,8 +263,8 @@ export class UpdateFeed {
   #letGo(): void {
     this.#unlisten?.();
     this.#unlisten = undefined;
-    this.#listening?.abort(new TurnpikeError('request/cancelled'));
-    this.#listening = undefined;
+    this.#stream?.over.abort(new TurnpikeError('request/cancelled'));
+    this.#stream = undefined;
     this.#subscribed.clear();
     this.#lease?.release('ok');
     this.#lease = undefined;

@@ -23,6 +23,8 @@ export interface ConnectionsOptions {
   /** The era an upstream spoke last, if it was reached. */
   readonly eraOf: (upstream: string) => Era | undefined;
   readonly connector: (upstream: string) => Connector;
+  /** The gateway's own connection, if it lives. */
+  readonly ownLink?: (upstream: string) => Link | undefined;
   /** A connection could or could not be made: feeds the upstream's state. */
   readonly onConnect: (upstream: string, error?: unknown) => void;
   readonly observe?: (event: PoolEvent) => void;
@@ -44,6 +46,8 @@ export class Connections implements ConnectionSource {
   readonly #pool: KeyedPool<Link>;
   readonly #bySession = new Map<string, Set<Link>>();
   readonly #probes = new WeakMap<Link, Promise<void>>();
+  /** Consecutive transport errors of calls on the gateway's own connections. */
+  readonly #ownErrors = new WeakMap<Link, number>();
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
@@ -66,6 +70,8 @@ export class Connections implements ConnectionSource {
   /** As `ConnectionSource.lease`. A connection that is dead, or does not answer after a long silence, is replaced first. */
   async lease(upstream: string, caller: Caller, profile: Profile, signal: AbortSignal, owner?: ConnectionOwner): Promise<ConnectionLease> {
     const connector = this.#options.connector(upstream);
+    const own = this.#ownLease(connector, caller, profile);
+    if (own !== undefined) return own;
     for (let left = ATTEMPTS; left > 0; left--) {
       const lease = await this.#acquire(connector, caller, profile, signal, owner);
       if (lease === undefined || !(await this.#answers(connector, lease, signal))) continue;
@@ -85,11 +91,6 @@ export class Connections implements ConnectionSource {
     await this.#pool.retireWhere((entry) => partsOf(entry.id)[1] === mark, 'session ended', { now: true });
   }
 
-  /** The upstream was stopped, changed or removed: its connections retire. */
-  async retireUpstream(upstream: string, now: boolean): Promise<void> {
-    await this.#pool.retireWhere((entry) => partsOf(entry.id)[0] === upstream, 'upstream stopped', { now });
-  }
-
   stats(): PoolStats {
     return this.#pool.stats();
   }
@@ -100,6 +101,27 @@ export class Connections implements ConnectionSource {
 
   async drain(signal: AbortSignal): Promise<void> {
     await this.#pool.drain(signal);
+  }
+
+  /**
+   * A modern upstream that callers share is reached over the gateway's own connection: a second process or handshake would
+   * show nothing else, and what a call changes is seen where the lists are read.
+   */
+  #ownLease(connector: Connector, caller: Caller, profile: Profile): ConnectionLease | undefined {
+    const { fingerprint, limits, ownLink } = this.#options;
+    const { settings } = connector;
+    const link = ownLink?.(settings.name);
+    if (link === undefined || !link.alive || link.era !== 'modern') return undefined;
+    if (!connectionKey(settings, { caller, profile, era: 'modern', fingerprint, limits }).shared) return undefined;
+    let released = false;
+    const release = (outcome: 'ok' | 'transport-error') => {
+      if (released) return;
+      released = true;
+      const errors = outcome === 'ok' ? 0 : (this.#ownErrors.get(link) ?? 0) + 1;
+      this.#ownErrors.set(link, errors);
+      if (errors >= settings.pool.maxErrorCount) void link.close();
+    };
+    return { connection: link, ended: link.ended, release };
   }
 
   /** Undefined when the upstream turned out to be of another era than the key was made for: a new key is needed. */

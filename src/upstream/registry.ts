@@ -1,8 +1,8 @@
-import type { Clock } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import type { Era } from '../core/mcp.ts';
 import type { CapabilitySource, UpstreamSnapshot } from '../core/ports.ts';
 import { Connector, type ConnectorPorts } from './connect.ts';
+import type { Link } from './connection.ts';
 import { ReconnectGate } from './reconnect-gate.ts';
 import type { UpstreamSettings } from './settings.ts';
 import { type MonitorOptions, UpstreamMonitor } from './upstream-monitor.ts';
@@ -18,10 +18,8 @@ const RECONNECTS = 5;
 export class Registry implements CapabilitySource, AsyncDisposable {
   readonly #monitors = new Map<string, UpstreamMonitor>();
   readonly #listeners = new Set<(upstream: string) => void>();
-  readonly #clock: Clock;
 
   constructor(settings: readonly UpstreamSettings[], options: RegistryOptions) {
-    this.#clock = options.clock;
     const gate = new ReconnectGate(RECONNECTS);
     for (const upstream of settings) {
       const monitor = new UpstreamMonitor(new Connector(upstream, options.ports), { ...options, gate, onChange: (name) => this.#changed(name) });
@@ -29,10 +27,9 @@ export class Registry implements CapabilitySource, AsyncDisposable {
     }
   }
 
-  /** Starts every upstream with `autoStart`; resolves when each attempt ended. A slow one delays nobody who does not wait for this. */
+  /** Starts every upstream; resolves when each attempt ended. A slow one delays nobody who does not wait for this. */
   async start(signal: AbortSignal): Promise<void> {
-    const starting = [...this.#monitors.values()].filter(({ connector }) => connector.settings.autoStart);
-    await Promise.allSettled(starting.map((monitor) => monitor.start(signal)));
+    await Promise.allSettled([...this.#monitors.values()].map((monitor) => monitor.start(signal)));
   }
 
   snapshot(): readonly UpstreamSnapshot[] {
@@ -53,24 +50,19 @@ export class Registry implements CapabilitySource, AsyncDisposable {
     return this.#monitors.get(upstream)?.capabilities?.era;
   }
 
+  /** The gateway's own connection to an upstream, if there is one. */
+  ownLink(upstream: string): Link | undefined {
+    return this.#monitors.get(upstream)?.link;
+  }
+
   /** A call made a connection, or failed to. */
   observed(upstream: string, error?: unknown): void {
     this.#monitors.get(upstream)?.observed(error);
   }
 
-  /** Starts one upstream, also one without `autoStart`; resolves when the attempt ended. Throws `upstream/down` for an unknown name. */
-  async startOne(upstream: string, signal: AbortSignal): Promise<void> {
-    await this.#monitor(upstream).start(signal);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([...this.#monitors.values()].map((monitor) => monitor.stop()));
     this.#listeners.clear();
-  }
-
-  /** Monotonic milliseconds, for callers that bound how long they wait for a start. */
-  get now(): number {
-    return this.#clock.monotonic();
   }
 
   #monitor(upstream: string): UpstreamMonitor {

@@ -92,7 +92,6 @@ export class SampleTransport implements Transport {
 export function sampleSettings(overrides: Partial<UpstreamSettings> = {}): UpstreamSettings {
   return {
     name: 'S',
-    autoStart: true,
     target: { type: 'stdio', command: 'sample', args: [], env: {}, cwd: '/', allowUnsafeEnv: false },
     protocol: 'auto',
     timeouts: { connect: 30_000, startup: 30_000, list: 10_000 },

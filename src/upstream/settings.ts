@@ -3,7 +3,6 @@ import type { Secret } from '../core/secret.ts';
 /** What this folder needs of an upstream's configuration (aggregator.md section 1). All durations in milliseconds. */
 export interface UpstreamSettings {
   readonly name: string;
-  readonly autoStart: boolean;
   readonly target: StdioTarget | RemoteTarget;
   /** `auto`, or the one revision to speak. */
   readonly protocol: string;

@@ -73,6 +73,11 @@ export class UpstreamMonitor {
     return this.#set;
   }
 
+  /** Our own connection, once there is one. */
+  get link(): Link | undefined {
+    return this.#link;
+  }
+
   snapshot(): UpstreamSnapshot {
     return {
       status: {

@@ -61,10 +61,17 @@ async function startGateway(cell: Cell, fixtureUrl: string, folder: string, envi
 function gatewayConfiguration(cell: Cell, port: number, fixtureUrl: string): object {
   const reach =
     cell.through === 'stdio'
-      ? { type: 'stdio', command: process.execPath, args: [fixturePath(cell), '--stdio'], cwd: ROOT }
+      ? {
+          type: 'stdio',
+          command: process.execPath,
+          args: [fixturePath(cell), '--stdio'],
+          cwd: ROOT,
+          // The fixture's list is changed by calls; a process per principal would show each its own list.
+          ...(cell.fixture === 'modern' ? { sharing: 'shared' } : {}),
+        }
       : { type: 'streamable-http', url: fixtureUrl };
   return {
-    listen: { port, allowedOrigins: [`http://localhost:${port}`] },
+    listen: { port },
     store: { type: 'memory' },
     upstreams: [{ name: 'fixture', ...reach, required: true, naming: 'passthrough', tools: { trustAnnotations: true } }],
     policy: { yolo: true },

@@ -39,7 +39,6 @@ const PINNED: Readonly<Record<string, readonly [number, number]>> = {
   'catalog/ambiguous': [200, -32602],
   'catalog/cursor': [200, -32602],
   'policy/denied': [200, -32602],
-  'policy/error': [200, -32603],
   'state/invalid': [200, -32602],
   'task/unknown': [200, -32602],
   'upstream/down': [200, -31001],

@@ -53,7 +53,7 @@ export class GatewayProcess implements AsyncDisposable {
   static async start(sections: (folder: string, mark: string) => Sections, options: ProcessOptions = {}): Promise<GatewayProcess> {
     const gateway = await GatewayProcess.spawn(sections, options);
     try {
-      await gateway.says(/Upstreams|no upstreams|tools?\b/i);
+      await gateway.says(/Connect a client/);
       return gateway;
     } catch (error) {
       await gateway[Symbol.asyncDispose]();
