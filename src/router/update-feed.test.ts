@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import type { Era } from '../core/mcp.ts';
 import { ALICE, errorOf, NEVER, resultOf, SampleConnection, SampleConnections, sampleServices } from './sample-services.ts';
@@ -224,7 +225,6 @@ describe('subscriptions at an upstream without sessions', () => {
     const { connections, connection, client, clock } = start('modern');
     const { subscriber, leave } = client();
     await subscriber.watchResource('a', 'memo://x', 'memo://x');
-    const { TurnpikeError } = await import('../core/errors.ts');
     connections.next = [new TurnpikeError('upstream/down')];
     connection.lose();
     const before = connections.taken.length;
