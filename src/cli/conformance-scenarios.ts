@@ -47,6 +47,12 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     // Every tool that Turnpike let through: the referee watches that none of the malformed ones is among them.
     for (const tool of await names(client, 'tools/list', 'tools', 'name')) await client.call(tool, { region: 'eu' });
   },
+  // What came through the list goes back by a call: both directions have to keep every keyword.
+  'json-schema-2020-12-preservation': async (client) => {
+    const { tools } = await client.request('tools/list');
+    const focal = (Array.isArray(tools) ? tools.filter(isJsonObject) : []).find(({ name }) => name === 'json_schema_2020_12_tool');
+    await client.call('json_schema_echo', { schema: focal?.inputSchema });
+  },
   'json-schema-ref-no-deref': async (client) => {
     await client.request('tools/list');
   },
