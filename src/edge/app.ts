@@ -22,6 +22,7 @@ const DRAIN_RETRY_S = 5;
 /** Answers one HTTP request; never rejects. The order of checks is protocol.md section 1. */
 export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', () => {});
+  edge.work.answering(response);
   // From here on the answer only has to be taken. Streams end late and are written to all the time, so they are not cut.
   response.once('prefinish', () => request.socket.setTimeout(edge.settings.listen.writeTimeout));
   response.once('finish', () => edge.services.instruments.response(response.statusCode));
