@@ -4,7 +4,6 @@ import { KnownGood } from './auth/known-good.ts';
 import { NoAuthenticator } from './auth/none.ts';
 import { StaticTokens } from './auth/static-token.ts';
 import { Catalog } from './catalog/catalog.ts';
-import type { Finding } from './catalog/findings.ts';
 import { ListBytes } from './catalog/list-bytes.ts';
 import { Cursors } from './catalog/pages.ts';
 import { hostInUrl } from './config/addresses.ts';
@@ -13,7 +12,6 @@ import { unpinnedLaunches } from './config/unpinned.ts';
 import { refusals, weakenedSettings } from './config/weakened.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
-import type { UpstreamState } from './core/ports.ts';
 import { Fingerprinter } from './core/secret.ts';
 import { serveHttp } from './edge/app.ts';
 import type { Edge } from './edge/edge.ts';
@@ -27,14 +25,14 @@ import { TrustedProxies } from './edge/steps/address.ts';
 import { Work } from './edge/work.ts';
 import { Admission } from './limit/admission.ts';
 import { TokenBuckets } from './limit/rate.ts';
-import type { PoolStats } from './pool/stats.ts';
 import type { Services } from './router/services.ts';
 import { Startup } from './startup.ts';
+import { type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
 import { openStore } from './store/open.ts';
 import { privateDirectory } from './store/private-file.ts';
 import { Sealer } from './store/seal.ts';
 import { createAuditLog } from './telemetry/audit.ts';
-import { Instruments, type PoolNumbers } from './telemetry/instruments.ts';
+import { Instruments } from './telemetry/instruments.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
 import { SecurityLog } from './telemetry/security-log.ts';
 import { Connections } from './upstream/connections.ts';
@@ -55,24 +53,6 @@ export interface GatewayOverrides {
   readonly version?: string;
   /** Whether standard error is a terminal, for the log's format. Default: asked. */
   readonly terminal?: boolean;
-}
-
-export interface UpstreamReport {
-  readonly name: string;
-  readonly state: UpstreamState;
-  readonly era?: 'modern' | 'legacy';
-  readonly tools: number;
-  readonly prompts: number;
-  readonly resources: number;
-  readonly lastError?: string;
-}
-
-export interface GatewayStatus {
-  readonly upstreams: readonly UpstreamReport[];
-  /** Where the data lies; absent with the memory store. */
-  readonly dataDir?: string;
-  /** What the operator should know about names and definitions. */
-  readonly findings: readonly string[];
 }
 
 /** A running gateway. Dispose it to end everything it started, in reverse order. */
@@ -254,7 +234,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const ops = new Ops({
     instruments,
     ...(config.telemetry.metrics.token === undefined ? {} : { metricsToken: config.telemetry.metrics.token }),
-    problems: () => readiness(config, registry, () => opened.ping(), work),
+    problems: () => readiness(config, registry, () => opened.ping(), work.draining),
   });
   const all = parts.move();
   let listening: Listening | undefined;
@@ -273,28 +253,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       await startup.over(signal);
     },
     status() {
-      const count = (name: string, kind: 'tools' | 'prompts' | 'resources') =>
-        registry.snapshot().find(({ status }) => status.name === name)?.capabilities?.lists[kind].length ?? 0;
-      return {
-        upstreams: registry.snapshot().map(({ status: { name, state, era, lastError } }) => ({
-          name,
-          state,
-          tools: count(name, 'tools'),
-          prompts: count(name, 'prompts'),
-          resources: count(name, 'resources'),
-          ...(era === undefined ? {} : { era }),
-          ...(lastError === undefined ? {} : { lastError }),
-        })),
-        findings: [
-          ...new Set(
-            catalog
-              .findings()
-              .filter(isAlarming)
-              .map(({ text }) => text),
-          ),
-        ],
-        ...(config.store.type === 'memory' ? {} : { dataDir: config.store.dir }),
-      };
+      return statusOf(config, registry, catalog);
     },
     async serveStdio(input, output, signal) {
       const until = AbortSignal.any([signal, work.draining, ended.signal]);
@@ -313,30 +272,4 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       await all.disposeAsync();
     },
   };
-}
-
-/** A URI that two upstreams have is only listed in another form; everything else costs somebody a tool, or should be looked at. */
-function isAlarming({ rule, dropped }: Finding): boolean {
-  return dropped || rule !== 'collision';
-}
-
-/** What keeps `/readyz` from 200, by name. */
-async function readiness(config: Config, registry: Registry, ping: () => Promise<void>, work: Work): Promise<Record<string, string>> {
-  const problems: Record<string, string> = {};
-  if (work.draining.aborted) problems.gateway = 'shutting down';
-  try {
-    await ping();
-  } catch (error) {
-    problems.store = asTurnpikeError(error).message;
-  }
-  const required = new Set(config.upstreams.filter((upstream) => upstream.required).map(({ name }) => name));
-  for (const { status, capabilities } of registry.snapshot()) {
-    const isUp = (status.state === 'connected' || status.state === 'degraded') && capabilities !== undefined;
-    if (required.has(status.name) && !isUp) problems[`upstream ${status.name}`] = status.state;
-  }
-  return problems;
-}
-
-function poolNumbers(pool: string, { entries, leases, queued, counts }: PoolStats): PoolNumbers {
-  return { pool, entries, leases, waiting: queued, opened: counts.opened, closed: counts.closed, evicted: counts.evicted };
 }

@@ -2,5 +2,6 @@
 export { type LoadedConfig, type LoadInput, loadConfig } from './config/load.ts';
 export type { Config, UpstreamConfig } from './config/schema.ts';
 export { ERRORS, type ErrorCode, type ErrorDetails, TurnpikeError } from './core/errors.ts';
-export { createGateway, type Gateway, type GatewayOverrides, type GatewayStatus, type UpstreamReport } from './gateway.ts';
+export { createGateway, type Gateway, type GatewayOverrides } from './gateway.ts';
+export type { GatewayStatus, UpstreamReport } from './status.ts';
 export type { Logger } from './telemetry/log.ts';

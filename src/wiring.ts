@@ -36,7 +36,13 @@ export function routerSettings(config: Config, serverInfo: JsonObject): RouterSe
 
 function routed(upstream: UpstreamConfig): RouterUpstreamSettings {
   const { timeouts, naming, description } = upstream;
-  return { timeouts, naming, configHash: configHash(upstream), ...(description === undefined ? {} : { description }) };
+  return {
+    timeouts,
+    naming,
+    credentialMode: upstream.auth.mode,
+    configHash: configHash(upstream),
+    ...(description === undefined ? {} : { description }),
+  };
 }
 
 /** Names an upstream's address and mode: what was sealed for another address is void (security class 13). Holds no secret. */

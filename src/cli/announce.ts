@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts';
-import type { GatewayStatus } from '../gateway.ts';
+import type { GatewayStatus } from '../status.ts';
 import { redactText } from '../telemetry/redact.ts';
 import { columns } from './text.ts';
 

@@ -33,6 +33,16 @@ export const META = {
   progressToken: 'progressToken',
 } as const;
 
+/** The member of `params` that `Mcp-Name` repeats, by method (2026-07-28, "Standard headers"; protocol.md section 2). */
+export const NAMED_BY: Readonly<Record<string, string>> = {
+  'tools/call': 'name',
+  'prompts/get': 'name',
+  'resources/read': 'uri',
+  'tasks/get': 'taskId',
+  'tasks/update': 'taskId',
+  'tasks/cancel': 'taskId',
+};
+
 /** Our own `_meta` keys. */
 export const TURNPIKE_META = {
   error: 'turnpike/error',

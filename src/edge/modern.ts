@@ -3,7 +3,7 @@ import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import { CLIENT_GONE, type Exchange } from '../core/exchange.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
-import { type Answer, isJsonObject, isLogLevel, type JsonObject, META, MODERN_VERSION, RPC } from '../core/mcp.ts';
+import { type Answer, isJsonObject, isLogLevel, type JsonObject, META, MODERN_VERSION, NAMED_BY, RPC } from '../core/mcp.ts';
 import { decodeHeaderValue } from '../core/mcp-headers.ts';
 import { toAnswer } from '../core/to-wire.ts';
 import { dispatch, isServed } from '../router/dispatch.ts';
@@ -18,15 +18,6 @@ import { acceptedBy } from './steps/guard.ts';
 
 type Request = Extract<Message, { kind: 'request' }>;
 
-/** Where `Mcp-Name` is required, and the member that it repeats (protocol.md section 2, "Headers"). */
-const NAMED: Readonly<Record<string, string>> = {
-  'tools/call': 'name',
-  'prompts/get': 'name',
-  'resources/read': 'uri',
-  'tasks/get': 'taskId',
-  'tasks/update': 'taskId',
-  'tasks/cancel': 'taskId',
-};
 const LISTEN = 'subscriptions/listen';
 
 /** Errors whose HTTP status is not 200 although the dispatcher, or an upstream, made them. */
@@ -165,7 +156,7 @@ function checkHeaders(message: Request, request: IncomingMessage): void {
   };
   only('mcp-protocol-version', 'MCP-Protocol-Version');
   const method = only('mcp-method', 'Mcp-Method');
-  const member = Object.hasOwn(NAMED, message.method) ? NAMED[message.method] : undefined;
+  const member = Object.hasOwn(NAMED_BY, message.method) ? NAMED_BY[message.method] : undefined;
   const raw = member === undefined ? undefined : only('mcp-name', 'Mcp-Name');
   if (method !== message.method) throw wrong('Mcp-Method does not match the body');
   if (member === undefined || raw === undefined) return;

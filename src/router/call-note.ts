@@ -55,8 +55,9 @@ export class CallNote {
   }
 
   #write(decision: string, outcome: CallOutcome, code: string | number | undefined, error: string | undefined, bytesOut: number): void {
-    const { audit, instruments, fingerprint, clock } = this.#services;
+    const { audit, instruments, fingerprint, clock, settings } = this.#services;
     const { caller, era, method, id, params } = this.#exchange;
+    const credentialMode = this.#upstream === undefined ? undefined : settings.upstreams.get(this.#upstream)?.credentialMode;
     const durationMs = clock.monotonic() - this.#began;
     const { issuer, subject } = caller.principal;
     audit.record({
@@ -74,6 +75,7 @@ export class CallNote {
       ...(caller.sessionId === undefined ? {} : { session: fingerprint.of('session', caller.sessionId) }),
       ...(this.#original === undefined ? {} : { original: this.#original }),
       ...(this.#upstream === undefined ? {} : { upstream: this.#upstream }),
+      ...(credentialMode === undefined ? {} : { credentialMode }),
       ...(code === undefined ? {} : { code }),
       ...(error === undefined ? {} : { error }),
     });

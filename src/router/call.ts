@@ -7,8 +7,8 @@ import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { Connection, ConnectionLease } from '../core/ports.ts';
 import { NO_PROFILE, profileOf } from '../upstream/profile.ts';
 import { Deadline } from './deadline.ts';
-import { labelledOwner } from './edits.ts';
 import { permitted } from './interactions.ts';
+import { ownerThrough } from './outside.ts';
 import { CallRelay, refusedInteraction } from './relay.ts';
 import { openState, sealState } from './request-state.ts';
 import { convertAnswer, nameOf } from './results.ts';
@@ -76,7 +76,7 @@ async function callOnce(attempt: Attempt): Promise<Answer> {
   const { connections, settings, instruments } = services;
   const { upstream, original } = request;
   const profile = profileOf(exchange.capabilities, settings.bridge.interactive);
-  const owner = exchange.owner && labelledOwner(exchange.owner, upstream, label);
+  const owner = exchange.owner && ownerThrough(exchange.owner, { upstream, label, profile });
   using waiting = new LinkedAbort(exchange.signal, expired);
   const lease = await connections.lease(upstream, exchange.caller, exchange.era === 'legacy' ? profile : NO_PROFILE, waiting.signal, owner);
   using life = new LinkedAbort(exchange.signal, expired, lease.ended);

@@ -1,6 +1,5 @@
 import { type Edits, editObject, elements, joinArray, member, memberSpans, toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META } from '../core/mcp.ts';
-import type { ConnectionOwner } from '../core/ports.ts';
 
 /**
  * Every change the relay may make to what an upstream said; all other bytes pass as they came. The documentation's table
@@ -49,6 +48,7 @@ export const RELAY_EDITS = [
 ] as const;
 
 const EMPTY = Buffer.from('{}');
+const OPEN_OBJECT = 0x7b;
 
 /** Edits of a `_meta` object that remove what is reserved for a hop. */
 function withoutReserved(meta: Buffer): Record<string, undefined> {
@@ -59,7 +59,7 @@ function withoutReserved(meta: Buffer): Record<string, undefined> {
 /** `object` with `_meta` edited: reserved members go, `own` is set. An emptied `_meta` that came with content goes, too. */
 export function editMeta(object: Buffer, own: Edits): Edits {
   const meta = member(object, '_meta');
-  if (meta === undefined || meta[0] !== 0x7b) return Object.keys(own).length === 0 ? {} : { _meta: editObject(EMPTY, own) };
+  if (meta === undefined || meta[0] !== OPEN_OBJECT) return Object.keys(own).length === 0 ? {} : { _meta: editObject(EMPTY, own) };
   const edited = editObject(meta, { ...withoutReserved(meta), ...own });
   if (edited === meta) return {};
   return { _meta: memberSpans(edited).length === 0 ? undefined : edited };
@@ -84,16 +84,9 @@ export function labelled(method: unknown, params: Buffer, upstream: string): Buf
   return editObject(params, { message: toJson(`Server “${upstream}” asks: ${JSON.parse(message.toString('utf8')) as string}`) });
 }
 
-/** Outside a call, too, a form names who asks. */
-export function labelledOwner(owner: ConnectionOwner, upstream: string, label: boolean): ConnectionOwner {
-  return {
-    request: (method, params, signal) => owner.request(method, label ? labelled(method, params, upstream) : params, signal),
-    notification: (method, params) => owner.notification(method, params),
-  };
-}
-
 /** As `labelled`, for every request of an `input_required` result. */
 export function labelledRequests(requests: Buffer, upstream: string): Buffer {
+  if (requests[0] !== OPEN_OBJECT) return requests;
   const edits: Record<string, Buffer> = {};
   for (const { key, valueStart, end } of memberSpans(requests)) {
     const request = requests.subarray(valueStart, end);

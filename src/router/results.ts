@@ -48,6 +48,9 @@ function toModern(result: Buffer, body: JsonObject, type: unknown, context: Answ
   if (upstreamEra === 'legacy' || body.resultType === undefined) edits.resultType = toJson('complete');
   else if (type === 'input_required') Object.assign(edits, inputRequired(result, body, context));
   else if (type === 'task') Object.assign(edits, task(body, context));
+  // A task that waits for input shows what it asks for.
+  const asked = context.label && exchange.method.startsWith('tasks/') ? member(result, 'inputRequests') : undefined;
+  if (asked !== undefined) edits.inputRequests = labelledRequests(asked, upstream);
   if (exchange.method === 'resources/read' && type === 'complete') Object.assign(edits, caching(body, upstreamEra));
   return editObject(result, edits);
 }

@@ -143,7 +143,9 @@ export function sampleServices(connections: SampleConnections = new SampleConnec
   };
   const none = { add() {} };
   const settings = {
-    upstreams: new Map([['a', { timeouts: { call: 60_000, callMax: 3_600_000 }, naming: 'prefixed' as const, configHash: 'hash-of-a' }]]),
+    upstreams: new Map([
+      ['a', { timeouts: { call: 60_000, callMax: 3_600_000 }, naming: 'prefixed' as const, credentialMode: 'none', configHash: 'hash-of-a' }],
+    ]),
     bridge: { interactive: ['f', 'u', 's', 't', 'c', 'r'], stateTtl: 600_000 },
     serverInfo: { name: 'turnpike', version: '0' },
   };

@@ -19,6 +19,8 @@ export interface UpstreamSettings {
   readonly naming: 'prefixed' | 'passthrough';
   /** The operator's words on what it is for; told to clients. */
   readonly description?: string;
+  /** `auth.mode`. */
+  readonly credentialMode: string;
   /** Hash of name, address and mode: request state and task ids of another configuration are void (security class 13). */
   readonly configHash: string;
 }

@@ -1,7 +1,8 @@
 import type { Caller } from '../core/caller.ts';
-import { editObject, toJson } from '../core/json.ts';
+import { editObject, member, toJson } from '../core/json.ts';
 import type { ConnectionOwner } from '../core/ports.ts';
-import { labelledOwner, notificationParams } from './edits.ts';
+import { labelledRequests, notificationParams } from './edits.ts';
+import { ownerThrough } from './outside.ts';
 import type { Services } from './services.ts';
 import { UpdateFeed } from './update-feed.ts';
 
@@ -56,9 +57,13 @@ export class Subscriber {
       profile,
       upstream,
       signal,
-      ...(owner === undefined ? {} : { owner: labelledOwner(owner, upstream, label) }),
+      ...(owner === undefined ? {} : { owner: ownerThrough(owner, { upstream, label, profile }) }),
       onUpdate: (uri, params) => notify('notifications/resources/updated', notificationParams(editObject(params, { uri: name(uri) }))),
-      onTask: (taskId, params) => notify('notifications/tasks', notificationParams(editObject(params, { taskId: name(taskId) }))),
+      onTask: (taskId, params) => {
+        const requests = label ? member(params, 'inputRequests') : undefined;
+        const asked = requests === undefined ? {} : { inputRequests: labelledRequests(requests, upstream) };
+        notify('notifications/tasks', notificationParams(editObject(params, { taskId: name(taskId), ...asked })));
+      },
     });
     this.#feeds.set(upstream, feed);
     return feed;

@@ -1,5 +1,5 @@
 import { editObject, member, memberSpans, toJson } from '../core/json.ts';
-import { type JsonObject, META, META_PREFIX, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
+import { type JsonObject, META, META_PREFIX, MODERN_VERSION, NAMED_BY, type RequestId } from '../core/mcp.ts';
 import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { UpstreamCall } from '../core/ports.ts';
 
@@ -46,18 +46,9 @@ export function legacyParams(call: UpstreamCall, token: number): Buffer {
   return editObject(call.params, { _meta: memberSpans(edited).length === 0 ? undefined : edited });
 }
 
-const NAMED: Readonly<Record<string, string>> = {
-  'tools/call': 'name',
-  'prompts/get': 'name',
-  'resources/read': 'uri',
-  'tasks/get': 'taskId',
-  'tasks/update': 'taskId',
-  'tasks/cancel': 'taskId',
-};
-
 /** The headers that repeat the body to a modern upstream: the call's own, `Mcp-Name` minted from what the body says. */
 export function mirroredHeaders({ method, params, headers = {} }: UpstreamCall): Readonly<Record<string, string>> {
-  const key = NAMED[method];
+  const key = NAMED_BY[method];
   const bytes = key === undefined ? undefined : member(params, key);
   const name: unknown = bytes === undefined ? undefined : JSON.parse(bytes.toString('utf8'));
   return typeof name === 'string' ? { ...headers, 'mcp-name': encodeHeaderValue(name) } : headers;

@@ -1,0 +1,73 @@
+import type { Catalog } from './catalog/catalog.ts';
+import type { Finding } from './catalog/findings.ts';
+import type { Config } from './config/schema.ts';
+import { asTurnpikeError } from './core/errors.ts';
+import type { CapabilitySource, UpstreamState } from './core/ports.ts';
+import type { PoolStats } from './pool/stats.ts';
+import type { PoolNumbers } from './telemetry/instruments.ts';
+
+export interface UpstreamReport {
+  readonly name: string;
+  readonly state: UpstreamState;
+  readonly era?: 'modern' | 'legacy';
+  readonly tools: number;
+  readonly prompts: number;
+  readonly resources: number;
+  readonly lastError?: string;
+}
+
+export interface GatewayStatus {
+  readonly upstreams: readonly UpstreamReport[];
+  /** Where the data lies; absent with the memory store. */
+  readonly dataDir?: string;
+  /** What the operator should know about names and definitions. */
+  readonly findings: readonly string[];
+}
+
+export function statusOf(config: Config, upstreams: CapabilitySource, catalog: Catalog): GatewayStatus {
+  const findings = catalog.findings().filter(isAlarming);
+  return {
+    upstreams: upstreams.snapshot().map(({ status: { name, state, era, lastError }, capabilities }) => ({
+      name,
+      state,
+      tools: capabilities?.lists.tools.length ?? 0,
+      prompts: capabilities?.lists.prompts.length ?? 0,
+      resources: capabilities?.lists.resources.length ?? 0,
+      ...(era === undefined ? {} : { era }),
+      ...(lastError === undefined ? {} : { lastError }),
+    })),
+    findings: [...new Set(findings.map(({ text }) => text))],
+    ...(config.store.type === 'memory' ? {} : { dataDir: config.store.dir }),
+  };
+}
+
+/** A URI that two upstreams have is only listed in another form; everything else costs somebody a tool, or should be looked at. */
+export function isAlarming({ rule, dropped }: Finding): boolean {
+  return dropped || rule !== 'collision';
+}
+
+/** What keeps `/readyz` from 200, by name. */
+export async function readiness(
+  config: Config,
+  upstreams: CapabilitySource,
+  ping: () => Promise<void>,
+  draining: AbortSignal,
+): Promise<Record<string, string>> {
+  const problems: Record<string, string> = {};
+  if (draining.aborted) problems.gateway = 'shutting down';
+  try {
+    await ping();
+  } catch (error) {
+    problems.store = asTurnpikeError(error).message;
+  }
+  const required = new Set(config.upstreams.filter((upstream) => upstream.required).map(({ name }) => name));
+  for (const { status, capabilities } of upstreams.snapshot()) {
+    const isUp = (status.state === 'connected' || status.state === 'degraded') && capabilities !== undefined;
+    if (required.has(status.name) && !isUp) problems[`upstream ${status.name}`] = status.state;
+  }
+  return problems;
+}
+
+export function poolNumbers(pool: string, { entries, leases, queued, counts }: PoolStats): PoolNumbers {
+  return { pool, entries, leases, waiting: queued, opened: counts.opened, closed: counts.closed, evicted: counts.evicted };
+}
