@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
 import { isAlive, liveProcesses, processesWithMark, until } from '../fixtures/processes.ts';
 import type { Sections } from './kit/gateway.ts';
@@ -13,6 +13,9 @@ import { GatewayProcess, marked } from './kit/process.ts';
 
 const SERVER = fileURLToPath(new URL('./kit/with-grandchild.ts', import.meta.url));
 const TEN_SECONDS = 10_000;
+
+// They wait for most of their time, so several go at once.
+vi.setConfig({ testTimeout: 90_000 });
 
 type Mode = 'polite' | 'deaf' | 'gone' | 'silent';
 
@@ -48,7 +51,7 @@ async function busy(mode: Mode): Promise<{ gateway: GatewayProcess; sessions: Aw
   return { gateway, sessions };
 }
 
-describe.each<Mode>(['polite', 'deaf'])('a %s child with a helper that ignores TERM', (mode) => {
+describe.concurrent.each<Mode>(['polite', 'deaf'])('a %s child with a helper that ignores TERM', (mode) => {
   it('is gone after its session ended, and the others live', async () => {
     const { gateway, sessions } = await busy(mode);
     await using _end = gateway;
@@ -92,7 +95,7 @@ describe.each<Mode>(['polite', 'deaf'])('a %s child with a helper that ignores T
   });
 });
 
-it('a child sees our end as the end of its stdin, also after kill -9', async () => {
+it.concurrent('a child sees our end as the end of its stdin, also after kill -9', async () => {
   const { gateway } = await busy('polite');
   await using _end = gateway;
   const note = join(gateway.folder, 'note');
@@ -106,7 +109,7 @@ it('a child sees our end as the end of its stdin, also after kill -9', async () 
   await gateway.processes(0, TEN_SECONDS);
 });
 
-it('kill -9 of the reaper: it is replaced, and kill -9 of the gateway leaves nothing behind', async () => {
+it.concurrent('kill -9 of the reaper: it is replaced, and kill -9 of the gateway leaves nothing behind', async () => {
   const { gateway } = await busy('deaf');
   await using _end = gateway;
   const reaperOf = async () => {
@@ -123,7 +126,7 @@ it('kill -9 of the reaper: it is replaced, and kill -9 of the gateway leaves not
   await gateway.processes(0, TEN_SECONDS);
 });
 
-describe('a launch that fails', () => {
+describe.concurrent('a launch that fails', () => {
   it('by time: the tree is killed, and a call that waited is told', async () => {
     await using gateway = await GatewayProcess.start(withUpstream('silent', { timeouts: { startup: '1s' }, protocol: '2025-11-25' }));
     const session = await gateway.session('alice');
@@ -168,7 +171,7 @@ describe('a launch that fails', () => {
   });
 });
 
-it('the caps hold: sessions beyond them wait or are refused, and never make more processes', async () => {
+it.concurrent('the caps hold: sessions beyond them wait or are refused, and never make more processes', async () => {
   const limits = { pool: { limits: { stdio: 3, perPrincipal: 2 } } };
   await using gateway = await GatewayProcess.start(withUpstream('polite', {}, limits));
   const sessions = await Promise.all(Array.from({ length: 8 }, (_, index) => gateway.session(index % 2 === 0 ? 'alice' : 'bob')));
@@ -194,7 +197,7 @@ it('the caps hold: sessions beyond them wait or are refused, and never make more
   expect(most).toBeLessThanOrEqual(5);
 });
 
-it('kill -9 of a client on a pipe ends the gateway and everything below it', async () => {
+it.concurrent('kill -9 of a client on a pipe ends the gateway and everything below it', async () => {
   await using gateway = await GatewayProcess.spawn(() => ({}));
   await gateway.end('SIGKILL');
   // The same files, behind a client that we can kill: it holds the pipes of `serve --stdio` and dies with them.
