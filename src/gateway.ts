@@ -256,8 +256,9 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       return statusOf(config, registry, catalog);
     },
     async serveStdio(input, output, signal) {
-      const until = AbortSignal.any([signal, work.draining, ended.signal]);
-      await serveStdio({ services, input, output, signal: until, report: edge.report, onEnd: (session) => void connections.endSession(session.id) });
+      const until = AbortSignal.any([signal, ended.signal]);
+      const onEnd = (session: { readonly id: string }) => void connections.endSession(session.id);
+      await serveStdio({ services, input, output, signal: until, work, report: edge.report, onEnd });
     },
     async drain(signal) {
       // The listener stays open meanwhile: who comes now is told to come again, not left with a refused connection.

@@ -16,6 +16,7 @@ import { encodeAnswer, encodeError, encodeNotification, oneLine } from './encode
 import { readEnvelope } from './modern.ts';
 import { Session } from './session.ts';
 import { answerInSession, initialized, notedInSession, readInitialize } from './session-requests.ts';
+import type { Work } from './work.ts';
 
 type Request = Extract<Message, { kind: 'request' }>;
 
@@ -25,6 +26,8 @@ export interface StdioOptions {
   readonly output: Writable;
   /** Ends everything. */
   readonly signal: AbortSignal;
+  /** What runs is counted here; while it drains, requests are refused and listen streams end. */
+  readonly work: Work;
   readonly report: (error: unknown) => void;
   /** The session ended: its upstream connections go. */
   readonly onEnd: (session: Session) => void;
@@ -77,13 +80,17 @@ class StdioDoor {
   }
 
   #take(line: Buffer): void {
+    const leave = this.#options.work.enter();
     const work = this.#serve(line).catch((error: unknown) => {
       const id = error instanceof MessageError ? error.id : undefined;
       if (asTurnpikeError(error).code === 'internal') this.#options.report(error);
       this.#write(encodeError(id, toWire(error).error));
     });
     this.#running.add(work);
-    void work.finally(() => this.#running.delete(work));
+    void work.finally(() => {
+      this.#running.delete(work);
+      leave();
+    });
   }
 
   async #serve(line: Buffer): Promise<void> {
@@ -94,6 +101,8 @@ class StdioDoor {
   }
 
   async #one(message: Message): Promise<void> {
+    if (message.kind === 'request' && this.#options.work.draining.aborted)
+      throw new MessageError(message.id, 'gateway/draining', ERRORS['gateway/draining'].sentence);
     if (message.kind === 'request' && eraOf(message, undefined) === 'modern') return this.#modernRequest(message);
     if (message.kind === 'request' && message.method === 'initialize') return this.#initialize(message);
     if (message.kind === 'notification' && message.method === 'notifications/cancelled' && isRequestId(message.body.requestId)) {
@@ -167,7 +176,9 @@ class StdioDoor {
     let answer: Answer;
     try {
       answer =
-        message.method === 'subscriptions/listen' ? await listen(services, exchange, this.#options.signal) : await dispatch(services, exchange);
+        message.method === 'subscriptions/listen'
+          ? await listen(services, exchange, this.#options.work.draining)
+          : await dispatch(services, exchange);
     } catch (error) {
       const { code } = asTurnpikeError(error);
       if (code === 'internal' || ERRORS[code].http >= 500) report(error);
