@@ -133,7 +133,10 @@ function convertError(answer: Extract<Answer, { kind: 'error' }>, { exchange, up
   const { code } = answer;
   if (upstreamEra === 'modern') {
     if (code === RPC.missingCapability) throw missingCapability(answer.error, exchange, upstream);
-    if (code === RPC.headerMismatch || code === RPC.unsupportedVersion) {
+    if (code === RPC.headerMismatch) {
+      throw new TurnpikeError('upstream/header', `upstream '${upstream}' refused the headers of Turnpike (${code})`, { upstream });
+    }
+    if (code === RPC.unsupportedVersion) {
       throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' refused the request of Turnpike (${code})`, { upstream });
     }
     if (exchange.era === 'legacy' && exchange.method === 'resources/read' && code === RPC.invalidParams)
