@@ -13,6 +13,13 @@ export class SampleSource implements CapabilitySource {
     return [...this.#snapshots.values()];
   }
 
+  /** What a refresh finds; tests set it. */
+  onRefresh: (upstream: string) => void = () => {};
+
+  async refresh(upstream: string): Promise<void> {
+    this.onRefresh(upstream);
+  }
+
   onChange(listener: (upstream: string) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

@@ -110,6 +110,12 @@ export const ERRORS = {
     show: true,
     sentence: 'The upstream answered something that is not valid in its protocol revision.',
   },
+  'upstream/header': {
+    http: 200,
+    rpc: RPC.internalError,
+    show: true,
+    sentence: 'The upstream refused the headers that were computed from its own schema, twice.',
+  },
   'upstream/session': { http: 200, rpc: -31001, show: true, sentence: 'The upstream forgot its session twice in a row.' },
   'upstream/capability': {
     http: 200,

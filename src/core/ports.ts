@@ -143,6 +143,8 @@ export interface UpstreamStatus {
 export interface CapabilitySource {
   /** All upstreams in configuration order, with what they offered last (undefined: never listed, or stopped). */
   snapshot(): readonly UpstreamSnapshot[];
+  /** Asks an upstream for one of its lists again, now; resolves when that is done or failed. */
+  refresh(upstream: string, kind: CapabilityKind, signal: AbortSignal): Promise<void>;
   /** Called after any change of states or lists. Returns the way to stop listening. */
   onChange(listener: (upstream: string) => void): () => void;
 }

@@ -1,7 +1,7 @@
 import { scopeError } from '../auth/challenge.ts';
 import { isWrapped } from '../catalog/dialects.ts';
 import { hasScope, type Scope } from '../core/caller.ts';
-import { TurnpikeError } from '../core/errors.ts';
+import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject, META } from '../core/mcp.ts';
@@ -14,6 +14,18 @@ import { viewOf } from './view-of.ts';
 
 /** `tools/call`: view, policy, headers, scope, then the upstream (protocol.md section 1, checks 16 to 19). */
 export async function callTool(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
+  try {
+    return await callListed(services, exchange, note);
+  } catch (error) {
+    const { code, details } = asTurnpikeError(error);
+    if (code !== 'upstream/header' || details.upstream === undefined) throw error;
+    // Refused unprocessed (-32020): the schema is not the one we know. Once more, with headers by the schema of now.
+    await services.upstreams.refresh(details.upstream, 'tools', exchange.signal);
+    return callListed(services, exchange, note);
+  }
+}
+
+async function callListed(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
   const name = requireText(exchange, 'name');
   note.exposed(name);
   const found = viewOf(services, exchange).resolveTool(name);

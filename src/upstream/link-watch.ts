@@ -88,6 +88,11 @@ export class LinkWatch {
     });
   }
 
+  /** Lists one kind again, now. */
+  async refresh(kind: CapabilityKind): Promise<void> {
+    await this.#relist(kind);
+  }
+
   async #relist(kind: CapabilityKind): Promise<boolean> {
     const { link, clock, settings, onListing } = this.#options;
     try {

@@ -1,8 +1,9 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Era } from '../core/mcp.ts';
-import type { CapabilitySource, UpstreamSnapshot } from '../core/ports.ts';
+import type { CapabilityKind, CapabilitySource, UpstreamSnapshot } from '../core/ports.ts';
 import { Connector, type ConnectorPorts } from './connect.ts';
 import type { Link } from './connection.ts';
+import { unlessAborted } from './deadline.ts';
 import { ReconnectGate } from './reconnect-gate.ts';
 import type { UpstreamSettings } from './settings.ts';
 import { type MonitorOptions, UpstreamMonitor } from './upstream-monitor.ts';
@@ -34,6 +35,11 @@ export class Registry implements CapabilitySource, AsyncDisposable {
 
   snapshot(): readonly UpstreamSnapshot[] {
     return [...this.#monitors.values()].map((monitor) => monitor.snapshot());
+  }
+
+  async refresh(upstream: string, kind: CapabilityKind, signal: AbortSignal): Promise<void> {
+    const refreshed = this.#monitors.get(upstream)?.refresh(kind);
+    if (refreshed !== undefined) await unlessAborted(refreshed, signal);
   }
 
   onChange(listener: (upstream: string) => void): () => void {

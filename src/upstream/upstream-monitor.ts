@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
-import type { CapabilitySet, ConnectionEvent, UpstreamSnapshot, UpstreamState } from '../core/ports.ts';
+import type { CapabilityKind, CapabilitySet, ConnectionEvent, UpstreamSnapshot, UpstreamState } from '../core/ports.ts';
 import { type AllLists, listAll, sameItems, sameLists, withListing } from './capability-lists.ts';
 import type { Connector } from './connect.ts';
 import type { Link } from './connection.ts';
@@ -76,6 +76,11 @@ export class UpstreamMonitor {
   /** Our own connection, once there is one. */
   get link(): Link | undefined {
     return this.#link;
+  }
+
+  /** Lists one kind again, now; nothing happens while there is no connection. */
+  async refresh(kind: CapabilityKind): Promise<void> {
+    await this.#watch?.refresh(kind);
   }
 
   snapshot(): UpstreamSnapshot {

@@ -47,6 +47,7 @@ const PINNED: Readonly<Record<string, readonly [number, number]>> = {
   'upstream/capacity': [200, -31004],
   'upstream/login': [200, -31005],
   'upstream/protocol': [200, -32603],
+  'upstream/header': [200, -32603],
   'upstream/session': [200, -31001],
   'upstream/capability': [200, -32603],
   'bridge/interaction': [200, -31006],
