@@ -8,6 +8,7 @@ import { ListBytes } from './catalog/list-bytes.ts';
 import { Cursors } from './catalog/pages.ts';
 import { hostInUrl } from './config/addresses.ts';
 import type { Config } from './config/schema.ts';
+import { secretValues } from './config/secret-values.ts';
 import { unpinnedLaunches } from './config/unpinned.ts';
 import { refusals, weakenedSettings } from './config/weakened.ts';
 import { type Clock, systemClock } from './core/clock.ts';
@@ -107,6 +108,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     logger,
     failures: instruments.auditFailures,
     lost: instruments.auditLost,
+    secrets: secretValues(config),
   });
   await audit.open();
   parts.defer(() => audit.close());

@@ -2,10 +2,11 @@ import { resolve } from 'node:path';
 import type { Clock, Timer } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import type { Era, RequestId } from '../core/mcp.ts';
+import type { Secret } from '../core/secret.ts';
 import { AuditFile, type AuditFs, type AuditSink, AuditStream } from './audit-file.ts';
 import type { CallOutcome, Count } from './instruments.ts';
 import type { Logger } from './log.ts';
-import { redactText } from './redact.ts';
+import { maskValues, redactText } from './redact.ts';
 
 /** What is recorded of one call. Arguments and results never are. */
 export interface AuditRecord {
@@ -46,6 +47,8 @@ export interface AuditOptions {
   readonly onError: 'continue' | 'refuse';
   readonly failures: Count;
   readonly lost: Count;
+  /** Masked wherever they stand in a text of foreign origin: an upstream may say in its error what it was sent. */
+  readonly secrets?: readonly Secret[];
   /** Bytes of records that may wait. Default 16 MiB; `refuse` stops admitting calls at half of it. */
   readonly queueBytes?: number;
 }
@@ -131,7 +134,7 @@ export class AuditLog {
 
   /** Records one call. Never throws and never waits. */
   record(record: AuditRecord): void {
-    const line = Buffer.from(`${JSON.stringify(lineOf(record, this.#options.clock.now()))}\n`);
+    const line = Buffer.from(`${JSON.stringify(lineOf(record, this.#options.clock.now(), this.#options.secrets ?? []))}\n`);
     if (this.#closed || this.#waiting + line.length > this.#queueBytes) {
       this.#giveUp(1);
       return;
@@ -244,29 +247,45 @@ export class AuditLog {
   }
 }
 
-function lineOf(record: AuditRecord, now: number): Record<string, unknown> {
-  // What the catalog knows is clean; any other name is the caller's own text.
-  const isForeign = record.upstream === undefined;
+function lineOf(record: AuditRecord, now: number, secrets: readonly Secret[]): Record<string, unknown> {
+  const clean = (text: string, max?: number) => redactText(maskValues(text, secrets), max);
+  const named = (name: string) => {
+    const [, head, inner] = REVERSIBLE.exec(name) ?? [];
+    return head === undefined || inner === undefined ? clean(name, MAX_NAME) : `${head}${clean(decoded(inner), MAX_NAME)}`;
+  };
+  // What the catalog knows is clean; any other name is the caller's own text, and so is a URI, which templates let through.
+  const isForeign = record.upstream === undefined || record.method === 'resources/read';
   return {
     time: new Date(now).toISOString(),
     message: 'tool call',
     subsystem: 'MCP-Tool',
-    requestId: typeof record.requestId === 'string' ? redactText(record.requestId, MAX_NAME) : record.requestId,
+    requestId: typeof record.requestId === 'string' ? clean(record.requestId, MAX_NAME) : record.requestId,
     tenant: record.tenant,
     principal: record.principal,
     session: record.session,
     era: record.era,
-    method: record.method.length > MAX_NAME ? redactText(record.method, MAX_NAME) : record.method,
-    tool: isForeign ? redactText(record.tool, MAX_NAME) : record.tool,
-    original: record.original,
+    method: record.method.length > MAX_NAME ? clean(record.method, MAX_NAME) : record.method,
+    tool: isForeign ? named(record.tool) : record.tool,
+    original: isForeign && record.original !== undefined ? named(record.original) : record.original,
     upstream: record.upstream,
     decision: record.decision,
     outcome: record.outcome,
     code: record.code,
-    error: record.error === undefined ? undefined : redactText(record.error),
+    error: record.error === undefined ? undefined : clean(record.error),
     duration_s: Math.round(record.durationMs * 1000) / 1e6,
     bytesIn: record.bytesIn,
     bytesOut: record.bytesOut,
     credentialMode: record.credentialMode,
   };
+}
+
+/** The URI inside a `turnpike://` one is percent-encoded: nothing in it would be recognized. */
+const REVERSIBLE = /^(turnpike:\/\/[A-Za-z0-9_-]{1,63}\/)(.+)$/s;
+
+function decoded(uri: string): string {
+  try {
+    return decodeURIComponent(uri);
+  } catch {
+    return uri;
+  }
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TurnpikeError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import { isSecretName, redactFields, redactText, redactValue } from './redact.ts';
+import { isSecretName, maskValues, redactFields, redactText, redactValue } from './redact.ts';
 
 describe('a text', () => {
   it.each([
@@ -196,5 +196,22 @@ describe('fields', () => {
     const redacted = redactFields(JSON.parse('{"__proto__":{"polluted":1}}'));
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
     expect(Object.keys(redacted)).toEqual(['__proto__']);
+  });
+});
+
+describe('values of ours', () => {
+  const secrets = [new Secret('plain-value'), new Secret('Basic dXNlcjpwdw=='), new Secret('first line\nsecond line'), new Secret('word')];
+
+  it.each([
+    ['rejected plain-value!', 'rejected ***!'],
+    ['got Basic dXNlcjpwdw== and dXNlcjpwdw==', 'got *** and ***'],
+    ['… second line …', '… *** …'],
+    ['a word is no secret', 'a word is no secret'],
+  ])('%j are masked', (text, expected) => {
+    expect(maskValues(text, secrets)).toBe(expected);
+  });
+
+  it('are looked for in a bounded part of the text', () => {
+    expect(maskValues('x'.repeat(1_000_000), secrets)).toHaveLength(8_192);
   });
 });

@@ -68,6 +68,23 @@ export function redactText(text: string, max = 500): string {
   return clean.length > max || bounded.length < text.length ? `${clean.slice(0, Math.max(0, max - 1))}…` : clean;
 }
 
+/** Shorter values are no secrets, and looking for them would blot out ordinary words. */
+const SHORTEST_VALUE = 6;
+/** More is cut off before the search; what is shown is shorter by far. */
+const LOOKED_AT = 8_192;
+
+/** The first 8,192 characters of a text without secrets of ours: each as it is, as its lines, and what follows the scheme of a header. */
+export function maskValues(text: string, secrets: readonly Secret[]): string {
+  let masked = text.slice(0, LOOKED_AT);
+  for (const secret of secrets) {
+    const value = secret.reveal();
+    for (const part of [value, ...value.split(/[\r\n]+/), value.slice(value.indexOf(' ') + 1)]) {
+      if (part.length >= SHORTEST_VALUE) masked = masked.replaceAll(part, MASK);
+    }
+  }
+  return masked;
+}
+
 /** Any value as plain data that may be printed. Depth, width and texts are bounded; never throws. */
 export function redactValue(value: unknown): unknown {
   return visit(value, 0, new Set());
