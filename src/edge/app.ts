@@ -140,6 +140,8 @@ function answerThrown(edge: Edge, request: IncomingMessage, response: ServerResp
   const inner = thrown instanceof HttpError ? thrown.error : thrown;
   const id = thrown instanceof HttpError || thrown instanceof MessageError ? thrown.id : undefined;
   const { code } = asTurnpikeError(inner);
+  // Counted here because it is found out behind the dispatcher; other refusals are counted where they are made.
+  if (code === 'auth/scope') refused(edge, request, inner);
   if (code === 'internal' || (ERRORS[code].http >= 500 && code !== 'gateway/draining' && code !== 'session/full')) edge.report(inner);
   if (response.headersSent) {
     response.destroy();

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -36,6 +36,18 @@ describe('opening a store', () => {
     expect(statSync(dir).mode & 0o777).toBe(0o700);
     for (const name of readdirSync(dir)) expect([name, statSync(join(dir, name)).mode & 0o777]).toEqual([name, 0o600]);
     expect(readdirSync(dir)).toContain(KEY_FILE);
+  });
+
+  it('is not reachable when its file was deleted or replaced, and says where', async () => {
+    await using sqlite = await open();
+    await sqlite.ping();
+    const file = join(dir, DATABASE_FILE);
+    renameSync(file, `${file}.gone`);
+    await expect(sqlite.ping()).rejects.toMatchObject({ code: 'store/failed', details: { reason: expect.stringContaining(file) } });
+    writeFileSync(file, '');
+    await expect(sqlite.ping()).rejects.toMatchObject({ code: 'store/failed', details: { reason: expect.stringContaining('another file') } });
+    renameSync(`${file}.gone`, file);
+    await sqlite.ping();
   });
 
   it('finds rows and keys again after a restart', async () => {

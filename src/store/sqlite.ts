@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { Clock, Timer } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
@@ -27,13 +28,16 @@ export class SqliteStore implements Store {
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #clock: Clock;
+  /** Device and inode of the file that is open. */
+  readonly #place: string;
   readonly #statements = new Map<string, StatementSync>();
   #sweep: Timer | undefined;
 
   /** Use `SqliteStore.open`. */
-  private constructor(db: DatabaseSync, path: string, clock: Clock) {
+  private constructor(db: DatabaseSync, path: string, place: string, clock: Clock) {
     this.#db = db;
     this.#path = path;
+    this.#place = place;
     this.#clock = clock;
   }
 
@@ -45,14 +49,16 @@ export class SqliteStore implements Store {
     privateFile(path);
     const { DatabaseSync } = await import('node:sqlite');
     let db: DatabaseSync | undefined;
+    let place: string;
     try {
       db = new DatabaseSync(path);
       prepare(db, path);
+      place = placeOf(path);
     } catch (error) {
       db?.close();
       throw error instanceof TurnpikeError ? error : openError(path, error);
     }
-    const store = new SqliteStore(db, path, clock);
+    const store = new SqliteStore(db, path, place, clock);
     store.#arm(SWEEP_INTERVAL);
     return store;
   }
@@ -106,8 +112,11 @@ export class SqliteStore implements Store {
     });
   }
 
-  /** Throws `store/failed` when the file cannot be read. */
+  /** Throws `store/failed` when the file cannot be read, or is not the one that was opened: what is written to that is lost at the next start. */
   async ping(): Promise<void> {
+    this.#guard(() => {
+      if (placeOf(this.#path) !== this.#place) throw new Error('another file lies there now');
+    });
     this.#one('ping');
   }
 
@@ -155,6 +164,11 @@ export class SqliteStore implements Store {
       this.#arm(full ? 100 : SWEEP_INTERVAL);
     });
   }
+}
+
+function placeOf(path: string): string {
+  const { dev, ino } = statSync(path);
+  return `${dev}:${ino}`;
 }
 
 function prepare(db: DatabaseSync, path: string): void {
