@@ -237,4 +237,20 @@ describe('subscriptions at an upstream without sessions', () => {
     await turn();
     expect(clock.pending).toBe(0);
   });
+
+  it('keep one pace also when the stream itself cannot be opened', async () => {
+    const { connection, client, clock } = start('modern');
+    const { subscriber } = client();
+    await subscriber.watchResource('a', 'memo://x', 'memo://x');
+    connection.answer = () => Promise.reject(new TurnpikeError('upstream/lost'));
+    await expect(subscriber.watchResource('a', 'memo://y', 'memo://y')).rejects.toThrow(TurnpikeError);
+    const before = connection.calls.length;
+    for (let second = 0; second < 20; second++) {
+      await clock.advanceAsync(1_000);
+      await turn();
+    }
+    expect(connection.calls.length - before).toBe(10);
+    expect(asked(connection).at(-1)).toEqual({ resourceSubscriptions: ['memo://x'] });
+    expect(clock.pending).toBe(1);
+  });
 });
