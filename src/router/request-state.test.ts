@@ -40,16 +40,28 @@ describe('request state', () => {
     const { services, clock } = sampleServices();
     const sealed = sealState(services, asking(), SUBJECT, STATE);
     const principal = (subject: string, issuer = 'static') => ({ caller: { ...ALICE, principal: { issuer, subject } } });
+    const ofA = services.settings.upstreams.get('a');
+    if (ofA === undefined) throw new Error('no upstream');
     const otherConfig = {
       ...services,
-      settings: { ...services.settings, upstreams: new Map([['a', { ...services.settings.upstreams.get('a'), configHash: 'moved' } as never]]) },
+      settings: { ...services.settings, upstreams: new Map([['a', { ...ofA, configHash: 'moved' }]]) },
+    };
+    const twin = {
+      ...services,
+      settings: {
+        ...services.settings,
+        upstreams: new Map([
+          ['a', ofA],
+          ['b', ofA],
+        ]),
+      },
     };
     const wrong: readonly (() => unknown)[] = [
       opening(services, retry(sealed, principal('bob'))),
       opening(services, retry(sealed, principal('alice', 'other'))),
       opening(services, retry(sealed, { caller: { ...ALICE, tenant: 't2' } })),
       opening(services, retry(sealed), { ...SUBJECT, original: 'write' }),
-      opening(services, retry(sealed), { ...SUBJECT, upstream: 'b' }),
+      opening(twin, retry(sealed), { ...SUBJECT, upstream: 'b' }),
       opening(otherConfig, retry(sealed)),
       opening(services, retry(sealed, { method: 'prompts/get' })),
       opening(services, sampleExchange({ body: { arguments: { n: 2, m: [2] }, requestState: sealed } }).exchange),
