@@ -21,7 +21,7 @@ export const STDIO = {
   legacy: [join(fixtures, 'legacy/server.ts'), '--stdio'],
 } as const;
 
-const LOOPBACK = ['--import', join(fixtures, 'sdk-servers/loopback.ts')];
+const LOOPBACK = ['--import', new URL('../fixtures/sdk-servers/loopback.ts', import.meta.url).href];
 /** The same over HTTP: where they listen is written on stderr. */
 const HTTP = {
   everything: [...LOOPBACK, everything, 'streamableHttp'],
