@@ -58,6 +58,8 @@ async function serveMcp(edge: Edge, request: IncomingMessage, response: ServerRe
   const input = parseMessages(await readBody(request, edge.settings.listen.maxBodyBytes));
   // What running calls wait for still comes in: answers of the client, and its cancels.
   if (input.messages.some(({ kind }) => kind === 'request')) refuseNewWork(edge);
+  // Every message of a batch is a request of its principal.
+  for (let more = input.messages.length; more > 1; more--) await edge.admission.admitPrincipal(identity.principal);
   const version = header(request, 'mcp-protocol-version')?.trim();
   const eras = input.messages.map((message) => eraOf(message, version));
   if (!eras.includes('modern')) return serveLegacyPost(edge, request, response, caller, session, input);

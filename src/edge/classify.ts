@@ -9,6 +9,8 @@ export type Message =
   | { readonly kind: 'response'; readonly id: RequestId; readonly result?: Buffer; readonly error?: Buffer };
 
 const EMPTY = Buffer.from('{}');
+/** Messages in one batch: each may be answered with a whole list, so a body of 4 MiB could ask for gigabytes. */
+const MAX_BATCH = 100;
 
 /** A refused message whose id could be read: the answer carries it. */
 export class MessageError extends TurnpikeError {
@@ -29,6 +31,8 @@ export function parseMessages(bytes: Buffer): { readonly messages: readonly Mess
   if (!parsed.ok) throw new MessageError(undefined, 'request/parse', `Parse error: ${parsed.error}`);
   if (!Array.isArray(parsed.value)) return { messages: [toMessage(bytes, parsed.value)], batch: false };
   if (parsed.value.length === 0) throw new MessageError(undefined, 'request/invalid', 'Invalid Request: the batch is empty');
+  if (parsed.value.length > MAX_BATCH)
+    throw new MessageError(undefined, 'request/invalid', `Invalid Request: the batch has more than ${MAX_BATCH} messages`);
   const slices = elements(bytes);
   return { messages: parsed.value.map((item, index) => toMessage(slices[index] ?? EMPTY, item)), batch: true };
 }

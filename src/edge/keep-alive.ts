@@ -9,17 +9,17 @@ const EVERY_MS = 15_000;
 
 /** One timer for all open streams. */
 export class KeepAlive {
-  readonly #clock: Clock;
+  readonly clock: Clock;
   readonly #kept = new Set<Kept>();
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.clock = clock;
   }
 
   add(kept: Kept): void {
     this.#kept.add(kept);
-    this.#timer ??= this.#clock.after(EVERY_MS, () => this.#tick());
+    this.#timer ??= this.clock.after(EVERY_MS, () => this.#tick());
   }
 
   remove(kept: Kept): void {
@@ -32,6 +32,6 @@ export class KeepAlive {
   #tick(): void {
     this.#timer = undefined;
     for (const kept of [...this.#kept]) kept.comment();
-    if (this.#kept.size > 0) this.#timer = this.#clock.after(EVERY_MS, () => this.#tick());
+    if (this.#kept.size > 0) this.#timer = this.clock.after(EVERY_MS, () => this.#tick());
   }
 }

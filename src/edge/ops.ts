@@ -14,6 +14,8 @@ export interface OpsOptions {
   readonly problems: () => Promise<Readonly<Record<string, string>>>;
 }
 
+/** Headers by which a proxy says for whom it asks. */
+const FORWARDED = /^(forwarded|via|x-forwarded-.*|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|cf-connecting-ip)$/;
 const PATHS = ['/healthz', '/health', '/readyz', '/metrics'];
 
 /** The routes for operators: they need no framework and no MCP. */
@@ -37,7 +39,9 @@ export class Ops {
     if (path !== '/readyz') return sendJson(response, 200, toJson({ status: 'ok' }));
     const problems = await this.#options.problems();
     const ready = Object.keys(problems).length === 0;
-    sendJson(response, ready ? 200 : 503, toJson(ready ? { status: 'ready' } : { status: 'not ready', problems }));
+    // Names of upstreams and causes are for operators; a stranger learns no more than a load balancer needs.
+    const told = this.#hasToken(request) || isLocal(request) ? { problems } : {};
+    sendJson(response, ready ? 200 : 503, toJson(ready ? { status: 'ready' } : { status: 'not ready', ...told }));
   }
 
   async #metrics(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -46,14 +50,19 @@ export class Ops {
     response.writeHead(200, { 'content-type': contentType }).end(text);
   }
 
-  /** The operations credential; without one, a loopback peer that no proxy speaks for (security class 4). */
+  /** The operations credential; where none is set, a loopback peer that no proxy speaks for (security class 4). */
   #mayRead(request: IncomingMessage): boolean {
-    const { metricsToken } = this.#options;
-    const bearer = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (metricsToken !== undefined && bearer !== undefined) return metricsToken.matches(bearer);
-    const forwarded = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip'].some((name) => request.headers[name] !== undefined);
-    return metricsToken === undefined && !forwarded && isLoopback(request.socket.remoteAddress) && isLoopbackHost(request.headers.host ?? '');
+    return this.#hasToken(request) || (this.#options.metricsToken === undefined && isLocal(request));
   }
+
+  #hasToken(request: IncomingMessage): boolean {
+    const bearer = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    return bearer !== undefined && this.#options.metricsToken?.matches(bearer) === true;
+  }
+}
+
+function isLocal({ headers, socket }: IncomingMessage): boolean {
+  return !Object.keys(headers).some((name) => FORWARDED.test(name)) && isLoopback(socket.remoteAddress) && isLoopbackHost(headers.host ?? '');
 }
 
 function isLoopbackHost(host: string): boolean {

@@ -52,10 +52,10 @@ export class Replay {
   }
 
   send(stream: EventStream, data: Buffer): void {
-    this.#prune();
     const seq = ++stream.seq;
     this.#kept.push({ stream, seq, data });
     this.#bytes += data.length;
+    this.#prune();
     if (stream.writer?.open) stream.writer.message(data, `${stream.id}-${seq}`);
     else this.dropped(stream);
   }
@@ -119,7 +119,7 @@ export class Replay {
       if (stream.droppedAt !== undefined && stream.droppedAt < before && stream.ended) this.#streams.delete(stream.id);
     }
     this.#drop(({ stream }) => stream.droppedAt !== undefined && stream.droppedAt < before);
-    while (this.#kept.length >= MAX_EVENTS || (this.#bytes > MAX_BYTES && this.#kept.length > 0)) {
+    while (this.#kept.length > MAX_EVENTS || (this.#bytes > MAX_BYTES && this.#kept.length > 0)) {
       this.#bytes -= this.#kept.shift()?.data.length ?? 0;
     }
   }

@@ -41,6 +41,9 @@ export interface SessionRequest {
   readonly report: (error: unknown) => void;
 }
 
+/** What a client declares is kept while its session lives; nobody needs more for it, in bytes. */
+const MAX_INITIALIZE_BYTES = 64 * 1024;
+
 /** The revision that `initialize` agrees on: the asked one if it is ours, else the newest. Throws `request/params`. */
 export function readInitialize(message: Request): {
   readonly version: string;
@@ -48,6 +51,8 @@ export function readInitialize(message: Request): {
   readonly clientInfo?: { name: string; version: string };
 } {
   const { protocolVersion, capabilities, clientInfo } = message.body;
+  if (message.params.length > MAX_INITIALIZE_BYTES)
+    throw new MessageError(message.id, 'request/params', `params of initialize are larger than ${MAX_INITIALIZE_BYTES} bytes`);
   if (typeof protocolVersion !== 'string') throw new MessageError(message.id, 'request/params', 'params.protocolVersion must be a string');
   if (capabilities !== undefined && !isJsonObject(capabilities))
     throw new MessageError(message.id, 'request/params', 'params.capabilities must be an object');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Caller, principalKey } from '../core/caller.ts';
+import { type Caller, LOCAL_ISSUER, principalKey } from '../core/caller.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import type { JsonObject } from '../core/mcp.ts';
@@ -25,6 +25,8 @@ const RETRY_AFTER_S = 30;
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #live = new Map<string, Session>();
+  /** How many of them each principal has. */
+  readonly #held = new Map<string, number>();
   #sweep: Timer | undefined;
 
   constructor(options: SessionsOptions) {
@@ -35,13 +37,18 @@ export class Sessions {
     return this.#live.size;
   }
 
-  /** Throws `session/full` at the cap. The id is 256 random bits and no credential. */
+  /**
+   * Throws `session/full` at the cap, and for a principal who has half of all sessions already: nobody may take the last place
+   * from everybody else. `local` is everybody, so it may have them all. The id is 256 random bits and no credential.
+   */
   create(caller: Caller, version: string, capabilities: JsonObject): Session {
-    const { clock, max } = this.#options;
-    if (this.#live.size >= max) {
+    const { clock } = this.#options;
+    if (!this.#hasPlace(caller)) {
       this.#expire();
-      if (this.#live.size >= max) throw new TurnpikeError('session/full', undefined, { retryAfter: RETRY_AFTER_S });
+      if (!this.#hasPlace(caller)) throw new TurnpikeError('session/full', undefined, { retryAfter: RETRY_AFTER_S });
     }
+    const owner = principalKey(caller.principal);
+    this.#held.set(owner, (this.#held.get(owner) ?? 0) + 1);
     const id = randomBytes(32).toString('base64url');
     const session = new Session({ id, caller: { ...caller, sessionId: id }, version, capabilities, clock });
     this.#live.set(id, session);
@@ -66,6 +73,10 @@ export class Sessions {
 
   end(session: Session): void {
     if (!this.#live.delete(session.id)) return;
+    const owner = principalKey(session.caller.principal);
+    const left = (this.#held.get(owner) ?? 1) - 1;
+    if (left === 0) this.#held.delete(owner);
+    else this.#held.set(owner, left);
     session.end();
     this.#options.onEnd(session);
     if (this.#live.size > 0) return;
@@ -75,6 +86,12 @@ export class Sessions {
 
   endAll(): void {
     for (const session of [...this.#live.values()]) this.end(session);
+  }
+
+  #hasPlace({ principal }: Caller): boolean {
+    const { max } = this.#options;
+    const share = principal.issuer === LOCAL_ISSUER ? max : Math.ceil(max / 2);
+    return this.#live.size < max && (this.#held.get(principalKey(principal)) ?? 0) < share;
   }
 
   #tick(): void {

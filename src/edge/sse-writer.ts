@@ -1,15 +1,23 @@
 import type { ServerResponse } from 'node:http';
+import type { Timer } from '../core/clock.ts';
 import { oneLine } from './encode.ts';
 import type { KeepAlive } from './keep-alive.ts';
 
-/** A client that lets this much pile up is disconnected (protocol.md section 2, "Answers"). */
+/**
+ * A client that lets this much pile up is disconnected (protocol.md section 2, "Answers"): when it is still unread after a
+ * second, for what was written in one go could not be read in between.
+ */
 const MAX_UNREAD_BYTES = 1024 * 1024;
+const GRACE_MS = 1_000;
+/** Nobody gets a second when this much is unread. */
+const MAX_BURST_BYTES = 8 * 1024 * 1024;
 
 /** One open event stream towards a client. */
 export class SseWriter {
   readonly #response: ServerResponse;
   readonly #keepAlive: KeepAlive;
   #ended = false;
+  #grace: Timer | undefined;
 
   /** Sends the head at once, so that the client knows that it is connected. */
   constructor(response: ServerResponse, keepAlive: KeepAlive) {
@@ -39,7 +47,7 @@ export class SseWriter {
     this.#write(Buffer.from(':\n\n'));
   }
 
-  /** Nothing follows. */
+  /** Nothing follows. What is unread then has `listen.writeTimeout` to be taken. */
   end(): void {
     if (this.#ended) return;
     this.#over();
@@ -48,12 +56,21 @@ export class SseWriter {
 
   #write(bytes: Buffer): void {
     if (this.#ended) return;
+    if (this.#response.writableLength > MAX_BURST_BYTES) {
+      this.#response.destroy();
+      return;
+    }
     this.#response.write(bytes);
-    if (this.#response.writableLength > MAX_UNREAD_BYTES) this.#response.destroy();
+    if (this.#response.writableLength <= MAX_UNREAD_BYTES) return;
+    this.#grace ??= this.#keepAlive.clock.after(GRACE_MS, () => {
+      this.#grace = undefined;
+      if (this.#response.writableLength > MAX_UNREAD_BYTES) this.#response.destroy();
+    });
   }
 
   #over(): void {
     this.#ended = true;
+    this.#grace?.cancel();
     this.#keepAlive.remove(this);
   }
 }
