@@ -15,12 +15,15 @@ export class Startup {
 
   /** The attempt was made; its failure is the upstreams' own matter. */
   begin(attempt: Promise<void>): void {
+    const patience = Promise.withResolvers<void>();
+    const timer = this.#clock.after(PATIENCE_MS, patience.resolve);
     const done = () => {
+      timer.cancel();
       this.#attempt = undefined;
       this.#patience = undefined;
     };
     this.#attempt = attempt.then(done, done);
-    this.#patience = new Promise((resolve) => this.#clock.after(PATIENCE_MS, resolve));
+    this.#patience = patience.promise;
   }
 
   /** Resolves when the attempt is over, or `signal` aborts. */

@@ -7,12 +7,11 @@ import { isAlive, liveProcesses, until } from '../fixtures/processes.ts';
 import { freePort, leftIn, Rig, ROOT } from './cli-rig.ts';
 
 const LOST = "upstream 'bad' closed the connection after the request was sent; the outcome is unknown";
-const PATIENT = { timeouts: { call: '20s', list: '2s', startup: '10s' } };
 
 describe('kill -9 of a child in the middle of a call', () => {
   it.each(['legacy', 'modern'] as const)('the call ends at once, ran once, and the next one has a new child (%s)', async (era) => {
     await using rig = await GatewayRig.make();
-    const front = await rig.start({ upstreams: [rig.child({ era, more: PATIENT })] });
+    const front = await rig.start({ upstreams: [rig.child({ era })] });
     const session = era === 'legacy' ? await front.session() : undefined;
     const call = (tool: string, args = {}) =>
       session === undefined ? front.call(`x_bad_${tool}`, args) : session.call(`x_bad_${tool}`, args, crypto.randomUUID());
@@ -27,7 +26,7 @@ describe('kill -9 of a child in the middle of a call', () => {
     for (const answer of await Promise.all(running)) {
       expect([answer.status, textOf(answer), answer.body.result?.isError]).toEqual([200, LOST, true]);
     }
-    expect(performance.now() - begun).toBeLessThan(2000);
+    expect(performance.now() - begun).toBeLessThan(5000);
     const next = Number(textOf(await call('pid')));
     expect(next).not.toBe(pid);
     const journal = await rig.journal();
@@ -44,7 +43,7 @@ describe('kill -9 of a child in the middle of a call', () => {
     await using rig = await GatewayRig.make();
     const trust = { tools: { trustAnnotations: true } };
     const front = await rig.start({
-      upstreams: [rig.child({ name: 'trusted', more: { ...PATIENT, ...trust } }), rig.child({ name: 'bad', more: PATIENT })],
+      upstreams: [rig.child({ name: 'trusted', more: trust }), rig.child({ name: 'bad' })],
     });
     const session = await front.session();
     const executions = async (name: string, tool: string) => (await rig.journal(name)).filter((line) => line === `call ${tool}`).length;

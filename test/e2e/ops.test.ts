@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../../src/core/manual-clock.ts';
 import { METRICS } from '../../src/telemetry/metric-table.ts';
-import { GatewayRig } from '../fixtures/hostile/gateway-rig.ts';
+import { BRIEF, GatewayRig } from '../fixtures/hostile/gateway-rig.ts';
 import { HostileServer } from '../fixtures/hostile/http-server.ts';
 import { type Answered, type Front, textOf } from '../fixtures/hostile/wire.ts';
 import { until } from '../fixtures/processes.ts';
@@ -144,13 +144,18 @@ describe('the audit file', () => {
     const front = await rig.start({
       auth: { modes: ['static'], static: [{ name: 'ann', token: 'token-ann', tenant: 'blue' }, reader] },
       policy: { denylist: { extra: ['exit'] } },
-      upstreams: [rig.child()],
+      upstreams: [rig.child(), rig.child({ name: 'brief', more: BRIEF })],
     });
     const ann = { headers: bearer('token-ann') };
     const session = await front.session('2025-11-25', ann);
     await front.call('x_bad_echo', { text: 'argument-sentinel' }, { ...ann, id: 'first' });
     await session.call('x_bad_wrongResult', {}, 2);
-    await front.call('x_bad_nothing', {}, ann);
+    await until(
+      async () => textOf(await front.call('x_brief_echo', {}, ann)),
+      (text) => text === 'echo',
+      10_000,
+    );
+    await front.call('x_brief_nothing', {}, ann);
     await front.call('x_bad_exit', {}, ann);
     await front.call('x_bad_nope', {}, ann);
     await front.call('x_bad_echo', {}, { headers: bearer('token-reader') });
@@ -161,7 +166,8 @@ describe('the audit file', () => {
     await gone;
     // Lists are no calls.
     await front.modern('tools/list', {}, ann);
-    const records = await rig.audit(7);
+    const everything = await rig.audit(8);
+    const records = everything.filter(({ tool }) => tool !== 'x_brief_echo');
     const fingerprint = expect.stringMatching(/^\S{8,}$/);
     const principal = (subject: string) => ({ fingerprint, issuer: 'static', subject });
     const common = {
@@ -178,8 +184,8 @@ describe('the audit file', () => {
       bytesIn: expect.any(Number),
       bytesOut: expect.any(Number),
     };
-    const of = (original: string) => ({ tool: `x_bad_${original}`, original, upstream: 'bad' });
-    const timeout = "tool 'x_bad_nothing' timed out after 0.4s";
+    const of = (original: string, upstream = 'bad') => ({ tool: `x_${upstream}_${original}`, original, upstream });
+    const timeout = "tool 'x_brief_nothing' timed out after 0.8s";
     const blocked = "tool 'exit' is blocked as it is destructive. Use --yolo flag to allow destructive operations";
     const noAnswer = "upstream 'bad' sent a response with neither a result object nor an error";
     expect(records.map(({ credentialMode: _, ...record }) => record)).toEqual([
@@ -194,7 +200,7 @@ describe('the audit file', () => {
         code: 'upstream/protocol',
         error: noAnswer,
       },
-      { ...common, ...of('nothing'), outcome: 'error', code: 'upstream/timeout', error: timeout },
+      { ...common, ...of('nothing', 'brief'), outcome: 'error', code: 'upstream/timeout', error: timeout },
       { ...common, ...of('exit'), decision: expect.any(String), outcome: 'refused', code: 'policy/denied', error: blocked },
       { ...common, tool: 'x_bad_nope', decision: 'catalog/tool', outcome: 'refused', code: 'catalog/tool', error: 'tool not found: x_bad_nope' },
       {
@@ -211,7 +217,7 @@ describe('the audit file', () => {
     ]);
     expect(records[3]?.decision).not.toBe('allowed');
     const durations = records.map(({ duration_s: seconds }) => Number(seconds));
-    expect(durations[2]).toBeGreaterThan(0.35);
+    expect(durations[2]).toBeGreaterThan(0.75);
     expect(records[0]?.bytesIn).toBeGreaterThan(100);
     expect(records[0]?.bytesOut).toBeGreaterThan(50);
     // Neither arguments nor results nor credentials.

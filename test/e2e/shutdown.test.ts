@@ -56,8 +56,8 @@ describe('SIGTERM', () => {
     const { gateway, front, home } = await serve();
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const session = await front.session();
-    const running = [front.call('x_bad_slow', { ms: 1500 }, { agent }), session.call('x_bad_slow', { ms: 1200 })];
-    const ticking = front.modern('tools/call', { name: 'x_bad_ticks', arguments: { ms: 1200 }, _meta: { progressToken: 'p' } });
+    const running = [front.call('x_bad_slow', { ms: 3000 }, { agent }), session.call('x_bad_slow', { ms: 2500 })];
+    const ticking = front.modern('tools/call', { name: 'x_bad_ticks', arguments: { ms: 2500 }, _meta: { progressToken: 'p' } });
     const listening = front.modern('subscriptions/listen', { notifications: { toolsListChanged: true } }, { id: 'L' });
     const standing = front.send({ method: 'GET', headers: { 'mcp-session-id': session.id, accept: 'text/event-stream' } });
     // A connection on which a request has begun but is not all here: its work is new.
@@ -109,7 +109,7 @@ describe('SIGTERM', () => {
     expect(await gateway.ended).toBe(0);
     const took = performance.now() - begun;
     expect(took).toBeGreaterThan(900);
-    expect(took).toBeLessThan(5000);
+    expect(took).toBeLessThan(9000);
     // It is told something, or cut off: it does not wait for ever.
     expect([200, 503, 'ECONNRESET']).toContain(await stuck);
     await leftIn(home);
@@ -126,7 +126,7 @@ describe('SIGTERM', () => {
     const begun = performance.now();
     gateway.child.kill('SIGTERM');
     expect(await gateway.ended).toBe(143);
-    expect(performance.now() - begun).toBeLessThan(1000);
+    expect(performance.now() - begun).toBeLessThan(3000);
     expect(await stuck).toBe('ECONNRESET');
     await leftIn(home);
   });
@@ -135,7 +135,7 @@ describe('SIGTERM', () => {
     const { gateway, home } = await serve({ flags: ['--stdio'] });
     const say = (message: object) => gateway.child.stdin?.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
     const call = (id: string, name: string, args = {}) => say({ id, method: 'tools/call', params: { name, arguments: args, _meta: modernMeta() } });
-    call('slow', 'x_bad_slow', { ms: 1200 });
+    call('slow', 'x_bad_slow', { ms: 2500 });
     say({ id: 'L', method: 'subscriptions/listen', params: { notifications: { toolsListChanged: true }, _meta: modernMeta() } });
     await noted(home, 'call slow');
     gateway.child.kill('SIGTERM');
@@ -159,7 +159,7 @@ describe('SIGTERM', () => {
     const begun = performance.now();
     gateway.child.kill('SIGINT');
     expect(await gateway.ended).toBe(0);
-    expect(performance.now() - begun).toBeLessThan(3000);
+    expect(performance.now() - begun).toBeLessThan(8000);
     await leftIn(home);
   });
 });
