@@ -1,0 +1,52 @@
+import { EventEmitter } from 'node:events';
+import type { ServerResponse } from 'node:http';
+
+/** For tests: an answer whose reader takes nothing until it is told to. */
+export class SampleResponse extends EventEmitter {
+  readonly written: string[] = [];
+  readonly head: unknown[] = [];
+  ended = false;
+  destroyed = false;
+  writableLength = 0;
+  headersSent = false;
+
+  /** What an SSE writer needs of it. */
+  get response(): ServerResponse {
+    return this as unknown as ServerResponse;
+  }
+
+  get text(): string {
+    return this.written.join('');
+  }
+
+  /** The client reads everything there is. */
+  read(): void {
+    this.writableLength = 0;
+  }
+
+  writeHead(...head: unknown[]): this {
+    this.headersSent = true;
+    this.head.push(...head);
+    return this;
+  }
+
+  flushHeaders(): void {}
+
+  write(bytes: Buffer): boolean {
+    this.written.push(bytes.toString());
+    this.writableLength += bytes.length;
+    return true;
+  }
+
+  end(): this {
+    this.ended = true;
+    this.emit('close');
+    return this;
+  }
+
+  destroy(): this {
+    this.destroyed = true;
+    this.emit('close');
+    return this;
+  }
+}

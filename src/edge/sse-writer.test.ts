@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { ManualClock } from '../core/manual-clock.ts';
+import { KeepAlive } from './keep-alive.ts';
+import { SampleResponse } from './sample-response.ts';
+import { SseWriter } from './sse-writer.ts';
+
+const MIB = 1024 * 1024;
+
+function made() {
+  const clock = new ManualClock();
+  const response = new SampleResponse();
+  const writer = new SseWriter(response.response, new KeepAlive(clock));
+  return { clock, response, writer };
+}
+
+describe('what is written', () => {
+  it('begins with a head that no proxy buffers', () => {
+    expect(made().response.head).toEqual([
+      200,
+      { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' },
+    ]);
+  });
+
+  it('is one data line for each message, whatever line breaks stand between its tokens', () => {
+    const { response, writer } = made();
+    writer.message(Buffer.from('{"a":\r\n1,\n"b":"x\\ny"}'), '1-2');
+    writer.message(Buffer.from('{}'));
+    expect(response.text).toBe('id: 1-2\ndata: {"a":  1, "b":"x\\ny"}\n\ndata: {}\n\n');
+  });
+
+  it('can begin with an empty event that says where to resume and when', () => {
+    const { response, writer } = made();
+    writer.prime('0-0', 1000);
+    expect(response.text).toBe('id: 0-0\nretry: 1000\ndata: \n\n');
+  });
+
+  it('holds a comment every 15 s while it is open, and nothing after the end', () => {
+    const { clock, response, writer } = made();
+    clock.advance(30_000);
+    expect(response.text).toBe(':\n\n:\n\n');
+    writer.end();
+    writer.end();
+    writer.message(Buffer.from('{}'));
+    clock.advance(60_000);
+    expect(response.text).toBe(':\n\n:\n\n');
+    expect([writer.open, response.ended, clock.pending]).toEqual([false, true, 0]);
+  });
+});
+
+describe('a reader', () => {
+  it('that leaves 1 MiB unread for a second is cut off', () => {
+    const { clock, response, writer } = made();
+    writer.message(Buffer.alloc(MIB, 'x'));
+    clock.advance(999);
+    expect(response.destroyed).toBe(false);
+    clock.advance(1);
+    expect([response.destroyed, writer.open, clock.pending]).toEqual([true, false, 0]);
+  });
+
+  it('that takes it in time is not, although it came in one piece', () => {
+    const { clock, response, writer } = made();
+    for (let round = 0; round < 5; round++) {
+      writer.message(Buffer.alloc(5 * MIB, 'x'));
+      clock.advance(500);
+      response.read();
+      clock.advance(1_000);
+    }
+    expect([response.destroyed, writer.open]).toEqual([false, true]);
+  });
+
+  it('of less than that may take its time', () => {
+    const { clock, response, writer } = made();
+    writer.message(Buffer.alloc(MIB - 100, 'x'));
+    clock.advance(60_000);
+    expect(response.destroyed).toBe(false);
+  });
+
+  it('that leaves 8 MiB is cut off with the next message', () => {
+    const { response, writer } = made();
+    writer.message(Buffer.alloc(8 * MIB, 'x'));
+    expect(response.destroyed).toBe(false);
+    writer.message(Buffer.from('{}'));
+    expect(response.destroyed).toBe(true);
+    expect(response.written).toHaveLength(1);
+  });
+
+  it('of the last message has the time of any answer', () => {
+    const { clock, response, writer } = made();
+    writer.message(Buffer.alloc(5 * MIB, 'x'));
+    writer.end();
+    clock.advance(60_000);
+    expect([response.destroyed, response.ended]).toEqual([false, true]);
+  });
+
+  it('that hangs up closes the writer', () => {
+    const { clock, response, writer } = made();
+    writer.message(Buffer.alloc(2 * MIB, 'x'));
+    response.emit('close');
+    expect([writer.open, clock.pending]).toEqual([false, 0]);
+  });
+});
