@@ -43,6 +43,8 @@ export const NAMED_BY: Readonly<Record<string, string>> = {
   'tasks/cancel': 'taskId',
 };
 
+/** Prefix of our own `_meta` keys: what an upstream puts there is forged. */
+export const TURNPIKE_PREFIX = 'turnpike/';
 /** Our own `_meta` keys. */
 export const TURNPIKE_META = {
   error: 'turnpike/error',

@@ -1,6 +1,6 @@
 import { asTurnpikeError, ERRORS, type TurnpikeError } from './errors.ts';
 import { toJson } from './json.ts';
-import { type Answer, type Era, RPC, type RpcError, TURNPIKE_META } from './mcp.ts';
+import { type Answer, type Era, type JsonObject, META, RPC, type RpcError, TURNPIKE_META } from './mcp.ts';
 
 /** An error as it leaves: HTTP status (modern front and HTTP-level refusals) and JSON-RPC error object. */
 export interface WireError {
@@ -22,10 +22,10 @@ export function toWire(thrown: unknown, era: Era = 'modern'): WireError {
   };
 }
 
-/** The answer member for a thrown error: on `tools/call` what the model should see is a result, elsewhere an error. */
-export function toAnswer(thrown: unknown, era: Era, method: string): Answer {
+/** `serverInfo` stands on every result of ours for modern clients. The answer member for a thrown error: on `tools/call` what the model should see is a result, elsewhere an error. */
+export function toAnswer(thrown: unknown, era: Era, method: string, serverInfo?: JsonObject): Answer {
   const error = asTurnpikeError(thrown);
-  if (method === 'tools/call' && isToolFailure(error)) return { kind: 'result', result: toolFailure(error, era) };
+  if (method === 'tools/call' && isToolFailure(error)) return { kind: 'result', result: toolFailure(error, era, serverInfo) };
   return toErrorAnswer(error, era);
 }
 
@@ -40,7 +40,7 @@ function isToolFailure(error: TurnpikeError): boolean {
   return error.code === 'policy/denied' || (rpc <= -31001 && rpc >= -31099);
 }
 
-function toolFailure(error: TurnpikeError, era: Era): Buffer {
+function toolFailure(error: TurnpikeError, era: Era, serverInfo: JsonObject | undefined): Buffer {
   const row = ERRORS[error.code];
   const text = row.show ? error.message : row.sentence;
   const refused = error.code === 'policy/denied';
@@ -48,7 +48,8 @@ function toolFailure(error: TurnpikeError, era: Era): Buffer {
     ? { [TURNPIKE_META.refusal]: error.details.data ?? { rule: error.details.rule ?? error.code } }
     : { [TURNPIKE_META.error]: upstreamData(error) };
   const kind = era === 'modern' ? { resultType: 'complete' } : {};
-  return toJson({ ...kind, content: [{ type: 'text', text }], isError: true, _meta: meta });
+  const own = era === 'modern' && serverInfo !== undefined ? { [META.serverInfo]: serverInfo } : {};
+  return toJson({ ...kind, content: [{ type: 'text', text }], isError: true, _meta: { ...meta, ...own } });
 }
 
 function dataOf(error: TurnpikeError): unknown {

@@ -96,7 +96,7 @@ async function answerOf(edge: Edge, exchange: Exchange, events: boolean): Promis
     // These are HTTP's business: status, challenge or Retry-After belong to them.
     if (code === 'auth/scope' || code === 'guard/accept') throw new HttpError(exchange.id, error);
     if (code === 'internal' || ERRORS[code].http >= 500) edge.report(error);
-    return toAnswer(error, 'modern', exchange.method);
+    return toAnswer(error, 'modern', exchange.method, edge.services.settings.serverInfo);
   }
 }
 

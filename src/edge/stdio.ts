@@ -182,7 +182,7 @@ class StdioDoor {
     } catch (error) {
       const { code } = asTurnpikeError(error);
       if (code === 'internal' || ERRORS[code].http >= 500) report(error);
-      answer = toAnswer(error, 'modern', message.method);
+      answer = toAnswer(error, 'modern', message.method, services.settings.serverInfo);
     } finally {
       this.#modern.delete(message.id);
     }

@@ -1,5 +1,5 @@
 import { type Edits, editObject, elements, joinArray, member, memberSpans, toJson } from '../core/json.ts';
-import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META } from '../core/mcp.ts';
+import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META, TURNPIKE_PREFIX } from '../core/mcp.ts';
 
 /**
  * Every change the relay may make to what an upstream said; all other bytes pass as they came. The documentation's table
@@ -8,7 +8,7 @@ import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META } from 
 export const RELAY_EDITS = [
   {
     where: 'result._meta',
-    change: 'reserved members (`io.modelcontextprotocol/*`) are removed; `serverInfo` is ours, `turnpike/upstream` names the upstream',
+    change: 'reserved members (`io.modelcontextprotocol/*`, `turnpike/*`) are removed; `serverInfo` is ours, `turnpike/upstream` names the upstream',
     when: 'modern client; session clients: removal only',
   },
   { where: 'result.resultType', change: '`complete` is added when it is absent; removed for session clients', when: 'always' },
@@ -52,7 +52,7 @@ const OPEN_OBJECT = 0x7b;
 
 /** Edits of a `_meta` object that remove what is reserved for a hop. */
 function withoutReserved(meta: Buffer): Record<string, undefined> {
-  const reserved = memberSpans(meta).filter(({ key }) => key.startsWith(META_PREFIX));
+  const reserved = memberSpans(meta).filter(({ key }) => key.startsWith(META_PREFIX) || key.startsWith(TURNPIKE_PREFIX));
   return Object.fromEntries(reserved.map(({ key }) => [key, undefined]));
 }
 
