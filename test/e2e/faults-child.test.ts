@@ -99,12 +99,14 @@ describe('kill -9 of the gateway', () => {
     const journal = join(home, 'journal');
     const child = join(ROOT, 'test/fixtures/hostile/child.mjs');
     const file = join(home, 'turnpike.yaml');
-    // A shell that waits for its child, as many published servers are started.
-    const wrapped = JSON.stringify(['-c', `trap '' TERM; ${process.execPath} ${child} legacy normal ${journal}; true`]);
-    await writeFile(
-      file,
-      `listen: {port: ${port}}\nstore: {type: memory, dir: ${home}/state}\nupstreams:\n  - {name: bad, type: stdio, command: /bin/sh, args: ${wrapped}, timeouts: {call: 30s}}\n`,
-    );
+    // A shell that neither its input nor a signal short of KILL ends, nor the end of the server in it.
+    const stubborn = ['/bin/sh', '-c', `trap '' TERM; ${process.execPath} ${child} legacy normal ${journal}; while :; do sleep 1; done`];
+    const configure = ([command, ...args]: string[]) =>
+      writeFile(
+        file,
+        `listen: {port: ${port}}\nstore: {type: memory, dir: ${home}/state}\nupstreams:\n  - {name: bad, type: stdio, command: ${command}, args: ${JSON.stringify(args)}, timeouts: {call: 30s}}\n`,
+      );
+    await configure(stubborn);
     const gateway = rig.start(['serve', '--config', file], { env: { HOME: home } });
     await gateway.until(/bad +connected/);
     const session = await new Front(`http://127.0.0.1:${port}/mcp`).session();
@@ -120,14 +122,15 @@ describe('kill -9 of the gateway', () => {
     gateway.child.kill('SIGKILL');
     expect(await call).toBe('ECONNRESET');
     expect(await gateway.ended).toBe('SIGKILL');
-    await leftIn(home);
     await until(
       () => Promise.all(below.map(isAlive)),
       (alive) => !alive.includes(true),
-      5000,
+      12_000,
     );
+    await leftIn(home);
     expect((await readFile(journal, 'utf8')).match(/^call nothing$/gm)).toHaveLength(1);
     // A new one takes its place at once.
+    await configure([process.execPath, child, 'legacy', 'normal', journal]);
     const again = rig.start(['serve', '--config', file], { env: { HOME: home } });
     await again.until(/bad +connected/);
     expect(textOf(await new Front(`http://127.0.0.1:${port}/mcp`).call('x_bad_echo'))).toBe('echo');
