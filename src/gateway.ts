@@ -71,6 +71,9 @@ export interface Gateway extends AsyncDisposable {
   drain(signal: AbortSignal): Promise<void>;
 }
 
+/** How long answers to calls that a shutdown cut short may take to leave. */
+const LAST_ANSWERS_MS = 1_000;
+
 /**
  * Builds a gateway from its configuration, lower layers first; opens the store and the audit log, and nothing else.
  * Throws `config/refused` for a configuration that is too dangerous, `config/invalid`, and `store/failed`.
@@ -269,7 +272,11 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     },
     async [Symbol.asyncDispose]() {
       ended.abort(new TurnpikeError('gateway/draining'));
-      await work.drain(AbortSignal.abort());
+      // What is cut short still gets its answer out; it has no reason to take long.
+      const patience = new AbortController();
+      const timer = clock.after(LAST_ANSWERS_MS, () => patience.abort());
+      await work.drain(patience.signal);
+      timer.cancel();
       sessions.endAll();
       await listening?.close();
       await all.disposeAsync();

@@ -71,7 +71,7 @@ class StdioDoor {
     const rest = reader.end();
     if (rest !== undefined && rest.length > 0) this.#take(rest);
     // The client is gone, or we are: nobody waits for the answers.
-    this.#over.abort(new TurnpikeError('request/cancelled'));
+    this.#over.abort(new TurnpikeError(signal.aborted ? 'gateway/draining' : 'request/cancelled'));
     if (this.#session !== undefined) {
       this.#session.end();
       onEnd(this.#session);

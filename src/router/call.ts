@@ -176,9 +176,15 @@ function outcomeOf(error: unknown, exchange: Exchange): 'ok' | 'transport-error'
     : 'ok';
 }
 
+/** The client cancelled, or we end: then the client must not believe that nothing happened. */
+function cutShort(reason: unknown, upstream: string): TurnpikeError {
+  if (asTurnpikeError(reason).code !== 'gateway/draining') return new TurnpikeError('request/cancelled');
+  return new TurnpikeError('upstream/lost', 'the gateway shut down before the answer came; the outcome is unknown', { upstream, retryable: false });
+}
+
 /** The reason of whichever signal ended the call, else the error itself. */
 function forCaller(error: unknown, exchange: Exchange, expired: AbortSignal, lease: ConnectionLease, upstream: string): unknown {
-  if (exchange.signal.aborted) return new TurnpikeError('request/cancelled');
+  if (exchange.signal.aborted) return cutShort(exchange.signal.reason, upstream);
   if (expired.aborted) return expired.reason;
   if (lease.ended.aborted && !(error instanceof TurnpikeError)) {
     return new TurnpikeError('upstream/lost', `upstream '${upstream}' closed the connection after the request was sent; the outcome is unknown`, {
