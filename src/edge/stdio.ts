@@ -3,6 +3,7 @@ import { STDIO } from '../auth/identity.ts';
 import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
+import { joinArray } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isRequestId, META, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
 import { toAnswer, toWire } from '../core/to-wire.ts';
@@ -82,9 +83,7 @@ class StdioDoor {
   #take(line: Buffer): void {
     const leave = this.#options.work.enter();
     const work = this.#serve(line).catch((error: unknown) => {
-      const id = error instanceof MessageError ? error.id : undefined;
-      if (asTurnpikeError(error).code === 'internal') this.#options.report(error);
-      this.#write(encodeError(id, toWire(error).error));
+      this.#write(this.#refusal(error));
     });
     this.#running.add(work);
     void work.finally(() => {
@@ -97,14 +96,27 @@ class StdioDoor {
     const { messages, batch } = parseMessages(line);
     if (batch && this.#session?.version !== '2025-03-26')
       throw new MessageError(undefined, 'request/invalid', 'Invalid Request: batches belong to 2025-03-26');
-    await Promise.all(messages.map((message) => this.#one(message)));
+    const [first] = messages;
+    if (!batch && first !== undefined) return this.#one(first, (bytes) => this.#write(bytes));
+    if (messages.some((message) => eraOf(message, undefined) === 'modern'))
+      throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${MODERN_VERSION} knows no batches`);
+    const answers: Buffer[] = [];
+    const take = (bytes: Buffer) => void answers.push(bytes);
+    await Promise.all(messages.map((message) => this.#one(message, take).catch((error: unknown) => take(this.#refusal(error)))));
+    if (answers.length > 0) this.#write(joinArray(answers));
   }
 
-  async #one(message: Message): Promise<void> {
+  #refusal(error: unknown): Buffer {
+    if (asTurnpikeError(error).code === 'internal') this.#options.report(error);
+    return encodeError(error instanceof MessageError ? error.id : undefined, toWire(error).error);
+  }
+
+  /** Serves one message; `answered` takes the response, if it has one. */
+  async #one(message: Message, answered: (bytes: Buffer) => void): Promise<void> {
     if (message.kind === 'request' && this.#options.work.draining.aborted)
       throw new MessageError(message.id, 'gateway/draining', ERRORS['gateway/draining'].sentence);
-    if (message.kind === 'request' && eraOf(message, undefined) === 'modern') return this.#modernRequest(message);
-    if (message.kind === 'request' && message.method === 'initialize') return this.#initialize(message);
+    if (message.kind === 'request' && eraOf(message, undefined) === 'modern') return this.#modernRequest(message, answered);
+    if (message.kind === 'request' && message.method === 'initialize') return this.#initialize(message, answered);
     if (message.kind === 'notification' && message.method === 'notifications/cancelled' && isRequestId(message.body.requestId)) {
       this.#modern.get(message.body.requestId)?.abort(new TurnpikeError('request/cancelled'));
     }
@@ -134,10 +146,10 @@ class StdioDoor {
       stopped: this.#over.signal,
       report,
     }).catch((error: unknown) => toAnswer(error, 'legacy', message.method));
-    this.#answer(message, answer, 'legacy');
+    answered(this.#encode(message, answer, 'legacy'));
   }
 
-  #initialize(message: Request): void {
+  #initialize(message: Request, answered: (bytes: Buffer) => void): void {
     if (this.#session !== undefined) throw new MessageError(message.id, 'request/invalid', 'Invalid Request: initialize was sent twice');
     const { version, capabilities, clientInfo } = readInitialize(message);
     const id = 'stdio';
@@ -145,10 +157,10 @@ class StdioDoor {
     const session = new Session({ id, caller, version, capabilities, clock: this.#options.services.clock });
     session.outlet = (bytes) => this.#write(bytes);
     this.#session = session;
-    this.#answer(message, { kind: 'result', result: initialized(this.#options.services, session) }, 'legacy');
+    answered(this.#encode(message, { kind: 'result', result: initialized(this.#options.services, session) }, 'legacy'));
   }
 
-  async #modernRequest(message: Request): Promise<void> {
+  async #modernRequest(message: Request, answered: (bytes: Buffer) => void): Promise<void> {
     const { services, report } = this.#options;
     const envelope = readEnvelope(message);
     if (this.#modern.has(message.id))
@@ -187,12 +199,12 @@ class StdioDoor {
       this.#modern.delete(message.id);
     }
     // After a cancel nothing more is sent for that id.
-    if (!cancelled.signal.aborted) this.#answer(message, answer, 'modern');
+    if (!cancelled.signal.aborted) answered(this.#encode(message, answer, 'modern'));
   }
 
-  #answer(message: Request, answer: Answer, era: 'modern' | 'legacy'): void {
+  #encode(message: Request, answer: Answer, era: 'modern' | 'legacy'): Buffer {
     this.#options.services.instruments.request(era, message.method, answer.kind === 'error' ? answer.code : undefined);
-    this.#write(encodeAnswer(message.id, answer));
+    return encodeAnswer(message.id, answer);
   }
 
   #write(message: Buffer): void {

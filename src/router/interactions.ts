@@ -2,15 +2,15 @@ import { isJsonObject, type JsonObject } from '../core/mcp.ts';
 import type { Profile } from '../upstream/profile.ts';
 
 /** Methods by which a server asks its client, and the client capability that each needs. */
-export const NEEDS: Readonly<Record<string, 'sampling' | 'elicitation' | 'roots'>> = {
-  'sampling/createMessage': 'sampling',
-  'elicitation/create': 'elicitation',
-  'roots/list': 'roots',
-};
+export const NEEDS: ReadonlyMap<string, 'sampling' | 'elicitation' | 'roots'> = new Map([
+  ['sampling/createMessage', 'sampling'],
+  ['elicitation/create', 'elicitation'],
+  ['roots/list', 'roots'],
+]);
 
 /** Whether a profile allows a question: URL elicitation and sampling with tools have letters of their own (protocol.md section 10). */
 export function allows(profile: Profile, method: string, params: JsonObject): boolean {
-  switch (NEEDS[method]) {
+  switch (NEEDS.get(method)) {
     case 'elicitation':
       return profile.includes(params.mode === 'url' ? 'u' : 'f');
     case 'sampling':

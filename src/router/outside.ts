@@ -17,7 +17,7 @@ export interface OutsideOptions {
 export function ownerThrough(owner: ConnectionOwner, { upstream, label, profile }: OutsideOptions): ConnectionOwner {
   return {
     async request(method, params, signal) {
-      if (NEEDS[method] !== undefined && !allows(profile, method, JSON.parse(params.toString('utf8')) as JsonObject)) {
+      if (NEEDS.get(method) !== undefined && !allows(profile, method, JSON.parse(params.toString('utf8')) as JsonObject)) {
         if (method === 'roots/list') return { kind: 'result', result: toJson({ roots: [] }) };
         const error = toJson({ code: RPC.invalidRequest, message: `${method}: the client cannot be asked for it` });
         return { kind: 'error', error, code: RPC.invalidRequest };

@@ -66,7 +66,7 @@ export class CallRelay implements Relay {
 
   async request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
     const { exchange, upstream, label, profile, deadline } = this.#options;
-    const capability = NEEDS[method];
+    const capability = NEEDS.get(method);
     if (capability === undefined) return refusal(RPC.methodNotFound, `${method} is not carried`);
     const body = JSON.parse(params.toString('utf8')) as JsonObject;
     if (exchange.era === 'modern' || exchange.ask === undefined || !allows(profile, method, body)) {

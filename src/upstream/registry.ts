@@ -66,9 +66,14 @@ export class Registry implements CapabilitySource, AsyncDisposable {
     this.#monitors.get(upstream)?.observed(error);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([...this.#monitors.values()].map((monitor) => monitor.stop()));
+  /** Stops every upstream, all at once. `others` as in `UpstreamMonitor.stop`. Idempotent. */
+  async stop(others?: Promise<unknown>): Promise<void> {
+    await Promise.allSettled([...this.#monitors.values()].map((monitor) => monitor.stop(others)));
     this.#listeners.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   #monitor(upstream: string): UpstreamMonitor {

@@ -123,8 +123,11 @@ export class UpstreamMonitor {
     else if (settings.target.type === 'remote') this.#watch?.good();
   }
 
-  /** Ends the connection, the attempt under way included. Resolves when nothing is left. Idempotent. */
-  async stop(): Promise<void> {
+  /**
+   * Ends the connection, the attempt under way included. Resolves when nothing is left. Idempotent. `others`: settles when the
+   * callers' connections are closed, which say good-bye over the same sockets.
+   */
+  async stop(others: Promise<unknown> = Promise.resolve()): Promise<void> {
     if (this.#life.signal.aborted) return;
     this.#life.abort(new TurnpikeError('upstream/down', `upstream '${this.name}' is stopped`, { upstream: this.name }));
     this.#move('stopping');
@@ -135,6 +138,7 @@ export class UpstreamMonitor {
     this.#set = undefined;
     this.#retryAt = undefined;
     this.#move('stopped');
+    await others.catch(() => {});
     await this.connector.close();
   }
 

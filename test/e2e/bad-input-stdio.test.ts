@@ -115,6 +115,17 @@ describe('serve --stdio', () => {
     expect(await pipe.ask(ping('good'))).toEqual({ jsonrpc: '2.0', id: 'good', result: {} });
   });
 
+  it('answers a batch of a 2025-03-26 session as one array, each element by itself', async () => {
+    await using pipe = await Pipe.open();
+    await pipe.ask({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-03-26', capabilities: {} } });
+    expect(await pipe.ask([ping(1), { ...ping(2), method: 'no/such' }, { jsonrpc: '2.0', method: 'notifications/initialized' }, ping(3)])).toEqual(
+      expect.arrayContaining(
+        [ping(1), ping(3)].map(({ id }) => ({ jsonrpc: '2.0', id, result: {} })).concat(refusal(-32601, 'Method not found: no/such', 2) as never),
+      ),
+    );
+    expect(await pipe.ask([ping(1), modern('tools/list')])).toEqual(refusal(-32600, 'Invalid Request: 2026-07-28 knows no batches'));
+  });
+
   it('refuses an id in flight, in both eras, and answers the first request', async () => {
     await using pipe = await Pipe.open();
     const twice = refusal(-32600, 'Invalid Request: the id "same" is in use', 'same');

@@ -66,9 +66,10 @@ describe.concurrent.each<Mode>(['polite', 'deaf'])('a %s child with a helper tha
     const { gateway } = await busy(mode);
     await using _end = gateway;
     const own = await ownChildren(gateway);
-    expect(await gateway.end('SIGTERM')).toBe(0);
+    const ended = gateway.end('SIGTERM');
     await gateway.processes(0, TEN_SECONDS);
-    await allGone(own);
+    expect(await ended).toBe(0);
+    await allGone(own, 2_000);
   });
 
   it('is gone after kill -9 of the gateway in the middle of calls; so is the reaper', async () => {
