@@ -77,8 +77,8 @@ const LOOKED_AT = 8_192;
 export function maskValues(text: string, secrets: readonly Secret[]): string {
   let masked = text.slice(0, LOOKED_AT);
   for (const secret of secrets) {
-    const value = secret.reveal();
-    for (const part of [value, ...value.split(/[\r\n]+/), value.slice(value.indexOf(' ') + 1)]) {
+    const plain = secret.reveal();
+    for (const part of [plain, ...plain.split(/[\r\n]+/), plain.slice(plain.indexOf(' ') + 1)]) {
       if (part.length >= SHORTEST_VALUE) masked = masked.replaceAll(part, MASK);
     }
   }
