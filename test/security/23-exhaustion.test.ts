@@ -67,6 +67,15 @@ describe('bodies', () => {
     expect(upstream.calls()).toEqual([]);
   });
 
+  it('5 MB that are only announced are 413 before a byte of them, to a stranger, too', async () => {
+    const { rig } = await rigFor();
+    const announced = `Content-Length: ${5 * MIB}`;
+    const stranger = [`Host: 127.0.0.1:${rig.port}`, 'Content-Type: application/json', announced];
+    for (const lines of [authorized(rig, announced), stranger]) {
+      expect((await wire(rig.port, head('POST /mcp HTTP/1.1', lines), { deadlineMs: 3_000 })).status).toBe(413);
+    }
+  });
+
   it('of a stranger is not read: 401 although nothing of it came', async () => {
     const { rig } = await rigFor();
     const lines = [`Host: 127.0.0.1:${rig.port}`, 'Content-Type: application/json', `Content-Length: ${3 * MIB}`];

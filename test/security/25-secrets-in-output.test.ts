@@ -369,5 +369,5 @@ it('the search finds a secret in every form that it looks for', () => {
   ];
   for (const text of hidden) expect(probe.foundIn(text)).toEqual(['probe']);
   expect(probe.foundIn('harmless')).toEqual([]);
-  expect(secrets.places.length).toBeGreaterThan(12);
+  expect(secrets.places.length).toBeGreaterThanOrEqual(12);
 });
