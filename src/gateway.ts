@@ -27,6 +27,7 @@ import { Work } from './edge/work.ts';
 import { Admission } from './limit/admission.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { Services } from './router/services.ts';
+import { SubscriptionCounts } from './router/update-feed.ts';
 import { Startup } from './startup.ts';
 import { type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
 import { openStore } from './store/open.ts';
@@ -195,6 +196,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     catalog,
     lists,
     connections,
+    subscriptions: new SubscriptionCounts(),
     upstreams: registry,
     seals: { state: new Sealer(sealing, 'rs1.', clock), task: new Sealer(sealing, 'tk1.', clock, { oldKeysOpenFor: Number.POSITIVE_INFINITY }) },
     fingerprint,

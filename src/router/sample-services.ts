@@ -14,6 +14,7 @@ import { AuditLog } from '../telemetry/audit.ts';
 import { Instruments } from '../telemetry/instruments.ts';
 import { silentLogger } from '../telemetry/log.ts';
 import type { Services } from './services.ts';
+import { SubscriptionCounts } from './update-feed.ts';
 
 export type Answering = (call: UpstreamCall) => Promise<Answer> | Answer;
 
@@ -153,6 +154,7 @@ export function sampleServices(connections: SampleConnections = new SampleConnec
     catalog,
     lists: new ListBytes({ serverInfo: settings.serverInfo, cursors: new Cursors({ seal: (payload) => payload, open: (text) => text }) }),
     connections,
+    subscriptions: new SubscriptionCounts(),
     upstreams: source,
     seals: { state: new Sealer([key(1)], 'rs1.', clock), task: new Sealer([key(1)], 'tk1.', clock) },
     fingerprint: new Fingerprinter(Buffer.alloc(32, 3)),

@@ -8,12 +8,14 @@ import type { AuditLog } from '../telemetry/audit.ts';
 import type { Instruments } from '../telemetry/instruments.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { RouterSettings } from './settings.ts';
+import type { SubscriptionCounts } from './update-feed.ts';
 
 /** What every handler may use; wired once in gateway.ts and passed as an argument. */
 export interface Services {
   readonly catalog: Catalog;
   readonly lists: ListBytes;
   readonly connections: ConnectionSource;
+  readonly subscriptions: SubscriptionCounts;
   readonly upstreams: CapabilitySource;
   readonly seals: { readonly state: Sealer; readonly task: Sealer };
   readonly fingerprint: Fingerprinter;

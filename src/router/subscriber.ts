@@ -52,6 +52,7 @@ export class Subscriber {
     const name = (original: string) => toJson(this.#names.get(nameKey(upstream, original)) ?? original);
     const feed = new UpdateFeed({
       connections: services.connections,
+      counts: services.subscriptions,
       clock: services.clock,
       caller,
       profile,

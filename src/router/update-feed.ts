@@ -7,6 +7,7 @@ import type { Connection, ConnectionLease, ConnectionOwner, ConnectionSource } f
 
 export interface FeedOptions {
   readonly connections: ConnectionSource;
+  readonly counts: SubscriptionCounts;
   readonly clock: Clock;
   readonly caller: Caller;
   readonly profile: string;
@@ -31,13 +32,23 @@ const RETRY_MS = 2_000;
 /** How long an upstream may take to answer a subscription, or to acknowledge a stream. */
 const ASK_MS = 5_000;
 
-/** Subscribers per connection and URI: a session upstream is told of the first and of the last. */
 interface Subscription {
   count: number;
   /** The upstream's answer to the first. */
   readonly ready: Promise<void>;
 }
-const subscriptions = new WeakMap<Connection, Map<string, Subscription>>();
+
+/** Subscribers per connection and URI, over all feeds of one gateway: a session upstream is told of the first and of the last. */
+export class SubscriptionCounts {
+  readonly #byConnection = new WeakMap<Connection, Map<string, Subscription>>();
+
+  /** Those of one connection, by the upstream's own URI. */
+  of(connection: Connection): Map<string, Subscription> {
+    const known = this.#byConnection.get(connection) ?? new Map<string, Subscription>();
+    this.#byConnection.set(connection, known);
+    return known;
+  }
+}
 
 /** An open listen stream. */
 interface Stream {
@@ -187,8 +198,7 @@ export class UpdateFeed {
 
   async #subscribe(connection: Connection, uri: string): Promise<void> {
     if (this.#subscribed.has(uri)) return;
-    const known = subscriptions.get(connection) ?? new Map<string, Subscription>();
-    subscriptions.set(connection, known);
+    const known = this.#options.counts.of(connection);
     const subscription = known.get(uri) ?? { count: 0, ready: this.#ask(connection, 'resources/subscribe', uri) };
     known.set(uri, subscription);
     subscription.count++;
@@ -204,10 +214,10 @@ export class UpdateFeed {
 
   async #unsubscribe(connection: Connection, uri: string): Promise<void> {
     if (!this.#subscribed.delete(uri)) return;
-    const known = subscriptions.get(connection);
-    const subscription = known?.get(uri);
+    const known = this.#options.counts.of(connection);
+    const subscription = known.get(uri);
     if (subscription === undefined || --subscription.count > 0) return;
-    known?.delete(uri);
+    known.delete(uri);
     if (connection.alive) await this.#ask(connection, 'resources/unsubscribe', uri);
   }
 

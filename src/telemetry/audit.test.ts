@@ -93,6 +93,21 @@ describe('the audit record', () => {
     ]);
   });
 
+  it('says what was called: only tools are tool calls', async () => {
+    const { audit, lines } = start();
+    const methods = ['tools/call', 'prompts/get', 'resources/read', 'tasks/get', 'tasks/update', 'tasks/cancel'];
+    for (const method of methods) audit.record({ ...call, method });
+    await audit.close();
+    expect(lines().map(({ message, subsystem }) => `${subsystem}: ${message}`)).toEqual([
+      'MCP-Tool: tool call',
+      'MCP-Prompt: prompt get',
+      'MCP-Resource: resource read',
+      'MCP-Task: task get',
+      'MCP-Task: task update',
+      'MCP-Task: task cancel',
+    ]);
+  });
+
   it('holds no secret of foreign text, and no more than 500 characters of an error', async () => {
     const { audit, lines, text } = start();
     const { upstream: _, ...unknown } = call;

@@ -247,6 +247,17 @@ export class AuditLog {
   }
 }
 
+/** How the log line names what was called (aggregator.md 9, "Metrics and logs"). */
+const WORDS: Readonly<Record<string, { readonly message: string; readonly subsystem: string }>> = {
+  'tools/call': { message: 'tool call', subsystem: 'MCP-Tool' },
+  'prompts/get': { message: 'prompt get', subsystem: 'MCP-Prompt' },
+  'resources/read': { message: 'resource read', subsystem: 'MCP-Resource' },
+  'tasks/get': { message: 'task get', subsystem: 'MCP-Task' },
+  'tasks/update': { message: 'task update', subsystem: 'MCP-Task' },
+  'tasks/cancel': { message: 'task cancel', subsystem: 'MCP-Task' },
+};
+const OTHER_WORDS = { message: 'call', subsystem: 'MCP' };
+
 function lineOf(record: AuditRecord, now: number, secrets: readonly Secret[]): Record<string, unknown> {
   const clean = (text: string, max?: number) => redactText(maskValues(text, secrets), max);
   const named = (name: string) => {
@@ -257,8 +268,7 @@ function lineOf(record: AuditRecord, now: number, secrets: readonly Secret[]): R
   const isForeign = record.upstream === undefined || record.method === 'resources/read';
   return {
     time: new Date(now).toISOString(),
-    message: 'tool call',
-    subsystem: 'MCP-Tool',
+    ...(WORDS[record.method] ?? OTHER_WORDS),
     requestId: typeof record.requestId === 'string' ? clean(record.requestId, MAX_NAME) : record.requestId,
     tenant: record.tenant,
     principal: record.principal,
