@@ -29,7 +29,7 @@ function targetOf(upstream: UpstreamConfig, config: Config): UpstreamSettings['t
 export function routerSettings(config: Config, serverInfo: JsonObject): RouterSettings {
   return {
     serverInfo,
-    bridge: { interactive: config.bridge.interactive, stateTtl: config.bridge.stateTtl },
+    bridge: { ...config.bridge, roots: new Map(Object.entries(config.bridge.roots)) },
     upstreams: new Map(config.upstreams.map((upstream) => [upstream.name, routed(upstream)])),
   };
 }

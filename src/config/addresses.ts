@@ -28,6 +28,14 @@ export function httpUrlProblem(text: string): string | undefined {
   return text.includes('#') ? 'holds a fragment' : undefined;
 }
 
+/** What is wrong with the URI of a file or folder, if anything (RFC 8089; roots of MCP are such). */
+export function fileUriProblem(text: string): string | undefined {
+  if (!text.startsWith('file://')) return 'does not begin with file://';
+  if (/[\s\\]/.test(text)) return 'holds a blank or backslash';
+  if (/[?#]/.test(text)) return 'holds a query or fragment';
+  return /^file:\/\/[^/]*\//.test(text) && URL.canParse(text) ? undefined : 'is no file URI';
+}
+
 /** An address or a network in CIDR notation (RFC 4632). */
 export function networkProblem(text: string): string | undefined {
   const [address = '', bits, more] = text.split('/');

@@ -23,7 +23,7 @@ describe('the example file', () => {
     const on = exampleYaml()
       .split('\n')
       .filter((line) => !line.includes('encryptionKeyFile'))
-      .map((line) => line.replace(/^(\s*)# (?=[a-z]\w*:( |$)| {2}- \{)/, '$1').replace('static: []', ''))
+      .map((line) => line.replace(/^(\s*)# (?=[a-z]\w*:( |$)| {2}(- \{|files: \[))/, '$1').replace('static: []', ''))
       .join('\n')
       .replace('modes: [none]', 'modes: [static]');
     const { config } = await load(on, {
@@ -37,6 +37,7 @@ describe('the example file', () => {
     expect(config.auth.static[0]?.name).toBe('ci');
     expect(config.store.encryptionKeys[0]?.id).toBe('k1');
     expect(config.upstreams[1]).toMatchObject({ auth: { mode: 'header' } });
+    expect(config.bridge.roots).toEqual({ files: [{ uri: 'file:///srv/docs', name: 'docs' }] });
   });
 });
 
@@ -57,6 +58,7 @@ describe('the JSON Schema', () => {
     [{ listen: { idleTimeout: '30' } }],
     [{ listen: { idleTimeout: 30 } }],
     [{ policy: { annotations: 'no' } }],
+    [{ bridge: { roots: { a: [{ name: 'b' }] } } }],
     [{ upstreams: [{ name: 'a', type: 'gitlab' }] }],
     [{ upstreams: [{ name: 'a', type: 'stdio' }] }],
     [{ upstreams: [{ name: 'a', type: 'stdio', command: 'x', url: 'http://x' }] }],

@@ -97,7 +97,8 @@ function rowsOf(key: string, node: Node): Row[] {
     return [...(isSection ? [] : own), ...[...node.keys].flatMap(([name, child]) => rowsOf(`${key}.${name}`, child))];
   }
   if (node.type === 'list') return [...own, ...(node.items.type === 'object' ? rowsOf(`${key}[]`, node.items) : [])];
-  return [{ key, node }];
+  // A mapping of names to lists of mappings: what stands in these follows.
+  return node.type === 'map' && node.values.type === 'list' ? [{ key, node }, ...rowsOf(`${key}.NAME[]`, node.values.items)] : [{ key, node }];
 }
 
 function table(rows: readonly Row[]): string {
@@ -115,7 +116,7 @@ function table(rows: readonly Row[]): string {
 }
 
 function typeOf(node: Node): string {
-  if (node.type === 'map') return 'a mapping of names to texts';
+  if (node.type === 'map') return `a mapping of names to ${node.values.type === 'list' ? 'lists of mappings' : 'texts'}`;
   if (node.type === 'leaf') return node.declaration.expected ?? '';
   return node.type === 'object' ? 'a mapping' : 'a list of mappings';
 }

@@ -9,9 +9,10 @@ const HEAD = `# yaml-language-server: $schema=./turnpike.schema.json
 # variables and flags is docs/reference/configuration.md.
 `;
 
-/** Lists of objects by example; everything else comes from the schema. Each is commented out but for `upstreams`. */
+/** Lists and maps of objects by example; everything else comes from the schema. Each is commented out but for `upstreams`. */
 const EXAMPLES: Readonly<Record<string, string>> = {
   'auth.static': `- {name: ci, tokenFile: /run/secrets/ci, tenant: platform, scopes: [turnpike:read], expires: 2027-06-30}`,
+  'bridge.roots': `files: [{uri: file:///srv/docs, name: docs}]`,
   'store.encryptionKeys': `- {id: k1, keyFile: /run/secrets/turnpike-key}`,
   upstreams: `# A child process. It is started when the gateway starts; \`required: true\` makes /readyz wait for it.
 - name: files

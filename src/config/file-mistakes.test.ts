@@ -153,6 +153,41 @@ const MISTAKES: readonly (readonly [string, string | Uint8Array, readonly string
     ['t.yaml:1:8 store: has encryptionKeys and encryptionKey (expected one of them)'],
   ],
   [
+    'roots of nobody',
+    `bridge: {roots: {fils: [{uri: file:///srv}]}}\n${upstream('url: "http://x"').replace('name: a', 'name: files')}`,
+    [`t.yaml:1:24 bridge.roots.fils: names 'fils' (expected the name of an upstream); did you mean "files"?`],
+  ],
+  [
+    'roots that are none',
+    `bridge: {roots: {a: [{uri: https://x/y}, {uri: "file:///a b"}, {uri: "file:///a#b"}, {uri: "file://"}, {}, {uri: file:///a, title: b}]}}\n${upstream('url: "http://x"')}`,
+    [
+      't.yaml:1:28 bridge.roots.a[0].uri: does not begin with file:// (expected a file URI such as file:///srv/docs)',
+      't.yaml:1:48 bridge.roots.a[1].uri: holds a blank or backslash (expected a file URI such as file:///srv/docs)',
+      't.yaml:1:70 bridge.roots.a[2].uri: holds a query or fragment (expected a file URI such as file:///srv/docs)',
+      't.yaml:1:92 bridge.roots.a[3].uri: is no file URI (expected a file URI such as file:///srv/docs)',
+      't.yaml:1:104 bridge.roots.a[4].uri: is missing (expected a file URI such as file:///srv/docs)',
+      't.yaml:1:125 bridge.roots.a[5].title: unknown key',
+    ],
+  ],
+  [
+    'one root twice',
+    `bridge: {roots: {a: [{uri: file:///a}, {uri: file:///a, name: b}]}}\n${upstream('url: "http://x"')}`,
+    ["t.yaml:1:46 bridge.roots.a[1].uri: is 'file:///a', as entry 1 is already (expected a uri of its own)"],
+  ],
+  [
+    'bounds of the bridge',
+    'bridge: {maxRounds: 0, roundTimeout: 999ms, gatherWindow: 1001ms, replayWindow: 61m, blockSecretForms: no, park: {perPrincipal: 0, total: 1.5}}\n',
+    [
+      't.yaml:1:21 bridge.maxRounds: is too small (expected an integer from 1 to 100)',
+      't.yaml:1:38 bridge.roundTimeout: is too small (expected a duration such as 250ms, 30s, 5m, 1h, 90d, of at least 1s)',
+      't.yaml:1:59 bridge.gatherWindow: is too large (expected a duration such as 250ms, 30s, 5m, 1h, 90d, from 0ms to 1s)',
+      't.yaml:1:81 bridge.replayWindow: is too large (expected a duration such as 250ms, 30s, 5m, 1h, 90d, from 0ms to 1h)',
+      't.yaml:1:104 bridge.blockSecretForms: is a string (expected true or false)',
+      't.yaml:1:129 bridge.park.perPrincipal: is too small (expected an integer of at least 1)',
+      't.yaml:1:139 bridge.park.total: is no integer (expected an integer of at least 1)',
+    ],
+  ],
+  [
     'exception for nobody',
     `policy: {denylist: {except: ["fils:x"]}}\n${upstream('url: "http://x"').replace('name: a', 'name: files')}`,
     [`t.yaml:1:29 policy.denylist.except: names 'fils' (expected the name of an upstream); did you mean "files"?`],

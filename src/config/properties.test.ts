@@ -35,6 +35,7 @@ const COMPLETE: Readonly<Record<string, object>> = {
 /** Every mapping of the schema. */
 function mappings(node: Node, fileWith: Mapping['fileWith']): Mapping[] {
   if (node.type === 'list') return mappings(node.items, (content) => fileWith([content]));
+  if (node.type === 'map') return mappings(node.values, (content) => fileWith({ a: content }));
   if (node.type === 'variants') {
     return [...node.variants].flatMap(([type, variant]) => mappings(variant, (content) => fileWith({ ...COMPLETE[type], ...content })));
   }
@@ -49,16 +50,23 @@ function nested(path: readonly string[], value: unknown): unknown {
 
 /** A valid value of a setting, as it would stand in a file. */
 function sampleOf({ node }: Key): fc.Arbitrary<unknown> | undefined {
-  const { kind, choices, schema = {} } = node.declaration;
+  const { kind, choices, schema = {}, expected = '' } = node.declaration;
   const minimum = Number(schema.minimum ?? 1);
   const maximum = Number(schema.maximum ?? minimum + 100_000);
   if (kind === 'boolean') return fc.boolean();
   if (kind === 'integer') return fc.integer({ min: minimum, max: maximum });
   if (kind === 'number') return fc.integer({ min: 1, max: 10_000 }).map((tenths) => tenths / 10);
+  const [, from, to] = / from (\S+) to (\S+)$/.exec(expected) ?? [];
+  if (kind === 'duration' && from !== undefined && to !== undefined) return fc.integer({ min: msOf(from), max: msOf(to) }).map((ms) => `${ms}ms`);
   if (kind === 'duration') return fc.tuple(fc.integer({ min: 1, max: 90 }), fc.constantFrom('s', 'm', 'h', 'd')).map(([n, unit]) => `${n}${unit}`);
   if (kind === 'size') return fc.integer({ min: minimum, max: Math.min(maximum, 2 ** 40) });
   if (kind === 'choice') return fc.constantFrom(...(choices ?? []));
   return undefined;
+}
+
+function msOf(text: string): number {
+  const parsed = parseDuration(text);
+  return parsed.ok ? parsed.value : Number.NaN;
 }
 
 describe('properties', () => {

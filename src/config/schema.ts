@@ -2,9 +2,10 @@ import * as z from 'zod';
 import { nearest } from './nearest.ts';
 import { ALWAYS, listOf, objectOf } from './rules.ts';
 import { authSection } from './sections/auth.ts';
+import { bridgeSection } from './sections/bridge.ts';
 import { limitsSection, poolSection } from './sections/limits.ts';
 import { listenSection } from './sections/listen.ts';
-import { bridgeSection, catalogSection, policySection } from './sections/policy.ts';
+import { catalogSection, policySection } from './sections/policy.ts';
 import { storeSection } from './sections/store.ts';
 import { telemetrySection } from './sections/telemetry.ts';
 import { upstreamsSection } from './sections/upstreams.ts';
@@ -28,7 +29,7 @@ export const configSchema = z
     bridge: bridgeSection,
     telemetry: telemetrySection,
   })
-  .superRefine(exceptionsNameUpstreams, ALWAYS)
+  .superRefine(namesAreUpstreams, ALWAYS)
   .transform(({ upstreams, ...config }) => {
     const { idleTimeout, maxErrorCount, closeDelay, limits } = config.pool;
     const defaults = { idleTimeout, maxErrorCount, closeDelay, maxConnections: limits.perUpstream };
@@ -45,18 +46,16 @@ export type Config = z.output<typeof configSchema>;
 /** One upstream; `type` tells which fields it has. */
 export type UpstreamConfig = Config['upstreams'][number];
 
-function exceptionsNameUpstreams(config: unknown, context: Pick<z.RefinementCtx, 'addIssue'>): void {
-  const { policy, upstreams } = objectOf(config);
-  const names = listOf(upstreams).map((upstream) => String(objectOf(upstream).name));
-  for (const pair of listOf(objectOf(objectOf(policy).denylist).except)) {
-    const name = String(pair).split(':', 1)[0] ?? '';
-    if (names.includes(name)) continue;
-    const like = nearest(name, names);
+/** What names an upstream names one that is there. */
+function namesAreUpstreams(config: unknown, context: Pick<z.RefinementCtx, 'addIssue'>): void {
+  const { bridge, policy, upstreams } = objectOf(config);
+  const known = listOf(upstreams).map((upstream) => String(objectOf(upstream).name));
+  const check = (name: string, path: string[]) => {
+    if (known.includes(name)) return;
+    const like = nearest(name, known);
     const hint = like === undefined ? '' : `; did you mean "${like}"?`;
-    context.addIssue({
-      code: 'custom',
-      path: ['policy', 'denylist', 'except'],
-      message: `names '${name}' (expected the name of an upstream)${hint}`,
-    });
-  }
+    context.addIssue({ code: 'custom', path, message: `names '${name}' (expected the name of an upstream)${hint}` });
+  };
+  for (const pair of listOf(objectOf(objectOf(policy).denylist).except)) check(String(pair).split(':', 1)[0] ?? '', ['policy', 'denylist', 'except']);
+  for (const name of Object.keys(objectOf(objectOf(bridge).roots))) check(name, ['bridge', 'roots', name]);
 }

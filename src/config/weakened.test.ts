@@ -13,6 +13,7 @@ describe('weakenedSettings', () => {
   it('names every setting in use that takes a protection away', () => {
     const config = configSchema.parse({
       policy: { yolo: true, annotations: 'ignore' },
+      bridge: { blockSecretForms: false },
       upstreams: [
         { name: 'a', type: 'stdio', command: 'x', allowUnsafeEnv: true, sharing: 'shared' },
         { name: 'b', type: 'sse', url: 'https://x', tls: { insecureSkipVerify: true } },
@@ -23,6 +24,7 @@ describe('weakenedSettings', () => {
       'auth.modes: none',
       'policy.yolo',
       'policy.annotations: ignore',
+      'bridge.blockSecretForms: false',
       'upstreams[0].sharing: shared',
       'upstreams[0].allowUnsafeEnv',
       'upstreams[1].tls.insecureSkipVerify',

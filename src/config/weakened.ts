@@ -14,11 +14,13 @@ export interface Weakening {
  */
 export function weakenedSettings(config: Config, { stdio = false }: { readonly stdio?: boolean } = {}): Weakening[] {
   const weak: Weakening[] = [];
-  const { auth, policy } = config;
+  const { auth, bridge, policy } = config;
   if (auth.modes.includes('none') && !stdio) weak.push({ setting: 'auth.modes: none', why: 'every process of this machine may use every upstream' });
   if (policy.yolo) weak.push({ setting: 'policy.yolo', why: 'destructive tools may be called' });
   if (policy.annotations === 'ignore')
     weak.push({ setting: 'policy.annotations: ignore', why: 'tools that call themselves destructive may be called' });
+  if (!bridge.blockSecretForms)
+    weak.push({ setting: 'bridge.blockSecretForms: false', why: 'upstreams may ask people for passwords, tokens and keys' });
   for (const [index, upstream] of config.upstreams.entries()) {
     const at = `upstreams[${index}]`;
     if (upstream.sharing === 'shared') weak.push({ setting: `${at}.sharing: shared`, why: `all callers share one connection to '${upstream.name}'` });

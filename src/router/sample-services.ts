@@ -147,7 +147,17 @@ export function sampleServices(connections: SampleConnections = new SampleConnec
     upstreams: new Map([
       ['a', { timeouts: { call: 60_000, callMax: 3_600_000 }, naming: 'prefixed' as const, credentialMode: 'none', configHash: 'hash-of-a' }],
     ]),
-    bridge: { interactive: ['f', 'u', 's', 't', 'c', 'r'], stateTtl: 600_000 },
+    bridge: {
+      interactive: ['f', 'u', 's', 't', 'c', 'r'],
+      stateTtl: 600_000,
+      maxRounds: 8,
+      roundTimeout: 600_000,
+      gatherWindow: 25,
+      replayWindow: 60_000,
+      blockSecretForms: true,
+      park: { perPrincipal: 16, perUpstream: 64, total: 1000 },
+      roots: new Map(),
+    },
     serverInfo: { name: 'turnpike', version: '0' },
   };
   const services: Services = {

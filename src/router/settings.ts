@@ -8,9 +8,29 @@ export interface RouterSettings {
     readonly interactive: readonly string[];
     /** How long a request state may wait for its retry. */
     readonly stateTtl: number;
+    /** How often one call may ask for input. */
+    readonly maxRounds: number;
+    /** How long a client may take to answer one round. */
+    readonly roundTimeout: number;
+    /** How long questions of one call are gathered before they leave together. */
+    readonly gatherWindow: number;
+    /** How long the answer to a retry is kept for the same retry coming again. */
+    readonly replayWindow: number;
+    /** Whether forms that ask for secrets are declined. */
+    readonly blockSecretForms: boolean;
+    /** How many calls may wait for input. */
+    readonly park: { readonly perPrincipal: number; readonly perUpstream: number; readonly total: number };
+    /** By upstream: what it is told when it asks for roots outside a call. */
+    readonly roots: ReadonlyMap<string, readonly Root[]>;
   };
   /** How we introduce ourselves, in both directions. */
   readonly serverInfo: JsonObject;
+}
+
+/** A folder or file that an upstream may work in (2025-11-25, "Roots"). */
+export interface Root {
+  readonly uri: string;
+  readonly name?: string;
 }
 
 export interface UpstreamSettings {

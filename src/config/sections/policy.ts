@@ -1,12 +1,9 @@
 import * as z from 'zod';
-import { boolean, choice, choices, duration, integer, text, words } from '../leaves.ts';
+import { boolean, choice, integer, text, words } from '../leaves.ts';
 
 /** Names of upstreams, prefixes (aggregator.md 1). */
 export const NAME_PATTERN = /^[a-zA-Z][a-zA-Z0-9_-]{0,62}$/;
 export const NAME_EXPECTED = 'a letter, then up to 62 letters, digits, _ and -';
-
-/** What a bridge may carry: form, url, sampling, its tools, its context, roots (protocol.md 9). */
-export const INTERACTIVE = ['f', 'u', 's', 't', 'c', 'r'] as const;
 
 /** `catalog`: names (aggregator.md 2). */
 export const catalogSection = z
@@ -37,17 +34,6 @@ export const policySection = z
   })
   .prefault({})
   .meta({ description: 'What may be called.' });
-
-/** `bridge`: what servers may ask of clients (protocol.md 9 and 10). */
-export const bridgeSection = z
-  .strictObject({
-    interactive: choices(INTERACTIVE)
-      .prefault([...INTERACTIVE])
-      .meta({ description: 'What upstreams may ask clients: form, url, sampling, its tools, its context, roots.' }),
-    stateTtl: duration({ min: 1000 }).prefault('10m').meta({ description: 'How long sealed request state stays valid.' }),
-  })
-  .prefault({})
-  .meta({ description: 'What servers may ask of clients.' });
 
 function pairProblem(pair: string): string | undefined {
   return /^[a-zA-Z][a-zA-Z0-9_-]{0,62}:.+$/.test(pair) ? undefined : 'is no server:tool pair';
