@@ -4,7 +4,6 @@ import type { Identity } from '../auth/identity.ts';
 import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import { MODERN_VERSION } from '../core/mcp.ts';
-import { addressKey } from '../limit/address.ts';
 import { sendError } from './answer.ts';
 import { readBody } from './body.ts';
 import { eraOf, MessageError, parseMessages } from './classify.ts';
@@ -12,6 +11,7 @@ import type { Edge } from './edge.ts';
 import { serveLegacyDelete, serveLegacyGet, serveLegacyPost } from './legacy.ts';
 import { HttpError, serveModern } from './modern.ts';
 import type { Ops } from './ops.ts';
+import { noteRefusal } from './refusals.ts';
 import type { Session } from './session.ts';
 import { guardNames, guardShape } from './steps/guard.ts';
 import { answerPreflight, setCommonHeaders } from './steps/response-headers.ts';
@@ -81,7 +81,7 @@ function extract(edge: Edge, request: IncomingMessage): Credential | undefined {
   try {
     return edge.authentication.extract(request.headersDistinct);
   } catch (error) {
-    refused(edge, request, error);
+    noteRefusal(edge, request, error);
     throw error;
   }
 }
@@ -107,7 +107,7 @@ async function identify(edge: Edge, request: IncomingMessage, credential: Creden
     return identity;
   } catch (error) {
     if (credential !== undefined) knownGood.forget(credential);
-    refused(edge, request, error);
+    noteRefusal(edge, request, error);
     throw error;
   }
 }
@@ -115,14 +115,6 @@ async function identify(edge: Edge, request: IncomingMessage, credential: Creden
 /** Mode `none` alone: there is no credential that could be guessed, and principal `local` has no bucket. */
 function takesEverybody({ authentication }: Edge): boolean {
   return authentication.modes.length === 1 && authentication.modes[0] === 'none';
-}
-
-function refused(edge: Edge, request: IncomingMessage, error: unknown): void {
-  const { code } = asTurnpikeError(error);
-  if (code !== 'auth/invalid' && code !== 'auth/scope') return;
-  const address = edge.proxies.addressOf(request);
-  edge.admission.recordFailure(address);
-  edge.securityLog.warn('authentication', addressKey(address), 'authentication failed', { code });
 }
 
 function ownSession(edge: Edge, session: Session, caller: Caller): Session {
@@ -143,7 +135,7 @@ function answerThrown(edge: Edge, request: IncomingMessage, response: ServerResp
   const id = thrown instanceof HttpError || thrown instanceof MessageError ? thrown.id : undefined;
   const { code } = asTurnpikeError(inner);
   // Counted here because it is found out behind the dispatcher; other refusals are counted where they are made.
-  if (code === 'auth/scope') refused(edge, request, inner);
+  if (code === 'auth/scope') noteRefusal(edge, request, inner);
   if (code === 'internal' || (ERRORS[code].http >= 500 && code !== 'gateway/draining' && code !== 'session/full')) edge.report(inner);
   if (response.headersSent) {
     response.destroy();

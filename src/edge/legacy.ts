@@ -10,6 +10,7 @@ import type { Edge } from './edge.ts';
 import { encodeAnswer } from './encode.ts';
 import { foreignHeaders } from './foreign-headers.ts';
 import { HttpError } from './modern.ts';
+import { noteRefusal } from './refusals.ts';
 import type { EventStream } from './replay.ts';
 import type { Session } from './session.ts';
 import { answerInSession, initialized, isSessionVersion, notedInSession, readInitialize } from './session-requests.ts';
@@ -154,10 +155,12 @@ async function serveBatch(
               toErrorAnswer(new TurnpikeError('request/invalid', 'Invalid Request: initialize must not be in a batch'), 'legacy'),
             ),
           ];
-        // An id that stands twice spoils its own answer, not those of the others.
+        // An id that stands twice or a scope that is missing spoils its own answer, not those of the others, which may have run.
         const answer = await answerOf(edge, session, message, caller, request, undefined).catch((error: unknown) => {
           if (error instanceof MessageError) return toErrorAnswer(error, 'legacy');
-          throw error;
+          if (!(error instanceof HttpError)) throw error;
+          noteRefusal(edge, request, error.error);
+          return toErrorAnswer(error.error, 'legacy');
         });
         return [encodeAnswer(message.id, answer)];
       }),

@@ -321,6 +321,19 @@ describe('the envelope of 2026-07-28', () => {
       -32600,
       'Bearer scope="turnpike:write", error="insufficient_scope"',
     ]);
+    // In a batch only the element that lacks the scope is refused: the others may have run.
+    const reader = await front.session('2025-03-26', { headers: READER });
+    const batch = await reader.send([
+      { jsonrpc: '2.0', id: 1, method: 'tools/list' },
+      { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'x_up_echo', arguments: {} } },
+      { jsonrpc: '2.0', id: 3, method: 'ping' },
+    ]);
+    expect([batch.status, batch.headers['www-authenticate']]).toEqual([200, undefined]);
+    expect(JSON.parse(batch.text)).toEqual([
+      { jsonrpc: '2.0', id: 1, result: { tools: expect.any(Array) } },
+      { jsonrpc: '2.0', id: 2, error: { code: -32600, message: expect.any(String), data: { requiredScopes: ['turnpike:write'] } } },
+      { jsonrpc: '2.0', id: 3, result: {} },
+    ]);
     expect((await rig.journal('up')).filter((line) => line.startsWith('call'))).toEqual([]);
   });
 });
