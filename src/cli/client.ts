@@ -101,7 +101,7 @@ async function readStream({ body, statusCode }: Dispatcher.ResponseData, id: num
       if (method === 'notifications/progress' && isJsonObject(params)) onProgress?.(params);
       else if (method === undefined) reply ??= replyOf(data, id, statusCode);
     },
-    { maxLineBytes: MAX_ANSWER, maxEventBytes: MAX_ANSWER },
+    { sender: 'the gateway', maxLineBytes: MAX_ANSWER, maxEventBytes: MAX_ANSWER },
   );
   for await (const chunk of body as AsyncIterable<Buffer>) {
     parser.push(chunk);

@@ -43,6 +43,10 @@ export class CallNote {
 
   failed(thrown: unknown): void {
     const error = asTurnpikeError(thrown);
+    const { reason } = error.details;
+    // What the upstream wrote is for operators: neither the caller nor the audit record has it.
+    if (error.code.startsWith('upstream/') && reason !== undefined && reason !== error.message)
+      this.#services.logger.warn('call failed', { upstream: this.#upstream, method: this.#exchange.method, code: error.code, reason });
     const refused = error.code === 'policy/denied' || error.code === 'auth/scope' || error.code.startsWith('catalog/');
     const outcome: CallOutcome = error.code === 'request/cancelled' ? 'cancelled' : refused ? 'refused' : 'error';
     this.#write(

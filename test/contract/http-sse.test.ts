@@ -111,7 +111,11 @@ it.each<[string, Answerer, object]>([
   [
     '404',
     (response) => response.writeHead(404).end('nothing'),
-    { code: 'upstream/protocol', message: "upstream 'S' answered with status 404: nothing" },
+    {
+      code: 'upstream/protocol',
+      message: "upstream 'S' answered with status 404",
+      details: { reason: "upstream 'S' answered with status 404: nothing" },
+    },
   ],
   ['503', (response) => response.writeHead(503).end(), { code: 'upstream/down' }],
   ['a redirect', (response) => response.writeHead(302, { location: '/x' }).end(), { code: 'upstream/protocol' }],
@@ -159,7 +163,11 @@ it.each<[string, (response: http.ServerResponse) => unknown, object]>([
   [
     '500',
     (response) => response.writeHead(500).end('session abcdef'),
-    { code: 'upstream/down', message: "upstream 'S' answered with status 500: session ***" },
+    {
+      code: 'upstream/down',
+      message: "upstream 'S' answered with status 500",
+      details: { reason: "upstream 'S' answered with status 500: session ***" },
+    },
   ],
   ['a reset', (response) => response.socket?.resetAndDestroy(), { code: 'upstream/lost', details: { retryable: false } }],
 ])('maps %s to a message', async (_name, post, expected) => {

@@ -15,12 +15,23 @@ describe('statuses', () => {
     [
       '404',
       (response) => response.writeHead(404).end('none'),
-      { code: 'upstream/protocol', retryable: false, data: { status: 404 }, message: /status 404: none$/ },
+      {
+        code: 'upstream/protocol',
+        retryable: false,
+        data: { status: 404 },
+        message: /status 404$/,
+        reason: "upstream 'S' answered with status 404: none",
+      },
     ],
     [
       '500',
       (response) => response.writeHead(500).end('oops\u0000 <b>'),
-      { code: 'upstream/down', retryable: false, message: /^upstream 'S' answered with status 500: oops <b>$/ },
+      {
+        code: 'upstream/down',
+        retryable: false,
+        message: /^upstream 'S' answered with status 500$/,
+        reason: "upstream 'S' answered with status 500: oops <b>",
+      },
     ],
     [
       '502',
@@ -80,14 +91,15 @@ describe('statuses', () => {
     expect(upstream.requests.map(({ method }) => method)).toEqual(['POST', 'POST']);
   });
 
-  it('shows at most 500 masked characters of a body, without what we sent', async () => {
+  it('shows operators at most 500 masked characters of a body, without what we sent, and callers nothing', async () => {
     const long = `token=abc sent-secret-value session-1 ${'word '.repeat(400)}`;
     await using upstream = await startUpstream(withSession((response) => response.writeHead(500).end(long)));
     await using rig = await legacyRig(upstream, { headers: { authorization: new Secret('Bearer sent-secret-value') } });
-    const { message } = await failure(rig.send(1));
-    expect(message).toContain('token=*** *** *** word');
-    expect(message.length).toBeLessThan(560);
-    expect(message).not.toMatch(/sent-secret|session-1|abc/);
+    const { message, details } = await failure(rig.send(1));
+    expect(message).toBe("upstream 'S' answered with status 500");
+    expect(details.reason).toContain('token=*** *** *** word');
+    expect(details.reason?.length).toBeLessThan(560);
+    expect(details.reason).not.toMatch(/sent-secret|session-1|abc/);
   });
 });
 

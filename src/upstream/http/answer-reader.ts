@@ -98,8 +98,12 @@ export class AnswerReader implements ResponseSink {
       }
     } else if (type === 'text/event-stream') {
       this.#mode = 'events';
-      const limits = { maxLineBytes: maxMessageBytes, maxEventBytes: maxMessageBytes };
-      this.#parser = new SseParser(({ event, data }) => this.#event(event, data), limits);
+      const sender = `upstream '${this.#options.upstream}'`;
+      this.#parser = new SseParser(({ event, data }) => this.#event(event, data), {
+        sender,
+        maxLineBytes: maxMessageBytes,
+        maxEventBytes: maxMessageBytes,
+      });
     } else this.#mode = 'json';
   }
 

@@ -29,8 +29,12 @@ export class EventStreamReader implements ResponseSink {
 
   constructor(options: EventStreamOptions) {
     this.#options = options;
-    const limits = { maxLineBytes: options.maxMessageBytes, maxEventBytes: options.maxMessageBytes };
-    this.#parser = new SseParser(({ event, data }) => options.onEvent(event, data), limits);
+    const { upstream, maxMessageBytes, onEvent } = options;
+    this.#parser = new SseParser(({ event, data }) => onEvent(event, data), {
+      sender: `upstream '${upstream}'`,
+      maxLineBytes: maxMessageBytes,
+      maxEventBytes: maxMessageBytes,
+    });
   }
 
   start(client: HttpClient, request: HttpRequest, signal: AbortSignal): void {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type SseEvent, SseParser } from './sse-parser.ts';
 
-const LIMITS = { maxLineBytes: 1 << 20, maxEventBytes: 1 << 20 };
+const LIMITS = { sender: 'the server', maxLineBytes: 1 << 20, maxEventBytes: 1 << 20 };
 
 function parse(chunks: readonly (string | Buffer)[], limits = LIMITS) {
   const events: (Omit<SseEvent, 'data'> & { data: string })[] = [];
@@ -84,9 +84,9 @@ describe('SseParser', () => {
   });
 
   it('refuses a line or an event above its limit, at any chunking, and is silent then', () => {
-    const limits = { maxLineBytes: 20, maxEventBytes: 30 };
+    const limits = { sender: "upstream 'S'", maxLineBytes: 20, maxEventBytes: 30 };
     expect(parse([`data: ${'x'.repeat(14)}\n\n`], limits).events).toHaveLength(1);
-    expect(() => parse([`data: ${'x'.repeat(15)}\n\n`], limits)).toThrow(/line longer than 20 bytes/);
+    expect(() => parse([`data: ${'x'.repeat(15)}\n\n`], limits)).toThrow("upstream 'S' sent a line longer than 20 bytes in an event stream");
     expect(() => parse([':', ...'x'.repeat(20)], limits)).toThrow(/line longer than 20 bytes/);
     expect(parse(['data: 0123456789\ndata: 0123456789\ndata: 01234567\n\n'], limits).events).toHaveLength(1);
     expect(() => parse(['data: 0123456789\ndata: 0123456789\ndata: 012345678\n\n'], limits)).toThrow(/event larger than 30 bytes/);

@@ -12,7 +12,9 @@ export interface SseEvent {
   readonly retry?: number;
 }
 
-export interface SseLimits {
+export interface SseOptions {
+  /** Who sends the stream, as the subject of an error. */
+  readonly sender: string;
   /** Bytes of one line, without its end. */
   readonly maxLineBytes: number;
   /** Bytes of one event's data. */
@@ -33,7 +35,7 @@ const EMPTY = Buffer.alloc(0);
  */
 export class SseParser {
   readonly #onEvent: (event: SseEvent) => void;
-  readonly #limits: SseLimits;
+  readonly #options: SseOptions;
   /** Beginnings of a line whose end has not come. */
   readonly #partial = new ByteBuffer();
   /** The last chunk ended in CR: an LF that follows belongs to it. */
@@ -51,9 +53,9 @@ export class SseParser {
   #lastEventId: string | undefined;
   #retry: number | undefined;
 
-  constructor(onEvent: (event: SseEvent) => void, limits: SseLimits) {
+  constructor(onEvent: (event: SseEvent) => void, options: SseOptions) {
     this.#onEvent = onEvent;
-    this.#limits = limits;
+    this.#options = options;
   }
 
   /** What `Last-Event-ID` says when the stream is resumed; undefined when there is nothing to resume by. */
@@ -127,12 +129,12 @@ export class SseParser {
   }
 
   #checkLine(length: number): void {
-    if (length > this.#limits.maxLineBytes) this.#overflow(`a line longer than ${this.#limits.maxLineBytes} bytes`);
+    if (length > this.#options.maxLineBytes) this.#overflow(`a line longer than ${this.#options.maxLineBytes} bytes`);
   }
 
   #overflow(what: string): never {
     this.close();
-    throw new TurnpikeError('upstream/protocol', `the upstream sent ${what} in an event stream`);
+    throw new TurnpikeError('upstream/protocol', `${this.#options.sender} sent ${what} in an event stream`);
   }
 
   #line(line: Buffer): void {
@@ -155,7 +157,7 @@ export class SseParser {
 
   #addData(value: Buffer): void {
     const length = this.#data.length + value.length + (this.#dataLines > 0 ? 1 : 0);
-    if (length > this.#limits.maxEventBytes) this.#overflow(`an event larger than ${this.#limits.maxEventBytes} bytes`);
+    if (length > this.#options.maxEventBytes) this.#overflow(`an event larger than ${this.#options.maxEventBytes} bytes`);
     if (this.#dataLines++ > 0) this.#data.append(NEWLINE);
     this.#data.append(value);
   }

@@ -68,11 +68,13 @@ export function ofStatus(upstream: string, answer: StatusAnswer): TurnpikeError 
   if (status === 404 && answer.inSession)
     return new TurnpikeError('upstream/session', `upstream '${upstream}' lost its session`, { ...details, retryable: true });
   const shown = maskText(answer.body.toString('utf8'), answer.secrets);
-  const text = `upstream '${upstream}' answered with status ${status}${shown === '' ? '' : `: ${shown}`}`;
+  const text = `upstream '${upstream}' answered with status ${status}`;
+  // What a foreign server writes into an error page is for operators: it may be a stack trace or another tenant's data.
+  const reason = shown === '' ? {} : { reason: `${text}: ${shown}` };
   const after = Number(headers['retry-after']);
   const wait = (status === 429 || status === 503) && after >= 0 ? { retryAfter: after } : {};
   const code = status >= 500 || status === 408 || status === 429 ? 'upstream/down' : 'upstream/protocol';
-  return new TurnpikeError(code, text, { ...details, ...wait });
+  return new TurnpikeError(code, text, { ...details, ...reason, ...wait });
 }
 
 /** `node:http` declares one value, undici gives a list when the header was repeated. */
