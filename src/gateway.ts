@@ -131,6 +131,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       instruments.droppedNotifications('upstream').add();
       logger.debug('dropped', { upstream, what });
     },
+    onAdvice: (upstream: string, advice: string) => logger.warn(`upstream '${upstream}' ${advice}`, { upstream }),
   };
   const registry = parts.use(
     new Registry(

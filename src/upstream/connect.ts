@@ -26,6 +26,8 @@ export interface ConnectorPorts {
   readonly clientInfo: JsonObject;
   readonly onStderr: (upstream: string, line: string) => void;
   readonly onDropped: (upstream: string, what: string) => void;
+  /** What the operator should change in the configuration of an upstream; once for each. */
+  readonly onAdvice?: (upstream: string, advice: string) => void;
   /** Makes transports instead of the built-in ones: for tests. */
   readonly transport?: (settings: UpstreamSettings) => Transport;
 }
@@ -62,6 +64,7 @@ export class Connector {
   readonly #client: HttpClient | undefined;
   readonly #endpoints: EndpointSet | undefined;
   #owners = 0;
+  #advised = false;
   #era: Era | undefined;
   /** Ends when the first one who asks a child for its era knows it: others need not start theirs twice. */
   #verdict: PromiseWithResolvers<void> | undefined;
@@ -229,13 +232,19 @@ export class Connector {
       // A stream without the event may stay open for ever.
       await within({ clock: this.#ports.clock, ms: ENDPOINT_MS, late, signals: [attempt.signal] }, (until) => link.transport.open(until));
       await this.#shakeHands(link, 'initialize', attempt);
-      this.#ports.onDropped(this.settings.name, 'streamable HTTP: the upstream speaks HTTP+SSE of 2024-11-05; configure type: sse');
+      this.#adviseSse();
       return link;
     } catch {
       await link.close();
       attempt.signal.throwIfAborted();
       return undefined;
     }
+  }
+
+  #adviseSse(): void {
+    if (this.#advised) return;
+    this.#advised = true;
+    this.#ports.onAdvice?.(this.settings.name, 'speaks HTTP+SSE of 2024-11-05 and no streamable HTTP; set `type: sse`, which connects faster');
   }
 
   #choose(): Place | undefined {

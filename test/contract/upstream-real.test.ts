@@ -82,12 +82,17 @@ describe('upstreams over HTTP', () => {
   }
 });
 
-it('an HTTP+SSE server under the other type is found, and that is said', async () => {
+it('an HTTP+SSE server under the other type is found, and that is said once, however many connect', async () => {
   await using http = await HttpServerProcess.start('sse');
   await using started_ = await rigOf(remote(http.url('/sse'), 'streamable-http'));
   const { rig, snapshot } = started_;
   expect(snapshot.status).toMatchObject({ state: 'connected', era: 'legacy' });
-  expect(rig.dropped.join()).toContain('configure type: sse');
+  for (const subject of ['a', 'b']) {
+    const lease = await rig.connections.lease('S', caller(subject), '-', soon());
+    expect(JSON.stringify(await callTool(lease.connection, 'echo', { message: subject }))).toContain(subject);
+    lease.release('ok');
+  }
+  expect(rig.advice).toEqual(['S speaks HTTP+SSE of 2024-11-05 and no streamable HTTP; set `type: sse`, which connects faster']);
 });
 
 /** A started upstream that ends with its block. */

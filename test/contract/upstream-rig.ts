@@ -30,6 +30,7 @@ export class UpstreamRig implements AsyncDisposable {
   readonly mark = newMark();
   readonly states: { readonly upstream: string; readonly state: UpstreamState; readonly error: string | undefined }[] = [];
   readonly dropped: string[] = [];
+  readonly advice: string[] = [];
   readonly store = new MemoryStore(systemClock);
   readonly memory = new EraMemory(this.store, () => {});
   readonly registry: Registry;
@@ -47,6 +48,7 @@ export class UpstreamRig implements AsyncDisposable {
       clientInfo: { name: 'rig', version: '1' },
       onStderr: () => {},
       onDropped: (_upstream, what) => this.dropped.push(what),
+      onAdvice: (upstream, advice) => this.advice.push(`${upstream} ${advice}`),
     };
     const marked = settings.map((one) =>
       one.target.type === 'stdio' ? { ...one, target: { ...one.target, env: { ...one.target.env, [MARK]: this.mark } } } : one,
