@@ -48,6 +48,8 @@ export const TURNPIKE_PREFIX = 'turnpike/';
 /** Our own `_meta` keys. */
 export const TURNPIKE_META = {
   error: 'turnpike/error',
+  /** A session upstream names the key under which a client without a session finds its question. */
+  inputKey: 'turnpike/inputKey',
   refusal: 'turnpike/refusal',
   unavailable: 'turnpike/unavailable',
   upstream: 'turnpike/upstream',
@@ -55,8 +57,10 @@ export const TURNPIKE_META = {
 
 export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
 export const UI_EXTENSION = 'io.modelcontextprotocol/ui';
+/** SEP-2640. Its methods are not among those that `Mcp-Name` repeats. */
+export const SKILLS_EXTENSION = 'io.modelcontextprotocol/skills';
 /** Extensions Turnpike carries; only these are forwarded in capabilities (protocol.md section 8). */
-export const CARRIED_EXTENSIONS: readonly string[] = [TASKS_EXTENSION, UI_EXTENSION];
+export const CARRIED_EXTENSIONS: readonly string[] = [TASKS_EXTENSION, UI_EXTENSION, SKILLS_EXTENSION];
 
 /** RFC 5424 severities as MCP names them, least severe first. */
 export const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
