@@ -1,6 +1,8 @@
 import { nearest } from '../config/nearest.ts';
+import { editObject, parseJson, toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, TURNPIKE_META } from '../core/mcp.ts';
 import { paramHeaders } from '../core/mcp-headers.ts';
+import { err, ok, type Result } from '../core/result.ts';
 import { redactText } from '../telemetry/redact.ts';
 import type { Reply } from './client.ts';
 import { contentText } from './content.ts';
@@ -23,11 +25,12 @@ const MAX_INPUT = 64 * 1024 * 1024;
 /** `turnpike call`: what the tool says on standard output, progress and failures on standard error. */
 export async function call(options: CallOptions, around: Surroundings): Promise<ExitCode> {
   const { stdout, stderr } = around;
-  const args = parseArguments(options.args === '-' ? await readInput(around) : options.args);
-  if (typeof args === 'string') {
-    stderr.write(`turnpike: the arguments ${args} (expected a JSON object such as '{"path": "/tmp"}')\n`);
+  const args = readArguments(options.args === '-' ? await readInput(around) : Buffer.from(options.args));
+  if (!args.ok) {
+    stderr.write(`turnpike: the arguments ${args.error} (expected a JSON object such as '{"path": "/tmp"}')\n`);
     return EXIT.usage;
   }
+  const { bytes, parsed } = args.value;
   return talk(options, around, async (client, signal) => {
     // The gateway demands the headers that the tool's schema asks for, so the schema must be known first.
     const listed = await listTools(client, signal);
@@ -36,8 +39,8 @@ export async function call(options: CallOptions, around: Surroundings): Promise<
     const reply = await client.request({
       method: 'tools/call',
       name: options.tool,
-      params: { name: options.tool, arguments: args },
-      headers: paramHeaders(tool?.parsed.inputSchema, args),
+      params: editObject(toJson({ name: options.tool }), { arguments: bytes }),
+      headers: paramHeaders(tool?.parsed.inputSchema, parsed),
       signal,
       onProgress: (params) => void stderr.write(`${progressText(params)}\n`),
     });
@@ -86,18 +89,15 @@ function progressText({ progress, total, message }: JsonObject): string {
   return redactText(`${share}${typeof message === 'string' ? ` ${message}` : ''}`);
 }
 
-/** The arguments; a text says what is wrong with them. */
-function parseArguments(text: string | undefined): JsonObject | string {
-  if (text === undefined) return 'are too large';
-  try {
-    const parsed: unknown = JSON.parse(text);
-    return isJsonObject(parsed) ? parsed : 'are JSON, but no object';
-  } catch {
-    return 'are no valid JSON';
-  }
+/** The arguments, to be sent byte for byte: `1.0` and integers beyond 2^53 are others after a second `JSON.stringify`. The error says what is wrong. */
+function readArguments(bytes: Buffer | undefined): Result<{ readonly bytes: Buffer; readonly parsed: JsonObject }, string> {
+  if (bytes === undefined) return err('are too large');
+  const parsed = parseJson(bytes);
+  if (!parsed.ok) return err('are no valid JSON');
+  return isJsonObject(parsed.value) ? ok({ bytes, parsed: parsed.value }) : err('are JSON, but no object');
 }
 
-async function readInput({ stdin }: Surroundings): Promise<string | undefined> {
+async function readInput({ stdin }: Surroundings): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of stdin) {
@@ -106,5 +106,5 @@ async function readInput({ stdin }: Surroundings): Promise<string | undefined> {
     if (size > MAX_INPUT) return undefined;
     chunks.push(bytes);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }

@@ -11,6 +11,8 @@ import { type SampleOptions, type SampleSurroundings, sampleSurroundings } from 
 interface Seen {
   readonly headers: IncomingMessage['headers'];
   readonly path: string | undefined;
+  /** The body as it came. */
+  readonly text: string;
   readonly body: { id: number; method: string; params: { [key: string]: unknown; _meta: Record<string, unknown> } };
 }
 
@@ -36,7 +38,8 @@ async function gateway(answerCall: Answer, tools: readonly object[] = TOOLS): Pr
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    const one: Seen = { headers: request.headers, path: request.url, body: JSON.parse(Buffer.concat(chunks).toString()) };
+    const text = Buffer.concat(chunks).toString();
+    const one: Seen = { headers: request.headers, path: request.url, text, body: JSON.parse(text) };
     seen.push(one);
     if (one.body.method !== 'tools/list') return answerCall(one, response);
     const isFirst = one.body.params.cursor === undefined;
@@ -116,6 +119,23 @@ describe('call', () => {
     const { code } = await run(['call', 'x_a_echo', '-', '--url', url], { stdin: '{"deep":{"n":1}}' });
     expect(code).toBe(0);
     expect(seen.at(-1)?.body.params.arguments).toEqual({ deep: { n: 1 } });
+  });
+
+  it.each([
+    ['the command line', false],
+    ['standard input', true],
+  ])('sends the arguments of %s byte for byte', async (_where, piped) => {
+    const { url, seen } = await gateway((one, response) => result(one, response, text()));
+    const given = '{ "n": 1.0, "big": 12345678901234567890, "e": 1E2,\t"same": 1, "same": 2, "text": "\\u00e4 ä\\/" }';
+    const args = ['call', 'x_a_echo', piped ? '-' : given, '--url', url];
+    const { code } = await run(args, piped ? { stdin: given } : {});
+    expect(code).toBe(0);
+    expect(seen.at(-1)?.text).toContain(`"arguments":${given}`);
+  });
+
+  it('arguments that are not UTF-8 are refused, not repaired', async () => {
+    const { code, err } = await run(['call', 'x', '-'], { stdin: Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]) });
+    expect([code, err()]).toEqual([2, `turnpike: the arguments are no valid JSON (expected a JSON object such as '{"path": "/tmp"}')\n`]);
   });
 
   it('describes what is no text', async () => {

@@ -1,5 +1,5 @@
 import { Agent, type Dispatcher, request } from 'undici';
-import { member, parseJson, toJson } from '../core/json.ts';
+import { editObject, member, parseJson, toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, META, MODERN_VERSION } from '../core/mcp.ts';
 import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { Secret } from '../core/secret.ts';
@@ -18,7 +18,8 @@ export type Reply =
 
 export interface ClientRequest {
   readonly method: string;
-  readonly params: JsonObject;
+  /** A JSON object without `_meta`; its bytes are sent as they are. */
+  readonly params: Buffer;
   /** `Mcp-Name`, for methods that need it. */
   readonly name?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -65,7 +66,7 @@ export class GatewayClient implements AsyncDisposable {
         ...(name === undefined ? {} : { 'mcp-name': encodeHeaderValue(name) }),
         ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
       },
-      body: toJson({ jsonrpc: '2.0', id, method, params: { ...params, _meta: meta } }),
+      body: editObject(toJson({ jsonrpc: '2.0', id, method }), { params: editObject(params, { _meta: toJson(meta) }) }),
     });
     const isStream = String(response.headers['content-type'] ?? '').startsWith('text/event-stream');
     return isStream ? readStream(response, id, onProgress) : readWhole(response, id);

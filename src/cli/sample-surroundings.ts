@@ -13,7 +13,7 @@ export interface SampleSurroundings extends Surroundings {
 export interface SampleOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  readonly stdin?: string;
+  readonly stdin?: string | Buffer;
   readonly terminal?: boolean;
 }
 

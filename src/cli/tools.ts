@@ -1,4 +1,4 @@
-import { elements, member } from '../core/json.ts';
+import { elements, member, toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, TURNPIKE_META } from '../core/mcp.ts';
 import type { GatewayClient, Reply } from './client.ts';
 
@@ -24,7 +24,7 @@ export async function listTools(client: GatewayClient, signal: AbortSignal): Pro
   const missing = new Map<string, { upstream: string; reason: string }>();
   let cursor: unknown;
   for (let page = 0; page < MAX_PAGES; page++) {
-    const reply = await client.request({ method: 'tools/list', params: cursor === undefined ? {} : { cursor }, signal });
+    const reply = await client.request({ method: 'tools/list', params: toJson(cursor === undefined ? {} : { cursor }), signal });
     if (reply.kind === 'error') return reply;
     for (const bytes of elements(member(reply.bytes, 'tools') ?? Buffer.from('[]'))) {
       const parsed: unknown = JSON.parse(bytes.toString('utf8'));

@@ -35,7 +35,7 @@ beforeAll(async () => {
   upstream = await scripted({
     tools: [tool('a'.repeat(5_000)), tool('fine')],
     resources: [{ uri: 'test://one', name: 'one' }],
-    templates: [...TEMPLATES, ...Array.from({ length: 300 }, (_, index) => `evil://${index}${many(16, '{+x}a')}!`)].map((uriTemplate, index) => ({
+    templates: [...TEMPLATES, ...Array.from({ length: 300 }, (_, index) => `evil://${many(15, '{+x}a')}${index}!`)].map((uriTemplate, index) => ({
       uriTemplate,
       name: `template ${index}`,
     })),
