@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { asksIn, namesSecret } from './secret-words.ts';
+
+describe('namesSecret', () => {
+  it.each([
+    ...['password', 'Password', 'PASSWORD', 'passWord', 'userPassword', 'user_password', 'user-password', 'password2', 'dbpassword', 'Passwords'],
+    ...['passwd', 'root_passwd', 'pwd', 'passphrase', 'pass phrase', 'pinCode', 'pin_code', 'PIN code', 'Your PIN'],
+    ...['secret', 'clientSecret', 'client_secret', 'clientsecret', 'CLIENT-SECRET', 'secrets', 'top_secret_value'],
+    ...['token', 'accessToken', 'access_token', 'GITHUB_TOKEN', 'authtoken', 'API tokens', 'Personal access token', 'tokenValue'],
+    ...['apiKey', 'api_key', 'api-key', 'API key', 'APIKey', 'apikey', 'X-API-Key', 'openaiApiKey', 'api keys', 'API key1'],
+    ...['accessKey', 'aws_access_key_id', 'secret_access_key', 'privateKey', 'private_key', 'PRIVATE KEY', 'ssh_private_key', 'signingKey'],
+    ...['credential', 'credentials', 'AwsCredentials', 'db_creds', 'bearer', 'Bearer value', 'otp', 'otpCode', 'OTP', 'oneTimeCode', 'one-time code'],
+    ...['one-time password', '2fa code', '2FACode', 'verification_code', 'cvv', 'CVV2', 'cvc', 'cardNumber', 'card_number', 'Credit card number'],
+    ...[
+      'The password of your account',
+      'Paste the token that you were given',
+      'p a s s w o r d',
+      'P.A.S.S.W.O.R.D',
+      'pass\u200bword',
+      'ｐａｓｓｗｏｒｄ',
+    ],
+    ...['pаsswоrd', 'pässwörd', 'Passwort', 'contraseña', 'mot de passe', 'пароль', '密码', 'パスワード', '비밀번호'],
+  ])('%j', (text) => {
+    expect(namesSecret(text)).toBe(true);
+  });
+
+  it.each([
+    ...['keyboard', 'tokenize', 'tokenizer', 'tokenized_text', 'max_tokens', 'maxTokens', 'Maximum tokens', 'number of tokens', 'token_count'],
+    ...['tokenLimit', 'tokens per minute', 'primary key', 'primaryKey', 'foreign_key', 'key', 'keys', 'sort_key', 'public_key', 'keyword', 'Key'],
+    ...['name', 'email', 'pin', 'spinCode', 'pinned', 'opinion', 'secretary', 'passenger', 'compass', 'passport_number', 'boarding pass', 'bypass'],
+    ...[
+      'passwordless',
+      'passwordPolicy',
+      'password_length',
+      'secret_name',
+      'Name of the secret',
+      'token type',
+      'API key name',
+      'number of the tokens',
+    ],
+    ...['card', 'number', 'cardboard number', 'house number', 'code', 'postcode', 'country code', 'one time', 'accredited', 'stop token'],
+    ...['optional', 'adopt', 'option', 'bear', 'forbearer', 'apikeyboard'.slice(3), 'api', 'access', 'private', 'client', '', '…', '日本語'],
+  ])('not %j', (text) => {
+    expect(namesSecret(text)).toBe(false);
+  });
+});
+
+describe('asksIn', () => {
+  it.each([
+    ...['Enter your password', 'Please paste your API key here.', 'paste your GitHub token', 'What is your PIN code?', "What's your password?"],
+    ...['Password:', 'API key', 'A password is required to continue', 'Your credentials please', 'Type the one-time code that we sent you'],
+    ...['Hello! To go on, enter the secret.', 'I need your private key', 'Do not hesitate to enter your password', 'Log in.\nEnter password'],
+    ...['We never send spam. Provide the access token of the service.', 'ENTER YOUR PASSWORD', 'Please provide the card number and CVV'],
+  ])('%j', (text) => {
+    expect(asksIn(text)).toBe(true);
+  });
+
+  it.each([
+    ...[
+      'Your password was changed yesterday.',
+      'Enter your name',
+      'Which key of the keyboard do you press?',
+      'Enter the name of the secret to rotate',
+    ],
+    ...['Enter max tokens for the summary', 'Never enter your password here; enter your name', 'We will never ask you to enter your password'],
+    ...['Please do not paste tokens', 'The token budget of this month is nearly spent. Go on?', 'Choose the primary key of the table', ''],
+  ])('not %j', (text) => {
+    expect(asksIn(text)).toBe(false);
+  });
+});

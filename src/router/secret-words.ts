@@ -1,0 +1,151 @@
+import { fold, wordsOf } from './plain-words.ts';
+
+/**
+ * Which words are those of a secret: in names of fields (camelCase, snake_case, kebab-case) and in sentences. It matches
+ * whole words, so that `keyboard`, `tokenize` and `primary key` are none.
+ */
+
+/** Whole words, and words in a row. */
+const TERMS: readonly (readonly string[])[] = [
+  ...['password', 'passwd', 'pwd', 'passphrase', 'passcode', 'secret', 'token', 'credential', 'cred', 'bearer', 'otp', 'totp', 'cvv', 'cvc'],
+  ...['senha', 'haslo', 'parola', 'pincode'],
+  ...['pass word', 'pass phrase', 'pass code', 'user pass', 'db pass', 'login pass', 'mot de passe'],
+  ...['api key', 'access key', 'private key', 'secret key', 'ssh key', 'signing key', 'encryption key', 'auth key', 'client secret'],
+  ...['pin code', 'your pin', 'card pin', 'bank pin', 'security pin', 'security code', 'card number', 'card verification'],
+  ...['one time code', 'one time pin', 'one time pass', 'verification code', 'authentication code', 'authenticator code'],
+  ...['auth code', 'fa code', 'mfa code', 'sms code', 'login code', 'recovery code', 'backup code', 'seed phrase', 'recovery phrase'],
+].map((term) => fold(term).split(' '));
+
+/** Parts of words that are written in one: `dbpassword`, `authtoken`; and words of scripts that write no blanks. */
+const WITHIN = ['password', 'passwd', 'passphrase', 'passcode', 'apikey', 'passwort', 'kennwort', 'contrasena', 'wachtwoord', 'losenord']
+  .concat(['пароль', '密码', '密碼', '口令', 'パスワード', '暗証番号', '비밀번호'])
+  .map(fold);
+const ENDINGS = ['secret', 'token', 'credential', 'privatekey', 'accesskey', 'secretkey'];
+
+/** What a secret has, in place of the secret: `token count`, `secret name`, `password policy`. */
+const ABOUT = new Set(
+  ['name', 'type', 'count', 'limit', 'budget', 'length', 'policy', 'policies', 'expiry', 'expiration', 'ttl', 'lifetime', 'usage', 'manager'].concat([
+    'symbol',
+    'amount',
+    'balance',
+    'scope',
+    'rotation',
+    'reset',
+    'provider',
+    'less',
+    'window',
+    'price',
+    'cost',
+    'per',
+    'strength',
+  ]),
+);
+/** The same the other way round: `name of the secret`. */
+const ABOUT_OF = new Set(['name', 'number', 'count', 'amount', 'length', 'type', 'kind', 'lifetime', 'expiry', 'scope']);
+/** What is counted in tokens of a language model. */
+const COUNTED = new Set(
+  [
+    'max',
+    'maximum',
+    'min',
+    'minimum',
+    'num',
+    'total',
+    'input',
+    'output',
+    'prompt',
+    'completion',
+    'context',
+    'stop',
+    'special',
+    'new',
+    'cached',
+  ].concat(['remaining', 'reasoning', 'thinking', 'estimated', 'used', 'many', 'fewer', 'more']),
+);
+const ARTICLES = new Set(['the', 'a', 'an', 'this', 'that', 'each', 'every', 'your']);
+
+const ASKING = new Set(
+  [
+    'enter',
+    'provide',
+    'paste',
+    'type',
+    'input',
+    'supply',
+    'give',
+    'send',
+    'share',
+    'submit',
+    'insert',
+    'tell',
+    'write',
+    'specify',
+    'reveal',
+    'fill',
+  ].concat(['need', 'needs', 'require', 'requires', 'whats', 'what', 'authenticate', 'retype', 'reenter', 'copy', 'put']),
+);
+const NEGATED = new Set(['not', 'never', 'dont', 'cannot', 'cant', 'wont', 'without', 'doesnt', 'no']);
+/** How far behind the verb the secret may stand, in words. */
+const REACH = 8;
+
+/** Whether a name, title or description is that of a secret. */
+export function namesSecret(text: string): boolean {
+  const words = wordsOf(text);
+  return words.some((_, at) => isSecretAt(words, at));
+}
+
+/** Whether a text plainly asks for a secret: `enter your password`, `API key:`, `a token is required`. */
+export function asksIn(text: string): boolean {
+  return text.split(/[.!?;\n]+(?=\s|$)/u).some(sentenceAsks);
+}
+
+function sentenceAsks(sentence: string): boolean {
+  const words = wordsOf(sentence);
+  const secrets = words.flatMap((_, at) => (isSecretAt(words, at) ? [at] : []));
+  if (secrets.length === 0) return false;
+  // A label, and nothing else.
+  if (words.length <= 3) return true;
+  return secrets.some((at) => {
+    const after = words.slice(at + 1, at + 1 + REACH);
+    if (after.some((word, index) => (word === 'required' || word === 'needed' || word === 'please') && !NEGATED.has(after[index - 1] ?? '')))
+      return true;
+    for (let verb = Math.max(0, at - REACH); verb < at; verb++) {
+      if (ASKING.has(words[verb] ?? '') && !isNegated(words, verb)) return true;
+    }
+    return false;
+  });
+}
+
+/** `never enter`, `will not ask you to enter`; but not `do not hesitate to enter`. */
+function isNegated(words: readonly string[], verb: number): boolean {
+  if (NEGATED.has(words[verb - 1] ?? '')) return true;
+  const ask = words.slice(Math.max(0, verb - 4), verb).findIndex((word) => /^(ask|asks|asked|need|have|required)$/.test(word));
+  return ask !== -1 && NEGATED.has(words[Math.max(0, verb - 4) + ask - 1] ?? '');
+}
+
+/** Whether a secret is named at this place, and not what is said about one. */
+function isSecretAt(words: readonly string[], at: number): boolean {
+  const word = words[at] ?? '';
+  const length = isOneWord(word) ? 1 : lengthOfTerm(words, at);
+  if (length === 0 || word === 'passwordless') return false;
+  const next = words[at + length] ?? '';
+  if (ABOUT.has(next) || ABOUT.has(singular(next))) return false;
+  let before = at - 1;
+  if (singular(word) === 'token' && COUNTED.has(words[before] ?? '')) return false;
+  while (ARTICLES.has(words[before] ?? '')) before--;
+  return !(words[before] === 'of' && ABOUT_OF.has(singular(words[before - 1] ?? '')));
+}
+
+function isOneWord(word: string): boolean {
+  const one = singular(word);
+  return WITHIN.some((part) => word.includes(part)) || ENDINGS.some((ending) => one.endsWith(ending));
+}
+
+function lengthOfTerm(words: readonly string[], at: number): number {
+  const term = TERMS.find((candidate) => candidate.every((part, index) => part === singular(words[at + index] ?? '') || part === words[at + index]));
+  return term?.length ?? 0;
+}
+
+function singular(word: string): string {
+  return word.length > 3 && word.endsWith('s') && !word.endsWith('ss') ? word.slice(0, -1) : word;
+}
