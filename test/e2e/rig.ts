@@ -112,6 +112,11 @@ export class Rig implements AsyncDisposable {
     return new URL(this.#gateway.endpoint);
   }
 
+  /** What the gateway says about one upstream. */
+  status(name: string) {
+    return this.#gateway?.status().upstreams.find((upstream) => upstream.name === name);
+  }
+
   /** The audit records so far. */
   async audit(): Promise<JsonObject[]> {
     const lines = (await readFile(join(this.folder, 'audit.jsonl'), 'utf8')).split('\n');
