@@ -9,6 +9,7 @@ import { list } from './lists.ts';
 import { getPrompt } from './prompts.ts';
 import { readResource } from './resources.ts';
 import type { Services } from './services.ts';
+import { getSkill, listSkills, readDirectory } from './skills.ts';
 import { relayTask } from './tasks.ts';
 import { callTool } from './tools.ts';
 
@@ -32,7 +33,10 @@ const CALLS: Readonly<Record<string, NotedHandler>> = {
 
 const TASKS: Readonly<Record<string, NotedHandler>> = { 'tasks/get': relayTask, 'tasks/update': relayTask, 'tasks/cancel': relayTask };
 
-const MODERN: Readonly<Record<string, Handler>> = { ...LISTS, 'server/discover': discover };
+/** Declared, and answered, only where an upstream of the caller serves skills. */
+const SKILLS: Readonly<Record<string, NotedHandler>> = { 'skills/get': getSkill, 'resources/directory/read': readDirectory };
+
+const MODERN: Readonly<Record<string, Handler>> = { ...LISTS, 'skills/list': listSkills, 'server/discover': discover };
 const LEGACY: Readonly<Record<string, Handler>> = { ...LISTS, ping: async () => ({ kind: 'result', result: toJson({}) }) };
 
 /** Whether a method is served in an era by `dispatch`. Fronts serve `initialize`, `subscriptions/listen` and the session's own methods themselves. */
@@ -69,5 +73,6 @@ function handlerOf(
   if (Object.hasOwn(table, method)) return { plain: table[method] as Handler };
   if (Object.hasOwn(CALLS, method)) return { noted: CALLS[method] as NotedHandler };
   if (era === 'modern' && Object.hasOwn(TASKS, method)) return { noted: TASKS[method] as NotedHandler };
+  if (era === 'modern' && Object.hasOwn(SKILLS, method)) return { noted: SKILLS[method] as NotedHandler };
   return undefined;
 }

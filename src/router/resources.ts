@@ -1,22 +1,30 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
-import type { Answer } from '../core/mcp.ts';
+import { type Answer, RPC } from '../core/mcp.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
+import { skillFileOwner } from './skill-owners.ts';
 import { requireScope } from './tools.ts';
 import { viewOf } from './view-of.ts';
 
 export async function readResource(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
   const uri = requireText(exchange, 'uri');
   note.exposed(uri);
-  const { upstream, original } = resolveUri(services, exchange, uri);
+  // Files of skills need not be listed (SEP-2640, "Directory resources" and "Skill URIs").
+  const owner = viewOf(services, exchange).resolveResource(uri).kind === 'unknown' ? skillFileOwner(services, exchange, uri) : undefined;
+  const { upstream, original } = owner ?? resolveUri(services, exchange, uri);
   note.resolved(upstream, original);
   requireScope(exchange, 'turnpike:read');
   const params = uri === original ? exchange.params : editObject(exchange.params, { uri: toJson(original) });
-  return callUpstream(services, exchange, { upstream, original, method: 'resources/read', params, repeatable: true });
+  const answer = await callUpstream(services, exchange, { upstream, original, method: 'resources/read', params, repeatable: true });
+  // It was no file of a skill either: the same answer as where nobody serves skills.
+  if (owner !== undefined && answer.kind === 'error' && answer.code === RPC.invalidParams) {
+    throw new TurnpikeError('catalog/resource', `resource not found: ${uri}`, { data: { uri } });
+  }
+  return answer;
 }
 
 /** Where a URI leads in the caller's view. Throws `catalog/resource` and `catalog/ambiguous`. */
