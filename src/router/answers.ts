@@ -41,7 +41,8 @@ function fitsElicitation({ mode, requestedSchema }: JsonObject, { action, conten
   });
 }
 
-function fits({ kind, options, schema }: Field, value: unknown): boolean {
+function fits({ kind, options, nullable, schema }: Field, value: unknown): boolean {
+  if (nullable && value === null) return true;
   switch (kind) {
     case 'boolean':
       return typeof value === 'boolean';
@@ -73,11 +74,24 @@ function lengthOf(text: string): number {
   return length;
 }
 
-function fitsSampling({ role, content, model }: JsonObject): boolean {
+function fitsSampling({ role, content, model, stopReason }: JsonObject): boolean {
   if ((role !== 'user' && role !== 'assistant') || typeof model !== 'string') return false;
+  if (stopReason !== undefined && typeof stopReason !== 'string') return false;
   const blocks: readonly unknown[] = Array.isArray(content) ? content : [content];
-  return blocks.every((block) => isJsonObject(block) && typeof block.type === 'string');
+  return blocks.every((block) => {
+    if (!isJsonObject(block) || typeof block.type !== 'string') return false;
+    return (BLOCKS.get(block.type) ?? []).every((member) => typeof block[member] === 'string');
+  });
 }
+
+/** Texts without which a block of content is none. */
+const BLOCKS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['text', ['text']],
+  ['image', ['data', 'mimeType']],
+  ['audio', ['data', 'mimeType']],
+  ['tool_use', ['id', 'name']],
+  ['tool_result', ['toolUseId']],
+]);
 
 function fitsRoots({ roots }: JsonObject): boolean {
   if (!Array.isArray(roots)) return false;

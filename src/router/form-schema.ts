@@ -8,7 +8,12 @@ export interface Field {
   readonly kind: FieldKind;
   /** What may be chosen, for `choice` and `choices`. */
   readonly options: readonly string[];
+  /** Whether null is a value, too. No revision knows it, but SDKs write optional fields so. */
+  readonly nullable: boolean;
+  /** Without what says that null is a value. */
   readonly schema: JsonObject;
+  /** What a person reads of it, besides its name. */
+  readonly texts: readonly string[];
 }
 
 export interface Form {
@@ -48,19 +53,38 @@ export function formOf(schema: unknown): Result<Form, string> {
 }
 
 function fieldOf(schema: unknown): Field | undefined {
-  if (!isJsonObject(schema) || COMPOSING.some((keyword) => keyword !== 'oneOf' && Object.hasOwn(schema, keyword))) return undefined;
-  const { type } = schema;
-  if (type === 'array') {
-    const options = isJsonObject(schema.items) ? optionsOf(schema.items, schema.items.anyOf ?? schema.items.oneOf) : undefined;
-    return options === undefined || schema.oneOf !== undefined ? undefined : { kind: 'choices', options, schema };
+  if (!isJsonObject(schema)) return undefined;
+  const plain = withoutNull(schema);
+  const nullable = plain !== schema;
+  const members: readonly unknown[] = Array.isArray(schema.anyOf) ? schema.anyOf : [];
+  const texts = [schema, ...members].flatMap((one) => (isJsonObject(one) ? [one.title, one.description].filter(isText) : []));
+  if (COMPOSING.some((keyword) => keyword !== 'oneOf' && Object.hasOwn(plain, keyword))) return undefined;
+  const { type, items, oneOf } = plain;
+  const field = (kind: FieldKind, options: readonly string[] | undefined): Field | undefined =>
+    options === undefined ? undefined : { kind, options, nullable, schema: plain, texts };
+  switch (type) {
+    case 'string':
+      return plain.enum === undefined && oneOf === undefined ? field('string', []) : field('choice', optionsOf(plain, oneOf));
+    case 'array':
+      return oneOf === undefined && isJsonObject(items) ? field('choices', optionsOf(items, items.anyOf ?? items.oneOf)) : undefined;
+    case 'number':
+    case 'integer':
+    case 'boolean':
+      return oneOf === undefined ? field(type, []) : undefined;
+    default:
+      return undefined;
   }
-  if (type === 'string') {
-    if (schema.enum === undefined && schema.oneOf === undefined) return { kind: 'string', options: [], schema };
-    const options = optionsOf(schema, schema.oneOf);
-    return options === undefined ? undefined : { kind: 'choice', options, schema };
+}
+
+/** `anyOf: [X, null]` as X, and `type: [X, null]` as X; every other schema as it is. What stands around X wins, for it is what is shown. */
+function withoutNull(schema: JsonObject): JsonObject {
+  const { anyOf, type, ...around } = schema;
+  if (Array.isArray(type) && anyOf === undefined && type.length === 2 && type.includes('null')) {
+    return { ...around, type: type.find((one) => one !== 'null') };
   }
-  const isPlain = schema.oneOf === undefined && (type === 'number' || type === 'integer' || type === 'boolean');
-  return isPlain ? { kind: type, options: [], schema } : undefined;
+  if (!Array.isArray(anyOf) || type !== undefined || anyOf.length !== 2) return schema;
+  const [one, ...others] = anyOf.filter((member: unknown) => !isJsonObject(member) || member.type !== 'null');
+  return isJsonObject(one) && others.length === 0 ? { ...one, ...around } : schema;
 }
 
 /** What may be chosen: `enum` of texts, or titled constants. */
@@ -72,7 +96,11 @@ function optionsOf(schema: JsonObject, titled: unknown): readonly string[] | und
 }
 
 function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((one) => typeof one === 'string');
+  return Array.isArray(value) && value.every(isText);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 /** A name of a stranger in a message: short, and one line. */

@@ -78,6 +78,12 @@ describe('a form', () => {
     expect(outcome(elicit(form({})))).toBe(JSON.stringify(form({})));
   });
 
+  it('with optional fields as some SDKs write them passes byte for byte', () => {
+    const maybe = (schema: object) => ({ anyOf: [schema, { type: 'null' }], default: null, title: 'A' });
+    const properties = { a: maybe(TEXT), b: maybe({ type: 'integer' }), c: maybe({ type: 'string', enum: ['x'] }), d: { type: ['null', 'string'] } };
+    expect(outcome(elicit(form(properties)))).toBe(JSON.stringify(form(properties)));
+  });
+
   const flat = (name: string) => malformed(`requestedSchema must be flat: "${name}" is no string, number, boolean or choice`);
   it.each([
     ['an object in it', form({ a: { type: 'object', properties: { b: TEXT } } }), flat('a')],
@@ -90,6 +96,10 @@ describe('a form', () => {
     ['a choice of schemas', form({ a: { type: 'string', oneOf: [TEXT] } }), flat('a')],
     ['two forms of choices', form({ a: { type: 'string', enum: ['a'], oneOf: [{ const: 'b', title: 'B' }] } }), flat('a')],
     ['a number that is a choice', form({ a: { type: 'number', oneOf: [{ const: 'b', title: 'B' }] } }), flat('a')],
+    ['an optional object', form({ a: { anyOf: [{ type: 'object' }, { type: 'null' }] } }), flat('a')],
+    ['one of two kinds', form({ a: { anyOf: [TEXT, { type: 'number' }] } }), flat('a')],
+    ['a union in a union', form({ a: { anyOf: [{ anyOf: [TEXT, { type: 'null' }] }, { type: 'null' }] } }), flat('a')],
+    ['nothing but null', form({ a: { anyOf: [{ type: 'null' }, { type: 'null' }] } }), flat('a')],
     ['two types', form({ a: { type: ['string', 'object'] } }), flat('a')],
     ['a reference', form({ a: { type: 'string', $ref: '#/$defs/x' } }), flat('a')],
     ['a condition in a field', form({ a: { type: 'string', if: {} } }), flat('a')],
@@ -138,6 +148,11 @@ describe('a form', () => {
     ['properties', '{"requestedSchema":{"type":"object","properties":{"password":{"type":"string"}},"properties":{}}}', 'requestedSchema'],
     ['a', '{"requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"Password"},"a":{"type":"string"}}}}', 'requestedSchema'],
     ['title', '{"requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"Password","titl\\u0065":"A"}}}}', 'requestedSchema'],
+    [
+      'const',
+      '{"requestedSchema":{"type":"object","properties":{"a":{"type":"string", "oneOf" : [ {"const":"a","title":"A"}, {"const":"b","const":"c"}]}}}}',
+      'requestedSchema',
+    ],
   ])('with %s twice is refused: which one is shown is up to the client', (name, params, place) => {
     expect(outcome(elicit(params))).toEqual(malformed(`"${name}" stands twice in ${place}`));
   });
@@ -149,6 +164,9 @@ describe('a form that asks for a secret', () => {
     ['by title', form({ value: { ...TEXT, title: 'API key' } })],
     ['by description', form({ value: { ...TEXT, description: 'The access token of your account' } })],
     ['by format', form({ value: { ...TEXT, format: 'password' } })],
+    ['by title of an optional field', form({ value: { anyOf: [{ ...TEXT, title: 'API key' }, { type: 'null' }], title: 'Value' } })],
+    ['by title around an optional field', form({ value: { anyOf: [{ ...TEXT, title: 'Value' }, { type: 'null' }], title: 'API key' } })],
+    ['by format of an optional field', form({ value: { anyOf: [{ ...TEXT, format: 'PASSWORD' }, { type: 'null' }] } })],
     ['as a number', form({ pinCode: { type: 'integer' } })],
     ['among others', form({ name: TEXT, color: { type: 'string', enum: ['red'] }, password: TEXT })],
     ['with its mode said', form({ password: TEXT }, {}, { mode: 'form' })],

@@ -1,7 +1,7 @@
-import { editObject, member, memberSpans, parseJson, repeatedMember, toJson } from '../core/json.ts';
+import { editObject, elements, member, memberSpans, parseJson, repeatedMember, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject, RPC } from '../core/mcp.ts';
 import type { Profile } from '../upstream/profile.ts';
-import { type Form, formOf } from './form-schema.ts';
+import { formOf } from './form-schema.ts';
 import { asksForSecret } from './secret-forms.ts';
 
 export interface QuestionRules {
@@ -18,6 +18,9 @@ export type Verdict =
 
 /** Largest `requestedSchema`, in bytes. */
 const MAX_SCHEMA_BYTES = 64 * 1024;
+
+const OPEN_OBJECT = 0x7b;
+const OPEN_ARRAY = 0x5b;
 
 /**
  * Judges what a server asks of its client before it is carried, in every pairing of eras (protocol.md section 10, "Limits
@@ -53,19 +56,25 @@ function guardElicitation(params: Buffer, { blockSecretForms }: QuestionRules): 
   if (schema.length > MAX_SCHEMA_BYTES) return malformed(`requestedSchema has ${schema.length} bytes; ${MAX_SCHEMA_BYTES} is the most`);
   const form = formOf(body.requestedSchema);
   if (!form.ok) return malformed(form.error);
-  const twice = repeatedInForm(schema, form.value);
+  const twice = repeatedWithin(schema);
   if (twice !== undefined) return malformed(`${JSON.stringify(twice)} stands twice in requestedSchema`);
   if (!blockSecretForms || !asksForSecret(body, form.value)) return { kind: 'ask', params };
   return { kind: 'answer', answer: { kind: 'result', result: toJson({ action: 'decline' }) }, why: 'secret-form' };
 }
 
-/** A name that stands twice where the form is judged: the client may show the one that was not. */
-function repeatedInForm(schema: Buffer, { fields }: Form): string | undefined {
-  const properties = member(schema, 'properties');
-  const places = [schema, ...(properties === undefined ? [] : [properties, ...[...fields.keys()].map((name) => member(properties, name))])];
-  for (const place of places) {
-    const repeated = place === undefined ? undefined : repeatedMember(place);
-    if (repeated !== undefined) return repeated;
+/** How deep a form goes: schema, `properties`, field, list of choices or kinds, choice. */
+const DEPTH = 5;
+
+/** A name that stands twice in the form: the client may show the one that was not judged. */
+function repeatedWithin(value: Buffer, depth = DEPTH): string | undefined {
+  const [first] = value;
+  if (depth === 0 || (first !== OPEN_OBJECT && first !== OPEN_ARRAY)) return undefined;
+  const repeated = first === OPEN_OBJECT ? repeatedMember(value) : undefined;
+  if (repeated !== undefined) return repeated;
+  const inner = first === OPEN_ARRAY ? elements(value) : memberSpans(value).map(({ valueStart, end }) => value.subarray(valueStart, end));
+  for (const one of inner) {
+    const found = repeatedWithin(one, depth - 1);
+    if (found !== undefined) return found;
   }
   return undefined;
 }

@@ -12,8 +12,8 @@ export function asksForSecret({ message, requestedSchema }: JsonObject, { fields
   if (free.length === 0) return false;
   const { title, description } = isJsonObject(requestedSchema) ? requestedSchema : {};
   if ([message, title, description].some((text) => typeof text === 'string' && asksIn(text))) return true;
-  return free.some(([name, { schema }]) => {
+  return free.some(([name, { schema, texts }]) => {
     if (typeof schema.format === 'string' && schema.format.toLowerCase() === 'password') return true;
-    return [name, schema.title, schema.description].some((text) => typeof text === 'string' && namesSecret(text));
+    return [name, ...texts].some(namesSecret);
   });
 }
