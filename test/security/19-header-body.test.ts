@@ -78,6 +78,7 @@ describe('refused before anything reaches an upstream', () => {
     ['base64 with spare bits', 'tools/call', { name: 'x', arguments: {} }, { 'Mcp-Name': '=?base64?eB==?=' }],
     ['base64 that is no UTF-8', 'tools/call', CALL, { 'Mcp-Name': `=?base64?${Buffer.from([0xff, 0xfe]).toString('base64')}?=` }],
     ['base64 with a mark in it', 'tools/call', CALL, { 'Mcp-Name': '=?base64?eF91cF9yZWFk?=?=' }],
+    ['a name that looks like the encoding and is not encoded', 'resources/read', { uri: b64('test://one') }, { 'Mcp-Name': b64('test://one') }],
     ['raw UTF-8 in the name', 'resources/read', { uri: 'test://ünï' }, { 'Mcp-Name': Buffer.from('test://ünï').toString('latin1') }],
     ['a prompt by another name', 'prompts/get', { name: 'x_up_ask' }, { 'Mcp-Name': 'x_up_other' }],
     ['a resource by another URI', 'resources/read', { uri: 'test://one' }, { 'Mcp-Name': 'test://two' }],
