@@ -26,6 +26,8 @@ import { TrustedProxies } from './edge/steps/address.ts';
 import { Work } from './edge/work.ts';
 import { Admission } from './limit/admission.ts';
 import { TokenBuckets } from './limit/rate.ts';
+import { ToldLevels } from './router/log-levels.ts';
+import { ParkingLot } from './router/parking-lot.ts';
 import type { Services } from './router/services.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
 import { Startup } from './startup.ts';
@@ -193,15 +195,20 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     }),
   });
   const startup = new Startup(clock);
+  const settings = routerSettings(config, serverInfo);
+  const parking = new ParkingLot(settings.bridge.park);
+  parts.defer(() => parking.end(new TurnpikeError('gateway/draining')));
   const services: Services = {
     catalog,
     lists,
     connections,
     subscriptions: new SubscriptionCounts(),
+    levels: new ToldLevels(),
+    parking,
     upstreams: registry,
     seals: { state: new Sealer(sealing, 'rs1.', clock), task: new Sealer(sealing, 'tk1.', clock, { oldKeysOpenFor: Number.POSITIVE_INFINITY }) },
     fingerprint,
-    settings: routerSettings(config, serverInfo),
+    settings,
     audit,
     instruments,
     logger,
@@ -218,6 +225,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   instruments.attach({
     pools: () => [poolNumbers('upstream-connections', connections.stats())],
     sessions: () => sessions.size,
+    parked: () => parking.size,
     upstreams: () => registry.snapshot().map(({ status }) => status),
   });
   const authenticators = config.auth.modes.map((mode) => (mode === 'none' ? new NoAuthenticator() : new StaticTokens(config.auth.static, clock)));

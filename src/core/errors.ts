@@ -103,6 +103,7 @@ export const ERRORS = {
   'upstream/timeout': { http: 200, rpc: -31002, show: true, sentence: 'The upstream did not answer in time; the call was cancelled there.' },
   'upstream/lost': { http: 200, rpc: -31003, show: true, sentence: 'The connection ended after the request was sent; whether it ran is unknown.' },
   'upstream/capacity': { http: 200, rpc: -31004, show: true, sentence: 'No capacity: a cap of connections, streams or parked calls is reached.' },
+  'upstream/busy': { http: 200, rpc: -31004, show: true, sentence: 'Another call of the same caller waits for input on this connection.' },
   'upstream/login': { http: 200, rpc: -31005, show: true, sentence: 'The upstream asks for a sign-in.' },
   'upstream/protocol': {
     http: 200,
@@ -125,10 +126,11 @@ export const ERRORS = {
   },
   'bridge/interaction': {
     http: 200,
-    rpc: -31006,
+    rpc: RPC.internalError,
     show: true,
-    sentence: 'The upstream asked the client something across protocol eras, which is not carried.',
+    sentence: 'The upstream needs an answer of the client that it cannot get: the client does not offer it, or gave none.',
   },
+  'bridge/rounds': { http: 200, rpc: RPC.internalError, show: true, sentence: 'The upstream asked for input more often than `bridge.maxRounds`.' },
   'audit/unwritable': {
     http: 200,
     rpc: -31007,

@@ -37,7 +37,7 @@ export function toErrorAnswer(thrown: unknown, era: Era): Answer {
 /** Refusals of policy and failures of upstreams are tool results (protocol.md section 2, "Answers"). */
 function isToolFailure(error: TurnpikeError): boolean {
   const { rpc } = ERRORS[error.code];
-  return error.code === 'policy/denied' || (rpc <= -31001 && rpc >= -31099);
+  return error.code === 'policy/denied' || error.code.startsWith('bridge/') || (rpc <= -31001 && rpc >= -31099);
 }
 
 function toolFailure(error: TurnpikeError, era: Era, serverInfo: JsonObject | undefined): Buffer {
@@ -55,7 +55,7 @@ function toolFailure(error: TurnpikeError, era: Era, serverInfo: JsonObject | un
 function dataOf(error: TurnpikeError): unknown {
   // What an upstream said besides its answer is for us alone: it may hold anything.
   const { rpc } = ERRORS[error.code];
-  if (error.code.startsWith('upstream/') || (rpc <= -31001 && rpc >= -31099)) return upstreamData(error);
+  if (error.code.startsWith('upstream/') || error.code.startsWith('bridge/') || (rpc <= -31001 && rpc >= -31099)) return upstreamData(error);
   return error.details.data;
 }
 

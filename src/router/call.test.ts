@@ -173,13 +173,19 @@ describe('what goes to the upstream', () => {
     const rounds = { inputResponses: { a: {} }, task: { ttl: 1 } };
     const name = 'x_a_write';
     expect(JSON.parse((await sent('modern', { body: { name, ...rounds } })).params.toString())).toEqual({ name: 'write', inputResponses: { a: {} } });
-    expect(JSON.parse((await sent('legacy', { body: { name, ...rounds, requestState: 'x' } })).params.toString())).toEqual({ name: 'write' });
+    expect(JSON.parse((await sent('legacy', { body: { name, ...rounds } })).params.toString())).toEqual({ name: 'write' });
   });
 
-  it('declares what the client declared and is carried, and for sessions nothing', async () => {
+  it('declares what the client declared and is carried, and of a session what can be asked', async () => {
     const capabilities = { sampling: {}, extensions: { 'io.modelcontextprotocol/tasks': {}, 'example.com/unknown': {} } };
     expect((await sent('modern', { capabilities })).capabilities).toEqual({ sampling: {}, extensions: { 'io.modelcontextprotocol/tasks': {} } });
     expect((await sent('modern', { capabilities, era: 'legacy' })).capabilities).toEqual({});
+    const ask = async () => resultOf({});
+    const declared = { ...capabilities, elicitation: { form: {}, url: {} }, roots: { listChanged: true }, tasks: {} };
+    const { elicitation, sampling, roots } = declared;
+    expect((await sent('modern', { capabilities: declared, era: 'legacy', ask })).capabilities).toEqual({ elicitation, sampling, roots });
+    const older = await sent('modern', { capabilities: declared, era: 'legacy', version: '2025-06-18', ask });
+    expect(older.capabilities).toEqual({ elicitation: { form: {} }, sampling, roots });
   });
 
   it('is refused here when answers to questions are no objects', async () => {
@@ -203,12 +209,12 @@ describe('what goes to the upstream', () => {
     const { connections, call } = start(() => resultOf({ content: [] }), 'legacy');
     await call('x_a_read', { era: 'legacy', capabilities }).answering;
     await call('x_a_read', { capabilities }).answering;
-    expect(connections.taken.map(({ profile }) => profile)).toEqual(['fr', '-']);
+    expect(connections.taken.map(({ profile }) => profile)).toEqual(['fr', 'fr']);
   });
 });
 
 describe('state between rounds', () => {
-  const question = { q: { method: 'elicitation/create', params: { message: 'm' } } };
+  const question = { q: { method: 'elicitation/create', params: { message: 'm', requestedSchema: { type: 'object', properties: {} } } } };
 
   it('is sealed for the client and comes back to the upstream byte for byte', async () => {
     const own = 'own "state" \u00e9';

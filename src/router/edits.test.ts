@@ -7,19 +7,23 @@ import { legacyParams, modernParams } from '../upstream/envelope.ts';
 import { dispatch } from './dispatch.ts';
 import { RELAY_EDITS } from './edits.ts';
 import { convertAnswer } from './results.ts';
-import { errorOf, NEVER, resultOf, SampleConnection, SampleConnections, sampleExchange, sampleServices } from './sample-services.ts';
+import { type Answering, errorOf, NEVER, resultOf, SampleConnection, SampleConnections, sampleExchange, sampleServices } from './sample-services.ts';
 import { Subscriber } from './subscriber.ts';
 
 type Where = (typeof RELAY_EDITS)[number]['where'];
 type More = NonNullable<Parameters<typeof sampleExchange>[0]>;
 
 /** One request through the dispatcher; what went to the upstream, what came back, and what the client was told. */
-async function through(upstreamEra: Era, answer: (call: UpstreamCall) => ReturnType<typeof resultOf>, more: More = {}) {
+async function through(upstreamEra: Era, answer: Answering, more: More = {}) {
   const connection = new SampleConnection(upstreamEra);
   connection.answer = answer;
-  const { services } = sampleServices(new SampleConnections(connection));
+  const { services, clock } = sampleServices(new SampleConnections(connection));
   const { exchange, told } = sampleExchange({ body: { name: 'x_a_read' }, ...more });
-  const reply = await dispatch(services, exchange);
+  const replying = dispatch(services, exchange);
+  await new Promise((resolve) => setImmediate(resolve));
+  // What session upstreams ask is gathered for a moment.
+  clock.advance(services.settings.bridge.gatherWindow);
+  const reply = await replying;
   const sent = JSON.parse(connection.calls.at(-1)?.params.toString() ?? '{}') as JsonObject;
   return { told, sent, services, exchange, reply: JSON.parse((reply.kind === 'result' ? reply.result : reply.error).toString()) as JsonObject };
 }
@@ -28,7 +32,8 @@ const tools = { content: [] };
 const legacy = { era: 'legacy' } as const;
 const read = { method: 'resources/read', body: { uri: 'memo://x' } };
 const TASKS = { extensions: { 'io.modelcontextprotocol/tasks': {} } };
-const ELICITATION = { method: 'elicitation/create', params: { message: 'm' } };
+const FORM = { type: 'object', properties: {} };
+const ELICITATION = { method: 'elicitation/create', params: { message: 'm', requestedSchema: FORM } };
 
 /** What each row of the table promises. */
 const PROOFS: Readonly<Record<Where, () => Promise<void>>> = {
@@ -61,7 +66,78 @@ const PROOFS: Readonly<Record<Where, () => Promise<void>>> = {
   'result.inputRequests.*.params.message': async () => {
     const answer = () => resultOf({ resultType: 'input_required', inputRequests: { q: ELICITATION } });
     const { reply } = await through('modern', answer, { capabilities: { elicitation: {} } });
-    expect(reply.inputRequests).toEqual({ q: { ...ELICITATION, params: { message: 'Server “a” asks: m' } } });
+    expect(reply.inputRequests).toEqual({ q: { ...ELICITATION, params: { message: 'Server “a” asks: m', requestedSchema: FORM } } });
+  },
+  'result.inputRequests.*': async () => {
+    const secret = {
+      method: 'elicitation/create',
+      params: { message: 'm', requestedSchema: { type: 'object', properties: { password: { type: 'string' } } } },
+    };
+    const sampling = { method: 'sampling/createMessage', params: { messages: [], maxTokens: 1, includeContext: 'allServers' } };
+    const answer = () => resultOf({ resultType: 'input_required', inputRequests: { p: secret, s: sampling } });
+    const { reply } = await through('modern', answer, { capabilities: { elicitation: {}, sampling: {} } });
+    expect(reply.inputRequests).toEqual({ s: { ...sampling, params: { ...sampling.params, includeContext: 'none' } } });
+    expect(reply.requestState).toMatch(/^rs1\./);
+  },
+  'result (input_required)': async () => {
+    const answer = ({ params }: UpstreamCall) =>
+      params.includes('inputResponses')
+        ? resultOf(tools)
+        : resultOf({ resultType: 'input_required', inputRequests: { q: ELICITATION }, requestState: 's' });
+    const ask = async (method: string) => resultOf({ action: 'accept', content: {}, of: method });
+    const { reply, services } = await through('modern', answer, { ...legacy, capabilities: { elicitation: {} }, ask });
+    expect(reply).toEqual(tools);
+    const { connections } = services as unknown as { connections: { next: SampleConnection[] } };
+    expect(JSON.parse(connections.next[0]?.calls[1]?.params.toString() ?? '')).toEqual({
+      name: 'read',
+      inputResponses: { q: { action: 'accept', content: {}, of: 'elicitation/create' } },
+      requestState: 's',
+    });
+  },
+  'server request': async () => {
+    const url = { mode: 'url', message: 'm', url: 'https://example.com/', elicitationId: 'e' };
+    const answer = async ({ relay, signal }: UpstreamCall) => {
+      const given = await relay.request('elicitation/create', toJson(url), signal);
+      return resultOf({ content: [], given: JSON.parse((given as { result: Buffer }).result.toString()) });
+    };
+    const capabilities = { elicitation: { url: {} } };
+    const { reply, services, exchange } = await through('legacy', answer, { capabilities });
+    const params = { mode: 'url', message: 'Server “a” asks: m', url: url.url };
+    expect(reply).toMatchObject({ resultType: 'input_required', inputRequests: { 'r1-1': { method: 'elicitation/create', params } } });
+    expect(JSON.stringify(reply)).not.toContain('elicitationId');
+    const body = { ...exchange.body, requestState: reply.requestState, inputResponses: { 'r1-1': { action: 'accept' } } };
+    const retried = await dispatch(services, sampleExchange({ body, capabilities }).exchange);
+    expect(JSON.parse((retried as { result: Buffer }).result.toString())).toMatchObject({ resultType: 'complete', given: { action: 'accept' } });
+  },
+  'error -32042': async () => {
+    const elicitations = [{ mode: 'url', message: 'm', url: 'https://example.com/', elicitationId: 'e' }];
+    const capabilities = { elicitation: { url: {} } };
+    const { reply } = await through('legacy', () => errorOf(-32042, 'no', { elicitations }), { capabilities });
+    const params = { mode: 'url', message: 'Server “a” asks: m', url: 'https://example.com/' };
+    expect(reply).toMatchObject({ resultType: 'input_required', inputRequests: { u1: { method: 'elicitation/create', params } } });
+  },
+  'server request params.mode, params.elicitationId': async () => {
+    const questions = {
+      f: { method: 'elicitation/create', params: { mode: 'form', message: 'm', requestedSchema: FORM } },
+      u: { method: 'elicitation/create', params: { mode: 'url', message: 'm', url: 'https://example.com/' } },
+    };
+    const asked: unknown[] = [];
+    const ask = async (_method: string, params: Buffer) => {
+      const { mode, elicitationId } = JSON.parse(params.toString()) as JsonObject;
+      asked.push([mode, elicitationId]);
+      return resultOf({ action: 'cancel' });
+    };
+    const answer = (inputRequests: object) => (call: UpstreamCall) =>
+      call.params.includes('inputResponses') ? resultOf(tools) : resultOf({ resultType: 'input_required', inputRequests });
+    const capabilities = { elicitation: { form: {}, url: {} } };
+    await through('modern', answer(questions), { ...legacy, capabilities, ask });
+    expect(asked).toEqual([
+      ['form', undefined],
+      ['url', expect.stringMatching(/^[0-9a-f-]{36}$/)],
+    ]);
+    asked.length = 0;
+    await through('modern', answer({ f: questions.f }), { ...legacy, version: '2025-06-18', capabilities, ask });
+    expect(asked).toEqual([[undefined, undefined]]);
   },
   'result.taskId, params.taskId': async () => {
     const answer = ({ method }: UpstreamCall) => resultOf({ ...(method === 'tools/call' ? { resultType: 'task' } : {}), taskId: 'inner' });
@@ -157,7 +233,8 @@ const PROOFS: Readonly<Record<Where, () => Promise<void>>> = {
   },
   'params.inputResponses, params.requestState': async () => {
     const body = { name: 'x_a_read', inputResponses: { a: {} }, requestState: 'x' };
-    expect((await through('legacy', () => resultOf(tools), { body })).sent).toEqual({ name: 'read' });
+    for (const era of ['modern', 'legacy'] as const)
+      expect((await through(era, () => resultOf(tools), { body, ...legacy })).sent).toEqual({ name: 'read' });
   },
   'params.ref.name, params.ref.uri': async () => {
     const completed = () => resultOf({ completion: { values: [] } });
@@ -167,10 +244,13 @@ const PROOFS: Readonly<Record<Where, () => Promise<void>>> = {
     expect((await through('modern', completed, ref({ type: 'ref/resource', uri }))).sent.ref).toEqual({ type: 'ref/resource', uri: 'memo://x' });
   },
   'server request params.message': async () => {
-    expect(await askedThrough({ message: 'm', v: 1 })).toEqual({ message: 'Server “a” asks: m', v: 1 });
+    expect(await askedThrough({ message: 'm', requestedSchema: FORM, v: 1 })).toEqual({ message: 'Server “a” asks: m', requestedSchema: FORM, v: 1 });
   },
   'server request params._meta': async () => {
-    expect(await askedThrough({ _meta: { 'io.modelcontextprotocol/x': 1, v: 1 } })).toEqual({ _meta: { v: 1 } });
+    expect(await askedThrough({ requestedSchema: FORM, _meta: { 'io.modelcontextprotocol/x': 1, v: 1 } })).toEqual({
+      requestedSchema: FORM,
+      _meta: { v: 1 },
+    });
   },
 };
 
@@ -271,10 +351,9 @@ describe('everything that no row names', () => {
             upstream: 'a',
             upstreamEra,
             serverInfo: { name: 'turnpike' },
-            profile: '-',
             label: true,
             wrapped: false,
-            sealState: (state) => state,
+            sealState: (state) => JSON.stringify(state),
             sealTask: (taskId) => taskId,
           },
         );

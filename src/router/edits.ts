@@ -23,6 +23,27 @@ export const RELAY_EDITS = [
     change: 'prefixed with `Server “NAME” asks: `',
     when: 'elicitations, unless naming is passthrough',
   },
+  {
+    where: 'result.inputRequests.*',
+    change:
+      'questions that must not be asked (`bridge.blockSecretForms`) are taken out and declined; `includeContext` becomes `none` for clients without it',
+    when: 'input_required, modern client',
+  },
+  {
+    where: 'result (input_required)',
+    change: 'becomes requests to the client on the stream of its call; their answers become `params.inputResponses`',
+    when: 'session client, modern upstream',
+  },
+  {
+    where: 'server request',
+    change: "becomes an `input_required` result under a key; the retry's answer becomes the response, `elicitationId` goes",
+    when: 'modern client, session upstream',
+  },
+  {
+    where: 'error -32042',
+    change: 'becomes an `input_required` result with one URL elicitation each; the retry makes the call afresh',
+    when: 'modern client, session upstream',
+  },
   { where: 'result.taskId, params.taskId', change: 'sealed (`tk1.`), opened again for the upstream', when: 'tasks, modern client and upstream' },
   {
     where: 'result.structuredContent',
@@ -37,12 +58,17 @@ export const RELAY_EDITS = [
   { where: 'params.name, params.uri', change: "the upstream's own name or URI", when: 'requests' },
   { where: 'params._meta', change: "the envelope of the upstream's era; vendor members pass", when: 'requests' },
   { where: 'params.task', change: 'removed', when: 'requests' },
-  { where: 'params.inputResponses, params.requestState', change: 'removed', when: 'requests to session upstreams' },
+  { where: 'params.inputResponses, params.requestState', change: 'removed', when: 'requests to session upstreams, and of session clients' },
   { where: 'params.ref.name, params.ref.uri', change: "the upstream's own name or URI", when: 'completion/complete' },
   {
     where: 'server request params.message',
     change: 'prefixed with `Server “NAME” asks: `',
     when: 'elicitation/create, unless naming is passthrough',
+  },
+  {
+    where: 'server request params.mode, params.elicitationId',
+    change: '`mode` goes for clients before 2025-11-25; a URL elicitation gets an id of ours',
+    when: 'elicitation/create, session client, modern upstream',
   },
   { where: 'server request params._meta', change: 'reserved members are removed', when: 'always' },
 ] as const;

@@ -22,6 +22,30 @@ export function allows(profile: Profile, method: string, params: JsonObject): bo
   }
 }
 
+/** What a question needs of a client: as letters of a profile, as a capability, and as `requiredCapabilities` of -32021. */
+export interface Need {
+  readonly name: string;
+  readonly capability: 'sampling' | 'elicitation' | 'roots';
+  readonly letters: readonly string[];
+  readonly required: JsonObject;
+}
+
+/** @param method one of `NEEDS` */
+export function needOf(method: string, params: JsonObject): Need {
+  switch (NEEDS.get(method)) {
+    case 'elicitation':
+      return params.mode === 'url'
+        ? { name: 'elicitation.url', capability: 'elicitation', letters: ['u'], required: { elicitation: { url: {} } } }
+        : { name: 'elicitation', capability: 'elicitation', letters: ['f'], required: { elicitation: {} } };
+    case 'sampling':
+      return params.tools === undefined
+        ? { name: 'sampling', capability: 'sampling', letters: ['s'], required: { sampling: {} } }
+        : { name: 'sampling.tools', capability: 'sampling', letters: ['s', 't'], required: { sampling: { tools: {} } } };
+    default:
+      return { name: 'roots', capability: 'roots', letters: ['r'], required: { roots: {} } };
+  }
+}
+
 /** Declared capabilities without the interactions that `bridge.interactive` (`allowed`) leaves out. What is left keeps its members. */
 export function permitted(capabilities: JsonObject, allowed: readonly string[]): JsonObject {
   const { elicitation, sampling, roots, ...others } = capabilities;

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { toJson } from '../core/json.ts';
 import { ownerThrough } from './outside.ts';
-import { resultOf } from './sample-services.ts';
+import { ALICE, resultOf, sampleServices } from './sample-services.ts';
+
+const FORM = { type: 'object', properties: {} };
 
 function start(profile: string, label = true) {
   const heard: { readonly method: string; readonly params: unknown }[] = [];
@@ -14,7 +16,7 @@ function start(profile: string, label = true) {
       },
       notification: note,
     },
-    { upstream: 'a', label, profile },
+    { services: sampleServices().services, caller: ALICE, upstream: 'a', label, profile },
   );
   const ask = (method: string, params: object) => owner.request(method, toJson(params), new AbortController().signal);
   return { owner, ask, heard };
@@ -23,16 +25,18 @@ function start(profile: string, label = true) {
 describe('what an upstream asks outside any call', () => {
   it('is labelled and cleaned as inside one', async () => {
     const { ask, heard } = start('fusr');
-    await ask('elicitation/create', { message: 'm', _meta: { 'io.modelcontextprotocol/x': 1, 'example.com/y': 2 } });
-    expect(heard).toEqual([{ method: 'elicitation/create', params: { message: 'Server “a” asks: m', _meta: { 'example.com/y': 2 } } }]);
+    await ask('elicitation/create', { message: 'm', requestedSchema: FORM, _meta: { 'io.modelcontextprotocol/x': 1, 'example.com/y': 2 } });
+    expect(heard).toEqual([
+      { method: 'elicitation/create', params: { message: 'Server “a” asks: m', requestedSchema: FORM, _meta: { 'example.com/y': 2 } } },
+    ]);
     const plain = start('fusr', false);
-    await plain.ask('elicitation/create', { message: 'm' });
-    expect(plain.heard).toEqual([{ method: 'elicitation/create', params: { message: 'm' } }]);
+    await plain.ask('elicitation/create', { message: 'm', requestedSchema: FORM });
+    expect(plain.heard).toEqual([{ method: 'elicitation/create', params: { message: 'm', requestedSchema: FORM } }]);
   });
 
   it('is refused when nobody offered it', async () => {
     const { ask, heard } = start('-');
-    expect(await ask('elicitation/create', { message: 'm' })).toMatchObject({ kind: 'error', code: -32600 });
+    expect(await ask('elicitation/create', { message: 'm', requestedSchema: FORM })).toMatchObject({ kind: 'error', code: -32600 });
     expect(await ask('sampling/createMessage', { messages: [] })).toMatchObject({ kind: 'error', code: -32600 });
     expect(await ask('roots/list', {})).toEqual(resultOf({ roots: [] }));
     expect(heard).toEqual([]);

@@ -4,8 +4,9 @@ import { toJson } from '../core/json.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import { type Answer, LOG_LEVELS } from '../core/mcp.ts';
 import { Deadline } from './deadline.ts';
+import { needOf } from './interactions.ts';
 import { CallRelay, refusedInteraction } from './relay.ts';
-import { resultOf, sampleExchange } from './sample-services.ts';
+import { resultOf, sampleExchange, sampleServices } from './sample-services.ts';
 
 interface Asked {
   readonly method: string;
@@ -24,12 +25,21 @@ function start(more: Partial<Omit<Exchange, 'body' | 'params'>> = {}, { profile 
   };
   const { exchange, told } = sampleExchange({ ...more, ...(asks && more.era === 'legacy' ? { ask } : {}) });
   const deadline = new Deadline(clock, { call: 1_000, callMax: 10_000 }, (ms) => expired.push(ms));
-  const relay = new CallRelay({ exchange, upstream: 'a', label, profile, deadline, dropped: (reason) => dropped.push(reason) });
+  const relay = new CallRelay({
+    services: sampleServices().services,
+    exchange,
+    upstream: 'a',
+    label,
+    profile,
+    deadline,
+    dropped: (reason) => dropped.push(reason),
+  });
   return { relay, told, asked, answers, dropped, clock, expired };
 }
 
 const progress = (value: number, more: object = {}) => toJson({ progress: value, total: 3, ...more });
 const log = (level: unknown) => toJson({ level, data: `at ${String(level)}` });
+const FORM = { type: 'object', properties: {} };
 const SIGNAL = new AbortController().signal;
 
 describe('what an upstream says during a call', () => {
@@ -104,13 +114,17 @@ describe('what an upstream asks during a call', () => {
     const { relay, asked, answers, clock, expired } = start({ era: 'legacy' });
     const answer = relay.request(
       'elicitation/create',
-      toJson({ message: 'Your name?', requestedSchema: { type: 'object' }, _meta: { 'io.modelcontextprotocol/x': 1, 'example.com/y': 2 } }),
+      toJson({
+        message: 'Your name?',
+        requestedSchema: { type: 'object', properties: {} },
+        _meta: { 'io.modelcontextprotocol/x': 1, 'example.com/y': 2 },
+      }),
       SIGNAL,
     );
     expect(asked).toEqual([
       {
         method: 'elicitation/create',
-        params: { message: 'Server “a” asks: Your name?', requestedSchema: { type: 'object' }, _meta: { 'example.com/y': 2 } },
+        params: { message: 'Server “a” asks: Your name?', requestedSchema: { type: 'object', properties: {} }, _meta: { 'example.com/y': 2 } },
       },
     ]);
     clock.advance(3_600_000);
@@ -124,15 +138,18 @@ describe('what an upstream asks during a call', () => {
 
   it('passes byte for byte when nothing is labelled', async () => {
     const { relay, answers, asked } = start({ era: 'legacy' }, { label: false });
-    void relay.request('elicitation/create', toJson({ message: 'Your name?' }), SIGNAL);
+    void relay.request('elicitation/create', toJson({ message: 'Your name?', requestedSchema: FORM }), SIGNAL);
     void relay.request('sampling/createMessage', toJson({ messages: [], maxTokens: 1 }), SIGNAL);
-    expect(asked.map(({ params }) => params)).toEqual([{ message: 'Your name?' }, { messages: [], maxTokens: 1 }]);
+    expect(asked.map(({ params }) => params)).toEqual([
+      { message: 'Your name?', requestedSchema: FORM },
+      { messages: [], maxTokens: 1 },
+    ]);
     for (const settle of answers) settle(resultOf({}));
   });
 
   it('is refused when the client did not offer it, or the configuration does not allow it', async () => {
     const questions = [
-      ['f', 'elicitation/create', { message: 'm' }, 'elicitation'],
+      ['f', 'elicitation/create', { message: 'm', requestedSchema: FORM }, 'elicitation'],
       ['u', 'elicitation/create', { mode: 'url', message: 'm', url: 'https://example.com' }, 'elicitation'],
       ['s', 'sampling/createMessage', { messages: [] }, 'sampling'],
       ['t', 'sampling/createMessage', { messages: [], tools: [] }, 'sampling'],
@@ -142,7 +159,7 @@ describe('what an upstream asks during a call', () => {
       const { relay, asked } = start({ era: 'legacy' }, { profile: rest });
       const answer = await relay.request(method, toJson(params), SIGNAL);
       expect(answer).toMatchObject({ kind: 'error', code: -32600 });
-      expect(relay.refused).toBe(capability);
+      expect(relay.refused?.capability).toBe(capability);
       expect(asked).toEqual([]);
       const allowed = start({ era: 'legacy' }, { profile: 'fustcr' });
       void allowed.relay.request(method, toJson(params), SIGNAL);
@@ -159,12 +176,14 @@ describe('what an upstream asks during a call', () => {
   });
 
   it('cannot be asked of a client without a session, or on a connection that takes JSON only', async () => {
+    // During `completion/complete`, say: nothing of it could be answered `input_required`.
     const modern = start({ capabilities: { sampling: {} } });
-    expect(await modern.relay.request('sampling/createMessage', toJson({}), SIGNAL)).toMatchObject({ kind: 'error', code: -32601 });
-    expect(modern.relay.refused).toBe('sampling');
+    expect(await modern.relay.request('sampling/createMessage', toJson({}), SIGNAL)).toMatchObject({ kind: 'error', code: -32600 });
+    expect(await modern.relay.request('roots/list', toJson({}), SIGNAL)).toEqual(resultOf({ roots: [] }));
+    expect(modern.relay.refused).toBeUndefined();
     const json = start({ era: 'legacy' }, { asks: false });
     expect(await json.relay.request('sampling/createMessage', toJson({}), SIGNAL)).toMatchObject({ kind: 'error', code: -32600 });
-    expect(json.relay.refused).toBe('sampling');
+    expect(json.relay.refused).toMatchObject({ name: 'sampling' });
   });
 
   it('is no method when nobody knows it', async () => {
@@ -175,17 +194,24 @@ describe('what an upstream asks during a call', () => {
 });
 
 describe('the text of a call that failed for a question', () => {
-  const text = (more: Partial<Omit<Exchange, 'body' | 'params'>>, era: 'modern' | 'legacy') =>
-    refusedInteraction('sampling', sampleExchange(more).exchange, 'a', era, 'x_a_t');
+  const text = (more: Partial<Omit<Exchange, 'body' | 'params'>>, params = {}, interactive = ['f', 'u', 's', 't', 'c', 'r']) =>
+    refusedInteraction(needOf('sampling/createMessage', params), sampleExchange(more).exchange, 'a', interactive);
 
   it('says what is missing, and on whose side', () => {
-    expect(text({}, 'legacy')).toMatchObject({ code: 'request/capability', details: { data: { requiredCapabilities: { sampling: {} } } } });
-    expect(text({ capabilities: { sampling: {} } }, 'legacy')).toMatchObject({
-      code: 'bridge/interaction',
-      message: "'x_a_t' asks its client for sampling, which is not carried from a 2026-07-28 client to a session upstream yet.",
+    expect(text({})).toMatchObject({ code: 'request/capability', details: { data: { requiredCapabilities: { sampling: {} } } } });
+    expect(text({ capabilities: { sampling: {} } }, { tools: [] })).toMatchObject({
+      code: 'request/capability',
+      details: { data: { requiredCapabilities: { sampling: { tools: {} } } } },
     });
-    expect(text({ era: 'legacy' }, 'legacy').message).toBe('This tool needs sampling, which your client does not offer.');
-    expect(text({ era: 'legacy', capabilities: { sampling: {} } }, 'legacy').message).toBe(
+    expect(text({ capabilities: { sampling: {} } }, {}, ['f'])).toMatchObject({
+      code: 'upstream/capability',
+      message: 'upstream needs a capability Turnpike cannot carry: sampling',
+    });
+    expect(text({ era: 'legacy', capabilities: { sampling: {} } }, {}, ['f']).message).toBe(
+      'This tool needs sampling, which this gateway does not relay.',
+    );
+    expect(text({ era: 'legacy' }).message).toBe('This tool needs sampling, which your client does not offer.');
+    expect(text({ era: 'legacy', capabilities: { sampling: {} } }).message).toBe(
       'This tool needs sampling, which cannot be asked on a connection that takes JSON only.',
     );
   });

@@ -1,14 +1,19 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
-import { type Answer, type Era, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, META, RPC } from '../core/mcp.ts';
+import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
 import type { Relay } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { Deadline } from './deadline.ts';
 import { editMeta, labelled, notificationParams } from './edits.ts';
-import { allows, NEEDS } from './interactions.ts';
+import { allows, NEEDS, type Need, needOf } from './interactions.ts';
+import { judge } from './judged-questions.ts';
+import type { Questions } from './pending-questions.ts';
+import type { Services } from './services.ts';
 
 export interface RelayOptions {
+  readonly services: Services;
+  /** The request that began the call. */
   readonly exchange: Exchange;
   readonly upstream: string;
   readonly label: boolean;
@@ -16,21 +21,26 @@ export interface RelayOptions {
   readonly profile: Profile;
   readonly deadline: Deadline;
   readonly dropped: (reason: string) => void;
+  /** Where questions wait whose client can only be asked by the answer to its request. */
+  readonly questions?: Questions;
 }
 
-/** What an upstream says during one call, on its way to the client of that call. */
+/** What an upstream says and asks during one call, on its way to the client of that call. */
 export class CallRelay implements Relay {
   readonly #options: RelayOptions;
-  #refused: string | undefined;
+  /** The requests that wait for the call now, the newest last: none while it is parked. */
+  readonly #visitors: Exchange[];
+  #refused: Need | undefined;
   #reached = false;
   #ended = false;
 
   constructor(options: RelayOptions) {
     this.#options = options;
+    this.#visitors = [options.exchange];
   }
 
-  /** The capability that the upstream asked for and the client could not be asked, if any. */
-  get refused(): string | undefined {
+  /** What the upstream asked for and the client could not be asked, if anything. */
+  get refused(): Need | undefined {
     return this.#refused;
   }
 
@@ -39,80 +49,100 @@ export class CallRelay implements Relay {
     return this.#reached;
   }
 
+  /** A parked call is waited for again: the request's token and log level replace the old ones. */
+  join(exchange: Exchange): void {
+    this.#visitors.push(exchange);
+  }
+
+  leave(exchange: Exchange): void {
+    const at = this.#visitors.indexOf(exchange);
+    if (at >= 0) this.#visitors.splice(at, 1);
+  }
+
   /** After the answer nothing leaves any more. */
   end(): void {
     this.#ended = true;
   }
 
   notification(method: string, params: Buffer): void {
-    const { exchange, deadline, dropped } = this.#options;
-    if (this.#ended) {
-      dropped('late');
-    } else if (method === 'notifications/progress') {
-      deadline.restart();
-      if (exchange.progressToken === undefined) dropped('progress not wanted');
-      else this.#notify(method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }));
-    } else if (method === 'notifications/message' && !this.#wantsLog(params)) {
-      dropped('log level');
-    } else {
-      this.#notify(method, notificationParams(params));
-    }
-  }
-
-  #notify(method: string, params: Buffer): void {
-    this.#reached = true;
-    this.#options.exchange.notify(method, params);
+    const { deadline } = this.#options;
+    const exchange = this.#visitors.at(-1);
+    if (method === 'notifications/progress' && !this.#ended) deadline.restart();
+    if (this.#ended) this.#options.dropped('late');
+    else if (exchange === undefined) this.#options.dropped('parked');
+    else if (method === 'notifications/progress') {
+      if (exchange.progressToken === undefined) this.#options.dropped('progress not wanted');
+      else this.#notify(exchange, method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }));
+    } else if (method === 'notifications/message' && !wantsLog(exchange, params)) this.#options.dropped('log level');
+    else this.#notify(exchange, method, notificationParams(params));
   }
 
   async request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
-    const { exchange, upstream, label, profile, deadline } = this.#options;
-    const capability = NEEDS.get(method);
-    if (capability === undefined) return refusal(RPC.methodNotFound, `${method} is not carried`);
+    const { services, exchange, upstream, label, profile, deadline, questions } = this.#options;
+    if (!NEEDS.has(method)) return refusal(RPC.methodNotFound, `${method} is not carried`);
     const body = JSON.parse(params.toString('utf8')) as JsonObject;
-    if (exchange.era === 'modern' || exchange.ask === undefined || !allows(profile, method, body)) {
-      if (exchange.era === 'legacy' && method === 'roots/list') return { kind: 'result', result: toJson({ roots: [] }) };
-      this.#refused ??= capability;
-      return refusal(exchange.era === 'modern' ? RPC.methodNotFound : RPC.invalidRequest, `the client cannot be asked for ${capability}`);
-    }
-    const edits = editMeta(params, {});
-    const clean = Object.keys(edits).length === 0 ? params : editObject(params, edits);
+    const { ask } = exchange;
+    if ((ask === undefined && questions === undefined) || !allows(profile, method, body)) return this.#refuse(method, body);
+    const judged = judge(
+      { services, caller: exchange.caller, era: exchange.era, upstream, profile },
+      method,
+      editObject(params, editMeta(params, {})),
+    );
+    if (judged.kind === 'answer') return judged.answer;
+    const shown = label ? labelled(method, judged.params, upstream) : judged.params;
+    const wished = isJsonObject(body._meta) ? body._meta[TURNPIKE_META.inputKey] : undefined;
+    this.#reached = true;
     // The time of a person is not the time of the call.
     deadline.pause();
-    this.#reached = true;
     try {
-      return await exchange.ask(method, label ? labelled(method, clean, upstream) : clean, signal);
+      if (ask !== undefined) return await ask(method, shown, signal);
+      // 2026-07-28 knows no id of an elicitation: the retry is the signal.
+      return await (questions as Questions).ask(method, editObject(shown, { elicitationId: undefined }), signal, wished);
     } finally {
       deadline.resume();
     }
   }
 
-  /** Modern: only at or above the level of the request. Session clients: of the session, or everything when none was set. */
-  #wantsLog(params: Buffer): boolean {
-    const { exchange } = this.#options;
-    if (exchange.logLevel === undefined) return exchange.era === 'legacy';
-    const { level } = JSON.parse(params.toString('utf8')) as { level?: unknown };
-    return !isLogLevel(level) || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(exchange.logLevel);
+  #refuse(method: string, body: JsonObject): Answer {
+    const { exchange, questions } = this.#options;
+    const isCall = exchange.era === 'legacy' || questions !== undefined;
+    if (method === 'roots/list' && (exchange.era === 'legacy' || !isCall)) return { kind: 'result', result: toJson({ roots: [] }) };
+    const need = needOf(method, body);
+    if (isCall) this.#refused ??= need;
+    this.#options.services.instruments.bridgeRefused('capability').add();
+    const code = exchange.era === 'modern' && isCall ? RPC.methodNotFound : RPC.invalidRequest;
+    return refusal(code, `the client cannot be asked for ${need.name}`);
+  }
+
+  #notify(exchange: Exchange, method: string, params: Buffer): void {
+    this.#reached = true;
+    exchange.notify(method, params);
   }
 }
 
+/** Modern: only at or above the level of the request. Session clients: of the session, or everything when none was set. */
+function wantsLog({ era, logLevel }: Exchange, params: Buffer): boolean {
+  if (logLevel === undefined) return era === 'legacy';
+  const { level } = JSON.parse(params.toString('utf8')) as { level?: unknown };
+  return !isLogLevel(level) || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(logLevel);
+}
+
 /** The error for a call that failed after its upstream asked what the client could not be asked. */
-export function refusedInteraction(capability: string, exchange: Exchange, upstream: string, upstreamEra: Era, name: string): TurnpikeError {
-  if (exchange.era === 'modern' && !isJsonObject(exchange.capabilities[capability])) {
-    return new TurnpikeError('request/capability', `the client lacks a capability that the call needs: ${capability}`, {
-      data: { requiredCapabilities: { [capability]: {} } },
+export function refusedInteraction(need: Need, exchange: Exchange, upstream: string, interactive: readonly string[]): TurnpikeError {
+  const { name, required } = need;
+  const isForbidden = !need.letters.every((letter) => interactive.includes(letter));
+  if (exchange.era === 'modern') {
+    if (isForbidden) return new TurnpikeError('upstream/capability', `upstream needs a capability Turnpike cannot carry: ${name}`, { upstream });
+    return new TurnpikeError('request/capability', `the client lacks a capability that the call needs: ${name}`, {
+      data: { requiredCapabilities: required },
     });
   }
-  if (exchange.era === 'modern' && upstreamEra === 'legacy') {
-    return new TurnpikeError(
-      'bridge/interaction',
-      `'${name}' asks its client for ${capability}, which is not carried from a ${exchange.version} client to a session upstream yet.`,
-      { upstream },
-    );
-  }
-  const lacks = isJsonObject(exchange.capabilities[capability])
-    ? 'which cannot be asked on a connection that takes JSON only'
-    : 'which your client does not offer';
-  return new TurnpikeError('bridge/interaction', `This tool needs ${capability}, ${lacks}.`, { upstream });
+  const lacks = isForbidden
+    ? 'which this gateway does not relay'
+    : isJsonObject(exchange.capabilities[need.capability]) && exchange.ask === undefined
+      ? 'which cannot be asked on a connection that takes JSON only'
+      : 'which your client does not offer';
+  return new TurnpikeError('bridge/interaction', `This tool needs ${name}, ${lacks}.`, { upstream });
 }
 
 function refusal(code: number, message: string): Answer {

@@ -5,7 +5,8 @@ import { ALICE, sampleExchange, sampleServices } from './sample-services.ts';
 import type { Services } from './services.ts';
 
 const SUBJECT = { upstream: 'a', original: 'read' };
-const STATE = 'state "of" the upstream \u00e9\u0000';
+const UPSTREAM_STATE = 'state "of" the upstream \u00e9\u0000';
+const STATE = { kind: 'relay', state: UPSTREAM_STATE } as const;
 
 const asking = (more: Parameters<typeof sampleExchange>[0] = {}) =>
   sampleExchange({ body: { name: 'x_a_read', arguments: { n: 1, m: [2] } }, ...more }).exchange;
@@ -25,7 +26,7 @@ describe('request state', () => {
     expect(sealed).toMatch(/^rs1\.[A-Za-z0-9_-]+$/);
     expect(Buffer.from(sealed.slice(4), 'base64url').toString()).not.toContain('upstream');
     expect(sealState(services, asking(), SUBJECT, STATE)).not.toBe(sealed);
-    expect(opening(services, retry(sealed))()).toBe(STATE);
+    expect(opening(services, retry(sealed))()).toMatchObject(STATE);
     expect(opening(services, asking())()).toBeUndefined();
   });
 
@@ -33,7 +34,7 @@ describe('request state', () => {
     const { services } = sampleServices();
     const sealed = sealState(services, asking(), SUBJECT, STATE);
     const spelled = sampleExchange({ body: `{"arguments":{ "m" :[2],"n":1},"requestState":${JSON.stringify(sealed)},"name":"x_a_read"}` }).exchange;
-    expect(opening(services, spelled)()).toBe(STATE);
+    expect(opening(services, spelled)()).toMatchObject(STATE);
   });
 
   it('is void for everything it was not made for, with one text', () => {
@@ -69,14 +70,14 @@ describe('request state', () => {
       opening(services, sampleExchange({ body: { requestState: sealed } }).exchange),
       opening(services, retry(`${sealed}-TAMPERED`)),
       opening(services, retry(services.seals.task.seal('tools/call', { kind: 'relay' }))),
-      opening(services, retry(STATE)),
+      opening(services, retry(UPSTREAM_STATE)),
       opening(services, retry('')),
       opening(services, retry(7)),
       opening(services, retry(null)),
       opening(services, retry({})),
     ];
     for (const [index, attempt] of wrong.entries()) expect(attempt, String(index)).toThrow(REFUSED);
-    expect(opening(services, retry(sealed))()).toBe(STATE);
+    expect(opening(services, retry(sealed))()).toMatchObject(STATE);
     clock.jump(600_000);
     expect(opening(services, retry(sealed))).toThrow(REFUSED);
   });
@@ -98,7 +99,7 @@ describe('request state', () => {
     const { services, clock } = sampleServices();
     const sealed = sealState(services, asking(), SUBJECT, STATE);
     clock.jump(599_999);
-    expect(opening(services, retry(sealed))()).toBe(STATE);
+    expect(opening(services, retry(sealed))()).toMatchObject(STATE);
     const other = sampleServices();
     const foreign = { ...services, fingerprint: other.services.fingerprint, seals: { ...services.seals, state: services.seals.task } };
     expect(opening(foreign, retry(sealed))).toThrow(REFUSED);
@@ -109,6 +110,6 @@ describe('request state', () => {
     const deep = (state: string) => `{"name":"x_a_read","arguments":{"d":${'['.repeat(2_000)}${']'.repeat(2_000)}}${state}}`;
     const sealed = sealState(services, sampleExchange({ body: deep('') }).exchange, SUBJECT, STATE);
     const again = sampleExchange({ body: deep(`,"requestState":${JSON.stringify(sealed)}`) }).exchange;
-    expect(opening(services, again)()).toBe(STATE);
+    expect(opening(services, again)()).toMatchObject(STATE);
   });
 });

@@ -1,8 +1,8 @@
 import { principalKey } from '../core/caller.ts';
-import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { canonicalJson, member } from '../core/json.ts';
 import { sha256 } from '../core/secret.ts';
+import { invalidState, type State } from './carried-state.ts';
 import type { Services } from './services.ts';
 
 /** What a request state is for: opened for anything else it is as good as forged (protocol.md section 9). */
@@ -12,33 +12,19 @@ export interface StateSubject {
   readonly original: string;
 }
 
-interface Payload {
-  readonly kind: 'relay';
-  readonly who: string;
-  readonly tenant: string;
-  readonly upstream: string;
-  readonly config: string;
-  readonly digest: string;
-  readonly until: number;
-  readonly state: string;
-}
+type Payload = State & ReturnType<typeof bindings> & { readonly until: number };
 
-/** Seals an upstream's state for the client that carries it (`rs1.`). */
-export function sealState(services: Services, exchange: Exchange, subject: StateSubject, state: string): string {
-  const payload: Payload = {
-    ...bindings(services, exchange, subject),
-    kind: 'relay',
-    until: services.clock.now() + services.settings.bridge.stateTtl,
-    state,
-  };
-  return services.seals.state.seal(exchange.method, payload);
+/** Seals what the client carries for us until its retry (`rs1.`), bound to the request it answers. */
+export function sealState(services: Services, exchange: Exchange, subject: StateSubject, state: State): string {
+  const until = services.clock.now() + services.settings.bridge.stateTtl;
+  return services.seals.state.seal(exchange.method, { ...bindings(services, exchange, subject), ...state, until });
 }
 
 /**
- * The upstream's own state, if the request carries one. Throws `state/invalid`, one text for all causes: not ours, of another
+ * What the request's state carries, if it has one. Throws `state/invalid`, one text for all causes: not ours, of another
  * principal, tenant, upstream, configuration, method, name or arguments, or too old.
  */
-export function openState(services: Services, exchange: Exchange, subject: StateSubject): string | undefined {
+export function openState(services: Services, exchange: Exchange, subject: StateSubject): State | undefined {
   const { requestState } = exchange.body;
   if (requestState === undefined) return undefined;
   const opened = typeof requestState === 'string' ? services.seals.state.openJson(exchange.method, requestState) : undefined;
@@ -46,8 +32,8 @@ export function openState(services: Services, exchange: Exchange, subject: State
   const payload = opened.value as unknown as Payload;
   const expected = bindings(services, exchange, subject);
   const isOurs = Object.entries(expected).every(([key, value]) => payload[key as keyof Payload] === value);
-  if (!isOurs || payload.kind !== 'relay' || !(payload.until > services.clock.now())) throw invalidState();
-  return payload.state;
+  if (!isOurs || !(payload.until > services.clock.now())) throw invalidState();
+  return payload;
 }
 
 function bindings({ settings, fingerprint }: Services, exchange: Exchange, { upstream, original }: StateSubject) {
@@ -67,8 +53,4 @@ function spelling(args: Buffer): string {
   } catch {
     return args.toString('utf8');
   }
-}
-
-function invalidState(): TurnpikeError {
-  return new TurnpikeError('state/invalid', 'Invalid or expired request state');
 }

@@ -17,7 +17,6 @@ function convert(upstreamEra: Era, answer: Answer, more: More = {}, context: Par
     upstream: 'a',
     upstreamEra,
     serverInfo: { name: 'turnpike', version: '0' },
-    profile: 'fusr',
     label: true,
     wrapped: false,
     sealState: (state) => `sealed(${state})`,
@@ -76,61 +75,6 @@ describe('results for clients without sessions', () => {
     expect(read('modern', { ttlMs: 5, cacheScope: 'everybody' })).toMatchObject({ ttlMs: 5, cacheScope: 'private' });
     expect(read('legacy', { ttlMs: 5, cacheScope: 'public', resultType: 'x' })).toMatchObject({ ttlMs: 0, cacheScope: 'private' });
     expect(converted('modern', resultOf({ content: [] }))).not.toHaveProperty('ttlMs');
-  });
-});
-
-describe('questions of an upstream without sessions', () => {
-  const ask = { method: 'elicitation/create', params: { message: 'Your name?', requestedSchema: { type: 'object' } } };
-  const asking = (more: object = {}) => resultOf({ resultType: 'input_required', inputRequests: { n: ask }, ...more });
-
-  it('go to the client with sealed state and the name of who asks', () => {
-    expect(converted('modern', asking({ requestState: 'own' }))).toEqual({
-      resultType: 'input_required',
-      inputRequests: { n: { ...ask, params: { ...ask.params, message: 'Server “a” asks: Your name?' } } },
-      requestState: 'sealed(own)',
-      _meta: OURS,
-    });
-    expect(converted('modern', asking())).not.toHaveProperty('requestState');
-    expect(converted('modern', asking(), {}, { label: false }).inputRequests).toEqual({ n: ask });
-    expect(converted('modern', resultOf({ resultType: 'input_required', requestState: '' })).requestState).toBe('sealed()');
-  });
-
-  it('are for calls, prompts and resources only', () => {
-    for (const method of ['tools/call', 'prompts/get', 'resources/read'])
-      expect(converted('modern', asking(), { method })).toHaveProperty('inputRequests');
-    for (const method of ['completion/complete', 'tasks/get'])
-      expect(() => convert('modern', asking(), { method })).toThrow(expect.objectContaining({ code: 'upstream/protocol' }));
-  });
-
-  it('that were not offered do not reach the client', () => {
-    const question = (method: string, params: object) => resultOf({ resultType: 'input_required', inputRequests: { q: { method, params } } });
-    const cases = [
-      ['fu', 'sampling/createMessage', {}],
-      ['fs', 'roots/list', {}],
-      ['sr', 'elicitation/create', { message: 'm' }],
-      ['f', 'elicitation/create', { mode: 'url', url: 'https://example.com' }],
-      ['fusr', 'tasks/list', {}],
-    ] as const;
-    for (const [profile, method, params] of cases) {
-      expect(() => convert('modern', question(method, params), {}, { profile })).toThrow(
-        expect.objectContaining({ code: 'upstream/protocol', message: `upstream 'a' asked for what it was not offered: ${method}` }),
-      );
-    }
-    expect(() => convert('modern', resultOf({ resultType: 'input_required', inputRequests: { q: 'x' } }))).toThrow('was not offered');
-  });
-
-  it('with more state than is carried are refused', () => {
-    expect(() => convert('modern', asking({ requestState: 'x'.repeat(65_537) }))).toThrow('above 64 KiB');
-    expect(converted('modern', asking({ requestState: 'x'.repeat(65_536) }))).toHaveProperty('requestState');
-  });
-
-  it('are refused for a client with a session, in words', () => {
-    expect(() => convert('modern', asking(), legacy)).toThrow(
-      expect.objectContaining({
-        code: 'bridge/interaction',
-        message: "'x_a_t' asks its user for input, which is not carried from a 2025-11-25 client to this upstream yet.",
-      }),
-    );
   });
 });
 
@@ -244,18 +188,13 @@ describe('errors', () => {
         expect.objectContaining({ code: 'upstream/capability', message: 'upstream needs a capability Turnpike cannot carry: unnamed' }),
       );
     }
-    for (const capabilities of [{}, { sampling: {} }]) {
+    for (const [capabilities, why] of [
+      [{}, 'which your client does not offer'],
+      [{ sampling: {} }, 'which cannot be asked on a connection that takes JSON only'],
+    ] as const) {
       expect(() => convert('modern', lacking({ sampling: {} }), { ...legacy, capabilities })).toThrow(
-        expect.objectContaining({
-          code: 'bridge/interaction',
-          message: 'This tool needs sampling, which is not carried from a 2025-11-25 client to this upstream yet.',
-        }),
+        expect.objectContaining({ code: 'bridge/interaction', message: `This tool needs sampling, ${why}.` }),
       );
     }
-  });
-
-  it('that ask to open a URL stay with clients that know them', () => {
-    expect(() => convert('legacy', errorOf(-32042))).toThrow(expect.objectContaining({ code: 'bridge/interaction' }));
-    expect(code(convert('legacy', errorOf(-32042), legacy))?.[0]).toBe(-32042);
   });
 });

@@ -2,9 +2,9 @@ import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { type Edits, editObject, member, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError, TASKS_EXTENSION } from '../core/mcp.ts';
-import type { Profile } from '../upstream/profile.ts';
-import { editMeta, labelledRequests, ownResultMeta, plainContent } from './edits.ts';
-import { allows } from './interactions.ts';
+import type { State } from './carried-state.ts';
+import { editMeta, labelled, labelledRequests, ownResultMeta, plainContent } from './edits.ts';
+import type { Asking } from './rounds.ts';
 
 /** What the conversion of an answer needs to know besides its bytes. */
 export interface AnswerContext {
@@ -12,20 +12,18 @@ export interface AnswerContext {
   readonly upstream: string;
   readonly upstreamEra: Era;
   readonly serverInfo: JsonObject;
-  /** What the client declared and the configuration allows to ask. */
-  readonly profile: Profile;
+  /** What the answer asks of the client, judged. */
+  readonly asking?: Asking;
   /** Whether elicitations name their asker. */
   readonly label: boolean;
   /** Whether the tool's results are wrapped for session clients (`catalog/dialects.ts`, `isWrapped`). */
   readonly wrapped: boolean;
-  sealState(state: string): string;
+  sealState(state: State): string;
   sealTask(taskId: string): string;
 }
 
 const MAX_TTL_MS = 3_600_000;
 const FIRST_STRUCTURED = '2025-06-18';
-/** Longest state of an upstream that is carried (protocol.md section 9). */
-const MAX_STATE_BYTES = 64 * 1024;
 
 /** An upstream's answer as this client may see it: the edits of `RELAY_EDITS`, chosen by both eras. */
 export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
@@ -55,23 +53,27 @@ function toModern(result: Buffer, body: JsonObject, type: unknown, context: Answ
   return editObject(result, edits);
 }
 
-function inputRequired(result: Buffer, body: JsonObject, { exchange, upstream, label, profile, sealState }: AnswerContext): Edits {
-  if (!['tools/call', 'prompts/get', 'resources/read'].includes(exchange.method)) {
-    throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked for input during ${exchange.method}`, { upstream });
-  }
-  for (const request of isJsonObject(body.inputRequests) ? Object.values(body.inputRequests) : []) {
-    const { method, params } = isJsonObject(request) ? request : {};
-    if (typeof method !== 'string' || !allows(profile, method, isJsonObject(params) ? params : {}))
-      throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked for what it was not offered: ${String(method)}`, { upstream });
-  }
+function inputRequired(result: Buffer, body: JsonObject, { upstream, label, asking, sealState }: AnswerContext): Edits {
+  if (asking === undefined) throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked in a way that cannot be read`, { upstream });
+  const { questions, forced, state } = asking;
   const edits: Record<string, Buffer> = {};
-  if (typeof body.requestState === 'string') {
-    if (Buffer.byteLength(body.requestState) > MAX_STATE_BYTES)
-      throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' sent a request state above 64 KiB`, { upstream });
-    edits.requestState = toJson(sealState(body.requestState));
+  const answered = Object.keys(forced);
+  if (state !== undefined || answered.length > 0) {
+    const own = Object.fromEntries(answered.map((key) => [key, JSON.parse((forced[key] as Buffer).toString('utf8'))]));
+    edits.requestState = toJson(
+      sealState({ kind: 'relay', ...(state === undefined ? {} : { state }), ...(answered.length === 0 ? {} : { forced: own }) }),
+    );
   }
   const requests = isJsonObject(body.inputRequests) ? member(result, 'inputRequests') : undefined;
-  if (requests !== undefined && label) edits.inputRequests = labelledRequests(requests, upstream);
+  if (requests === undefined) return edits;
+  const shown: Record<string, Buffer | undefined> = Object.fromEntries(answered.map((key) => [key, undefined]));
+  for (const { key, method, params } of questions) {
+    const request = member(requests, key);
+    const before = request && member(request, 'params');
+    const after = label ? labelled(method, params, upstream) : params;
+    if (request !== undefined && before !== undefined && !before.equals(after)) shown[key] = editObject(request, { params: after });
+  }
+  if (Object.keys(shown).length > 0) edits.inputRequests = editObject(requests, shown);
   return edits;
 }
 
@@ -100,11 +102,7 @@ function caching(body: JsonObject, upstreamEra: Era): Edits {
 function toLegacy(result: Buffer, body: JsonObject, type: unknown, context: AnswerContext): Buffer {
   const { exchange, upstream, upstreamEra, wrapped } = context;
   if (type === 'input_required') {
-    throw new TurnpikeError(
-      'bridge/interaction',
-      `'${nameOf(exchange)}' asks its user for input, which is not carried from a ${exchange.version} client to this upstream yet.`,
-      { upstream },
-    );
+    throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked in a way that cannot be read`, { upstream });
   }
   if (type === 'task') {
     throw new TurnpikeError(
@@ -143,16 +141,7 @@ function convertError(answer: Extract<Answer, { kind: 'error' }>, { exchange, up
       return recoded(answer.error, RPC.resourceNotFound);
     return answer;
   }
-  if (exchange.era === 'modern') {
-    if (code === RPC.resourceNotFound) return recoded(answer.error, RPC.invalidParams);
-    if (code === RPC.urlElicitationRequired) {
-      throw new TurnpikeError(
-        'bridge/interaction',
-        `'${nameOf(exchange)}' asks its user to open a URL, which is not carried to a ${exchange.version} client yet.`,
-        { upstream },
-      );
-    }
-  }
+  if (exchange.era === 'modern' && code === RPC.resourceNotFound) return recoded(answer.error, RPC.invalidParams);
   return answer;
 }
 
@@ -178,13 +167,10 @@ function missingCapability(error: Buffer, exchange: Exchange, upstream: string):
       { data: { requiredCapabilities: required } },
     );
   }
-  // Nothing that a session declared is sent to this upstream, whether it was declared or not.
   if (names.length > 0 && exchange.era === 'legacy') {
-    return new TurnpikeError(
-      'bridge/interaction',
-      `This tool needs ${names.map(({ name }) => name).join(', ')}, which is not carried from a ${exchange.version} client to this upstream yet.`,
-      { upstream },
-    );
+    const why = lacking.length > 0 ? 'which your client does not offer' : 'which cannot be asked on a connection that takes JSON only';
+    const needed = (lacking.length > 0 ? lacking : names).map(({ name }) => name).join(', ');
+    return new TurnpikeError('bridge/interaction', `This tool needs ${needed}, ${why}.`, { upstream });
   }
   return new TurnpikeError(
     'upstream/capability',

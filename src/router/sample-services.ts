@@ -13,6 +13,8 @@ import { Sealer } from '../store/seal.ts';
 import { AuditLog } from '../telemetry/audit.ts';
 import { Instruments } from '../telemetry/instruments.ts';
 import { silentLogger } from '../telemetry/log.ts';
+import { ToldLevels } from './log-levels.ts';
+import { ParkingLot } from './parking-lot.ts';
 import type { Services } from './services.ts';
 import { SubscriptionCounts } from './update-feed.ts';
 
@@ -165,6 +167,8 @@ export function sampleServices(connections: SampleConnections = new SampleConnec
     lists: new ListBytes({ serverInfo: settings.serverInfo, cursors: new Cursors({ seal: (payload) => payload, open: (text) => text }) }),
     connections,
     subscriptions: new SubscriptionCounts(),
+    levels: new ToldLevels(),
+    parking: new ParkingLot(settings.bridge.park),
     upstreams: source,
     seals: { state: new Sealer([key(1)], 'rs1.', clock), task: new Sealer([key(1)], 'tk1.', clock) },
     fingerprint: new Fingerprinter(Buffer.alloc(32, 3)),

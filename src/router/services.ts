@@ -7,6 +7,8 @@ import type { Sealer } from '../store/seal.ts';
 import type { AuditLog } from '../telemetry/audit.ts';
 import type { Instruments } from '../telemetry/instruments.ts';
 import type { Logger } from '../telemetry/log.ts';
+import type { ToldLevels } from './log-levels.ts';
+import type { ParkingLot } from './parking-lot.ts';
 import type { RouterSettings } from './settings.ts';
 import type { SubscriptionCounts } from './update-feed.ts';
 
@@ -16,6 +18,8 @@ export interface Services {
   readonly lists: ListBytes;
   readonly connections: ConnectionSource;
   readonly subscriptions: SubscriptionCounts;
+  readonly levels: ToldLevels;
+  readonly parking: ParkingLot;
   readonly upstreams: CapabilitySource;
   readonly seals: { readonly state: Sealer; readonly task: Sealer };
   readonly fingerprint: Fingerprinter;

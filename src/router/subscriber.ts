@@ -58,7 +58,7 @@ export class Subscriber {
       profile,
       upstream,
       signal,
-      ...(owner === undefined ? {} : { owner: ownerThrough(owner, { upstream, label, profile }) }),
+      ...(owner === undefined ? {} : { owner: ownerThrough(owner, { services, caller, upstream, label, profile }) }),
       onUpdate: (uri, params) => notify('notifications/resources/updated', notificationParams(editObject(params, { uri: name(uri) }))),
       onTask: (taskId, params) => {
         const requests = label ? member(params, 'inputRequests') : undefined;

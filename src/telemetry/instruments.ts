@@ -23,6 +23,8 @@ export interface PoolNumbers {
 export interface InstrumentSources {
   pools(): readonly PoolNumbers[];
   sessions(): number;
+  /** Calls that wait for input of a stateless client. */
+  parked(): number;
   upstreams(): readonly UpstreamStatus[];
 }
 
@@ -153,6 +155,15 @@ export class Instruments {
     return this.#cell('bridgeCalls', `${client}-${upstream}`);
   }
 
+  /** Rounds of questions of one client era × upstream era. */
+  bridgeRounds(client: Era, upstream: Era): Count {
+    return this.#cell('bridgeRounds', `${client}-${upstream}`);
+  }
+
+  bridgeRefused(reason: 'secret-form' | 'form-schema' | 'rounds' | 'parked' | 'expired' | 'capability'): Count {
+    return this.#cell('bridgeRefused', reason);
+  }
+
   /** The numbers of a tool of the catalog (never of a name that only a caller says); beyond 2,000 of them those of `other`. */
   tool(tool: string, upstream: string): ToolNumbers {
     const key = JSON.stringify([upstream, tool]);
@@ -239,6 +250,7 @@ export class Instruments {
     this.#total('poolOpened', () => pools().map(({ pool, opened }) => [{ pool }, opened]));
     this.#total('poolClosed', () => pools().map(({ pool, closed }) => [{ pool }, closed]));
     this.#total('poolEvicted', () => pools().map(({ pool, evicted }) => [{ pool }, evicted]));
+    this.#gauge('bridgeParked', () => [[{}, this.#sources.parked?.() ?? 0]]);
     this.#gauge('sessions', () => [[{}, this.#sources.sessions?.() ?? 0]]);
     this.#gauge('upstreamState', () => upstreams().map(({ name, state }) => [{ upstream: name, state }, 1]));
     this.#gauge('upstreamEra', () => upstreams().flatMap(({ name, era }) => (era === undefined ? [] : [[{ upstream: name, era }, 1] as const])));
@@ -289,6 +301,8 @@ const COUNTED = [
   'requests',
   'responses',
   'bridgeCalls',
+  'bridgeRounds',
+  'bridgeRefused',
   'toolCalls',
   'droppedNotifications',
   'catalogFindings',

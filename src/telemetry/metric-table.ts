@@ -30,6 +30,24 @@ export const METRICS = {
     labels: ['cell'],
     help: 'Requests sent upstream. cell: era of the client and of the upstream, such as `legacy-modern`.',
   },
+  bridgeRounds: {
+    name: 'turnpike_bridge_rounds_total',
+    type: 'counter',
+    labels: ['cell'],
+    help: 'Rounds of questions that were carried from one era to the other, or answered in the stead of a client. cell: as above.',
+  },
+  bridgeRefused: {
+    name: 'turnpike_bridge_refused_total',
+    type: 'counter',
+    labels: ['reason'],
+    help: 'What the bridge did not carry: `secret-form`, `form-schema`, `rounds`, `parked` (too many calls wait), `expired` (no retry came), `capability`.',
+  },
+  bridgeParked: {
+    name: 'turnpike_bridge_parked',
+    type: 'gauge',
+    labels: [],
+    help: 'Calls that wait for input of a stateless client.',
+  },
   toolCalls: {
     name: 'turnpike_tool_calls_total',
     type: 'counter',

@@ -1,0 +1,181 @@
+import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
+import type { Exchange } from '../core/exchange.ts';
+import { editObject, toJson } from '../core/json.ts';
+import { LinkedAbort } from '../core/linked-abort.ts';
+import { type Answer, CARRIED_EXTENSIONS, type Era, isJsonObject, type JsonObject } from '../core/mcp.ts';
+import { encodeHeaderValue } from '../core/mcp-headers.ts';
+import type { ConnectionLease } from '../core/ports.ts';
+import type { Profile } from '../upstream/profile.ts';
+import type { CallLife } from './call-life.ts';
+import { invalidState } from './carried-state.ts';
+import { permitted } from './interactions.ts';
+import { ownerThrough } from './outside.ts';
+import type { CallRelay } from './relay.ts';
+import type { Services } from './services.ts';
+
+/** A request that goes to one upstream. */
+export interface UpstreamRequest {
+  readonly upstream: string;
+  /** The upstream's own name, URI or task id: for `Mcp-Name` and the request state. */
+  readonly original: string;
+  readonly method: string;
+  /** Params with the upstream's own name or URI in them. */
+  readonly params: Buffer;
+  /** Whether a request whose outcome is unknown may be sent again (trusted `readOnlyHint` or `idempotentHint`). */
+  readonly repeatable: boolean;
+  /** `mcp-param-*` headers computed from the body with the upstream's schema. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly wrapped?: boolean;
+}
+
+/** One call on its way to an upstream: who made it, what it is, how long it may take. */
+export interface Call {
+  readonly services: Services;
+  /** The request that began it; a parked call is continued by others of the same caller. */
+  readonly exchange: Exchange;
+  readonly request: UpstreamRequest;
+  readonly life: CallLife;
+  readonly relay: CallRelay;
+  /** What the client declared and the configuration allows. */
+  readonly profile: Profile;
+  /** Whether questions name their asker. */
+  readonly label: boolean;
+}
+
+/** What a round of questions brought: goes to modern upstreams only. */
+export interface RoundInput {
+  /** The bytes of `inputResponses`. */
+  readonly responses?: Buffer;
+  /** The upstream's own `requestState`. */
+  readonly state?: string;
+}
+
+/** What an upstream answered, and in which era it spoke. */
+export interface Answered {
+  readonly answer: Answer;
+  readonly era: Era;
+}
+
+/** A connection that turned serial sends calls on to a sibling; as often as it has siblings, twice. */
+const MAX_MOVES = 8;
+
+/**
+ * Lease and request; once more where that is certain not to run twice (security class 27): the request was certainly not
+ * sent, or the call is repeatable and nothing of it has reached the client. Throws `upstream/*`, or why the call was to end.
+ */
+export async function send(call: Call, input: RoundInput): Promise<Answered> {
+  let repeated = false;
+  for (let moves = 0; ; ) {
+    try {
+      return await sendOnce(call, input);
+    } catch (error) {
+      const failure = asTurnpikeError(error);
+      if (call.life.signal.aborted) throw failure;
+      if (failure.code === 'upstream/busy' && moves++ < MAX_MOVES) continue;
+      if (repeated || !mayRepeat(failure, call)) throw failure;
+      repeated = true;
+    }
+  }
+}
+
+async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
+  const { services, exchange, request, life, relay, profile, label } = call;
+  const { upstream } = request;
+  const owner = exchange.owner && ownerThrough(exchange.owner, { services, caller: exchange.caller, upstream, label, profile });
+  const lease = await leased(call, services.connections.lease(upstream, exchange.caller, profile, life.signal, owner));
+  using both = new LinkedAbort(life.signal, lease.ended);
+  const { connection } = lease;
+  let outcome: 'ok' | 'transport-error' = 'ok';
+  try {
+    services.instruments.bridgeCalls(exchange.era, connection.era).add();
+    const params = paramsFor(connection.era, request, input);
+    await services.levels.tell(connection, exchange.logLevel, both.signal);
+    const answer = await connection.request({
+      method: request.method,
+      params,
+      capabilities: carried(exchange, services.settings.bridge.interactive),
+      // A session upstream's call may be continued by a request that wants progress, although this one does not.
+      progress: exchange.progressToken !== undefined || exchange.era === 'legacy' || connection.era === 'legacy',
+      headers: { ...request.headers, 'mcp-name': encodeHeaderValue(request.original) },
+      relay,
+      signal: both.signal,
+      ...(exchange.logLevel === undefined ? {} : { logLevel: exchange.logLevel }),
+    });
+    return { answer, era: connection.era };
+  } catch (error) {
+    outcome = outcomeOf(error, life);
+    throw forCaller(error, life, lease, upstream);
+  } finally {
+    lease.release(outcome);
+  }
+}
+
+async function leased({ life, request }: Call, lease: Promise<ConnectionLease>): Promise<ConnectionLease> {
+  try {
+    return await lease;
+  } catch (error) {
+    throw life.signal.aborted ? endOf(life, request.upstream) : error;
+  }
+}
+
+function paramsFor(era: Era, request: UpstreamRequest, { responses, state }: RoundInput): Buffer {
+  // A state of an upstream that meanwhile speaks another era: nobody is left who could read it.
+  if (era === 'legacy' && state !== undefined) throw invalidState();
+  return editObject(request.params, {
+    task: undefined,
+    inputResponses: era === 'legacy' ? undefined : responses,
+    requestState: state === undefined ? undefined : toJson(state),
+  });
+}
+
+/**
+ * Capabilities for a modern upstream: the caller's, minus what is not carried, not allowed, or cannot be asked: a session
+ * client on a connection that takes JSON only (protocol.md section 10, "LM").
+ */
+function carried(exchange: Exchange, interactive: readonly string[]): JsonObject {
+  const { era, version, capabilities, ask } = exchange;
+  if (era === 'legacy') {
+    const { elicitation, sampling, roots } = permitted(capabilities, ask === undefined ? [] : offeredBy(version, interactive));
+    return JSON.parse(JSON.stringify({ elicitation, sampling, roots })) as JsonObject;
+  }
+  const { extensions, ...others } = permitted(capabilities, interactive);
+  if (!isJsonObject(extensions)) return others;
+  return { ...others, extensions: Object.fromEntries(Object.entries(extensions).filter(([name]) => CARRIED_EXTENSIONS.includes(name))) };
+}
+
+/** URL elicitation and sampling with tools came with 2025-11-25: an older client that declares them means something else. */
+function offeredBy(version: string, interactive: readonly string[]): readonly string[] {
+  return version >= '2025-11-25' ? interactive : interactive.filter((letter) => letter !== 'u' && letter !== 't');
+}
+
+/** Connection refused or lost, malformed frames, deadlines count against a connection; answers and cancels do not (aggregator.md section 6). */
+function outcomeOf(error: unknown, { signal }: CallLife): 'ok' | 'transport-error' {
+  const { code } = asTurnpikeError(signal.aborted ? signal.reason : error);
+  return code === 'upstream/lost' || code === 'upstream/timeout' || code === 'upstream/down' || code === 'upstream/protocol'
+    ? 'transport-error'
+    : 'ok';
+}
+
+/** Why the call was to end, else why the connection ended, else the error itself. */
+function forCaller(error: unknown, life: CallLife, lease: ConnectionLease, upstream: string): unknown {
+  if (life.signal.aborted) return endOf(life, upstream);
+  if (lease.ended.aborted && !(error instanceof TurnpikeError)) {
+    return new TurnpikeError('upstream/lost', `upstream '${upstream}' closed the connection after the request was sent; the outcome is unknown`, {
+      upstream,
+    });
+  }
+  return error;
+}
+
+/** The time was over, the client cancelled, or we end: then the client must not believe that nothing happened. */
+function endOf({ signal }: CallLife, upstream: string): TurnpikeError {
+  const reason = asTurnpikeError(signal.reason);
+  if (reason.code === 'upstream/timeout') return reason;
+  if (reason.code !== 'gateway/draining') return new TurnpikeError('request/cancelled');
+  return new TurnpikeError('upstream/lost', 'the gateway shut down before the answer came; the outcome is unknown', { upstream, retryable: false });
+}
+
+function mayRepeat({ code, details }: TurnpikeError, { request, relay }: Call): boolean {
+  if (code === 'upstream/down' && details.retryable === true) return true;
+  return code === 'upstream/lost' && request.repeatable && !relay.reached;
+}

@@ -1,0 +1,49 @@
+import type { Clock } from '../core/clock.ts';
+import type { TurnpikeError } from '../core/errors.ts';
+import { Deadline } from './deadline.ts';
+
+/**
+ * How long one call may run, and who may end it: its time, and the client for as long as one waits for it. A call that is
+ * parked between two requests of its client follows nobody but its own time.
+ */
+export class CallLife implements Disposable {
+  readonly deadline: Deadline;
+  readonly #controller = new AbortController();
+  readonly #followed = new Set<() => void>();
+
+  /** @param limits milliseconds. @param late the error for a limit that was passed, in milliseconds */
+  constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, late: (ms: number) => TurnpikeError) {
+    this.deadline = new Deadline(clock, limits, (ms) => this.#controller.abort(late(ms)));
+  }
+
+  /** Aborts when the call is to end; its reason says why. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+
+  /** Ends with `source`, too, until the returned function is called. */
+  follow(source: AbortSignal): () => void {
+    if (source.aborted) {
+      this.abort(source.reason);
+      return () => {};
+    }
+    const onAbort = () => this.abort(source.reason);
+    source.addEventListener('abort', onAbort, { once: true });
+    const leave = () => {
+      source.removeEventListener('abort', onAbort);
+      this.#followed.delete(leave);
+    };
+    this.#followed.add(leave);
+    return leave;
+  }
+
+  /** Takes back timer and listeners. The signal stays as it is. */
+  [Symbol.dispose](): void {
+    this.deadline.end();
+    for (const leave of [...this.#followed]) leave();
+  }
+}
