@@ -1,7 +1,7 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { editObject, toJson } from '../core/json.ts';
-import { type Answer, RPC } from '../core/mcp.ts';
+import { editObject, elements, joinArray, member, toJson } from '../core/json.ts';
+import { type Answer, isJsonObject, RPC } from '../core/mcp.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
@@ -24,7 +24,20 @@ export async function readResource(services: Services, exchange: Exchange, note:
   if (owner !== undefined && answer.kind === 'error' && answer.code === RPC.invalidParams) {
     throw new TurnpikeError('catalog/resource', `resource not found: ${uri}`, { data: { uri } });
   }
-  return answer;
+  return uri === original ? answer : contentsAt(answer, original, uri);
+}
+
+/** An answer whose contents have the URI that the client asked for: clients look for it, and those with skills accept no other. */
+function contentsAt(answer: Answer, original: string, uri: string): Answer {
+  const contents = answer.kind === 'result' ? member(answer.result, 'contents') : undefined;
+  if (answer.kind === 'error' || contents === undefined) return answer;
+  const parsed: unknown = JSON.parse(contents.toString('utf8'));
+  if (!Array.isArray(parsed)) return answer;
+  const renamed = elements(contents).map((content, index) => {
+    const one: unknown = parsed[index];
+    return isJsonObject(one) && one.uri === original ? editObject(content, { uri: toJson(uri) }) : content;
+  });
+  return { kind: 'result', result: editObject(answer.result, { contents: joinArray(renamed) }) };
 }
 
 /** Where a URI leads in the caller's view. Throws `catalog/resource` and `catalog/ambiguous`. */

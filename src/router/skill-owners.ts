@@ -10,6 +10,7 @@ import { viewOf } from './view-of.ts';
 /** Directories above a file that are looked at for its `SKILL.md`; each costs a look-up among resources and templates. */
 const MAX_CLIMB = 8;
 const SKILL_FILE = '/SKILL.md';
+const SKILL_SCHEME = 'skill:';
 
 /** The upstreams of a view that serve skills (`io.modelcontextprotocol/skills`, SEP-2640). */
 export interface SkillParts {
@@ -42,20 +43,28 @@ export function resolveSkillUri(services: Services, exchange: Exchange, uri: str
   if (named.kind === 'ambiguous') throw new TurnpikeError('catalog/ambiguous', named.text, { data: { uri } });
   // A template may fit every URI; the skill that a directory is part of says more.
   const exact = isOurs(uri) || isListed(named) ? named : undefined;
-  const found = exact ?? skillFileOwner(services, exchange, uri) ?? named;
+  const found = exact ?? ownerAbove(services, exchange, uri) ?? soleOwner(services, exchange, uri) ?? named;
   if ('upstream' in found && skillParts(services, exchange).upstreams.includes(found.upstream)) return found;
   throw new TurnpikeError('catalog/resource', `resource not found: ${uri}`, { data: { uri } });
 }
 
 /**
- * Who serves a URI that no list and no template explains: the upstream whose listed `SKILL.md` stands above it, else the
- * only upstream with skills. Skills need not be listed, and their directories never are.
+ * Who serves a file that no list and no template explains: the upstream whose listed `SKILL.md` stands above it, else the only
+ * upstream with skills. Skills need not be listed (SEP-2640, "Skill URIs").
  */
 export function skillFileOwner(services: Services, exchange: Exchange, uri: string): SkillAddress | undefined {
   if (exchange.era !== 'modern' || isOurs(uri)) return undefined;
+  const above = ownerAbove(services, exchange, uri);
+  if (above !== undefined) return above;
+  const sole = soleOwner(services, exchange, uri);
+  return sole !== undefined && soleSkillServer(services, exchange)?.schemes.has(schemeOf(uri)) ? sole : undefined;
+}
+
+/** The upstream of the nearest `SKILL.md` above a URI that is in the list. */
+function ownerAbove(services: Services, exchange: Exchange, uri: string): SkillAddress | undefined {
   const view = viewOf(services, exchange);
   const { upstreams } = partsOf(services, view);
-  if (upstreams.length === 0) return undefined;
+  if (upstreams.length === 0 || isOurs(uri)) return undefined;
   for (const directory of climb(uri)) {
     const manifest = view.resolveResource(`${directory}${SKILL_FILE}`);
     if (manifest.kind === 'ambiguous') return undefined;
@@ -63,19 +72,36 @@ export function skillFileOwner(services: Services, exchange: Exchange, uri: stri
       return upstreams.includes(manifest.upstream) ? { upstream: manifest.upstream, original: uri } : undefined;
     }
   }
-  const sole = soleSkillServer(services, exchange);
-  return sole !== undefined && upstreams.includes(sole) ? { upstream: sole, original: uri } : undefined;
+  return undefined;
+}
+
+function soleOwner(services: Services, exchange: Exchange, uri: string): SkillAddress | undefined {
+  const upstream = isOurs(uri) ? undefined : soleSkillServer(services, exchange)?.upstream;
+  return upstream !== undefined && skillParts(services, exchange).upstreams.includes(upstream) ? { upstream, original: uri } : undefined;
+}
+
+export interface SoleSkillServer {
+  readonly upstream: string;
+  /** Schemes whose unlisted URIs may be files of it: a URI of any other is nothing that it should hear of. */
+  readonly schemes: ReadonlySet<string>;
 }
 
 /**
  * The only upstream with skills that the caller may see, whatever a toolset narrows. None as long as somebody's capabilities
  * are unknown: a URI must not fall to another upstream because its own one is stopped (security class 16).
  */
-export function soleSkillServer(services: Services, exchange: Exchange): string | undefined {
+export function soleSkillServer(services: Services, exchange: Exchange): SoleSkillServer | undefined {
   const view = services.catalog.viewFor(exchange.caller);
-  const known = new Set(services.upstreams.snapshot().flatMap(({ status, capabilities }) => (capabilities === undefined ? [] : [status.name])));
-  const { upstreams } = partsOf(services, view);
-  return upstreams.length === 1 && view.upstreams.every((name) => known.has(name)) ? upstreams[0] : undefined;
+  const sets = new Map(services.upstreams.snapshot().map(({ status, capabilities }) => [status.name, capabilities]));
+  const [upstream, ...others] = partsOf(services, view).upstreams;
+  const lists = upstream === undefined ? undefined : sets.get(upstream)?.lists;
+  if (upstream === undefined || lists === undefined || others.length > 0) return undefined;
+  if (view.upstreams.some((name) => sets.get(name) === undefined)) return undefined;
+  return { upstream, schemes: new Set([SKILL_SCHEME, ...[...lists.resources, ...lists.templates].map(({ id }) => schemeOf(id))]) };
+}
+
+export function schemeOf(uri: string): string {
+  return uri.slice(0, uri.indexOf(':') + 1).toLowerCase();
 }
 
 /** Whether a URI is in the scheme of ours, which no upstream may use for something of its own. */

@@ -15,7 +15,7 @@ import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
 import { cachingEdits, gatherSkills, type SkillEntry, type SkillListing } from './skill-lists.ts';
-import { isOurs, resolveSkillUri, type SkillParts, skillParts, soleSkillServer } from './skill-owners.ts';
+import { isOurs, resolveSkillUri, type SkillParts, schemeOf, skillParts, soleSkillServer } from './skill-owners.ts';
 import { requireScope } from './tools.ts';
 import { viewOf } from './view-of.ts';
 
@@ -126,10 +126,11 @@ async function listingOrReason(services: Services, exchange: Exchange, upstream:
 function listedEntries(services: Services, exchange: Exchange, view: View, listings: readonly SkillListing[]): Buffer[] {
   const owners = resourceOwners(view);
   const sole = soleSkillServer(services, exchange);
+  const ownerOf = (uri: string) => owners.get(uri) ?? (sole?.schemes.has(schemeOf(uri)) ? sole.upstream : undefined);
   const claims = new Map<string, number>();
   for (const { uri } of listings.flatMap(({ entries }) => entries)) claims.set(uri, (claims.get(uri) ?? 0) + 1);
   const isPlain = ({ upstream, uri, files }: SkillEntry) =>
-    claims.get(uri) === 1 && [uri, ...files].every((one) => !isOurs(one) && (owners.get(one) ?? sole) === upstream);
+    claims.get(uri) === 1 && [uri, ...files].every((one) => !isOurs(one) && ownerOf(one) === upstream);
   return listings.flatMap(({ entries }) => entries.map((entry) => entryBytes(entry.bytes, isPlain(entry) ? undefined : entry.upstream)));
 }
 
