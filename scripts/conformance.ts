@@ -1,6 +1,7 @@
 // Runs the pinned referee and compares with the pinned numbers (test/conformance/expected.json).
 //   node scripts/conformance.ts              Turnpike in front of the fixtures, and Turnpike as a client
 //   node scripts/conformance.ts --direct     the fixtures by themselves
+//   --unready                                also cells that are known not to pass yet
 //   --cell NAME, --scenario NAME             only these, for development; may be repeated
 // Exit code 1 if a number fell, a new warning appeared, or a process ended badly.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -8,31 +9,27 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { CELLS, type Cell, DIRECT_CELLS } from '../test/conformance/cells.ts';
+import { type Cell, CLIENT_CELLS, DIRECT_CELLS, MATRIX, UNREADY } from '../test/conformance/cells.ts';
 import { type Report, referee } from '../test/conformance/referee.ts';
-import { requirements } from '../test/conformance/requirements.ts';
+import { notes, type Row, summary } from '../test/conformance/report.ts';
+import { wantedBy } from '../test/conformance/requirements.ts';
 import { startUnderTest } from '../test/conformance/under-test.ts';
-import { type Pinned, reasons, type Score, score, shortfalls } from '../test/conformance/verdict.ts';
+import { type Pinned, reasons, score, shortfalls } from '../test/conformance/verdict.ts';
 
 const BIN = fileURLToPath(new URL('../node_modules/.bin', import.meta.url));
 const EXPECTED = new URL('../test/conformance/expected.json', import.meta.url);
 const CELL_LIMIT_MS = 180_000;
-
-interface Row {
-  readonly cell: Cell;
-  readonly score: Score;
-  readonly problems: readonly string[];
-}
 
 const { values } = parseArgs({
   options: {
     direct: { type: 'boolean', default: false },
     cell: { type: 'string', multiple: true },
     scenario: { type: 'string', multiple: true },
+    unready: { type: 'boolean', default: false },
   },
 });
-const offered = values.direct ? DIRECT_CELLS : CELLS;
-const cells = offered.filter(({ name }) => values.cell?.includes(name) ?? true);
+const offered = values.direct ? DIRECT_CELLS : [...MATRIX, ...CLIENT_CELLS];
+const cells = offered.filter(({ name }) => values.cell?.includes(name) ?? (values.unready || !UNREADY.includes(name)));
 if (cells.length === 0) {
   console.error(`No such cell; there are: ${offered.map(({ name }) => name).join(', ')}`);
   process.exit(2);
@@ -43,7 +40,8 @@ const environment = { ...process.env, PATH: `${BIN}${delimiter}${process.env.PAT
 
 const rows: Row[] = [];
 for (const cell of cells) rows.push(await measure(cell));
-printTable(rows);
+for (const line of summary(rows)) console.log(line);
+for (const line of notes(rows)) console.log(line);
 const failed = rows.filter(({ problems }) => problems.length > 0);
 for (const { cell, problems } of failed) for (const problem of problems) console.log(`${cell.name}: ${problem}`);
 if (failed.length > 0) console.log(`Details: ${folder}`);
@@ -52,7 +50,8 @@ console.log(`${rows.length - failed.length} passed, ${failed.length} failed`);
 process.exit(failed.length > 0 ? 1 : 0);
 
 async function measure(cell: Cell): Promise<Row> {
-  const wanted = await requirements(cell.revision, cell.role);
+  const start = performance.now();
+  const wanted = await wantedBy(cell);
   const all = [...wanted.required, ...wanted.extra];
   const selected = values.scenario && all.filter((name) => values.scenario?.includes(name));
   const results = join(folder, cell.name);
@@ -80,31 +79,5 @@ async function measure(cell: Cell): Promise<Row> {
   // Without any result there is one cause, told already; a list of all scenarios would bury it.
   else if (report.results.size > 0 || problems.length === 0) problems.push(...(pin ? shortfalls(found, pin) : ['has no pinned numbers']));
   if (report.results.size > 0) problems.push(...reasons(report.results, [...found.failed, ...found.extra.failed]));
-  return { cell, score: found, problems };
-}
-
-function printTable(found: readonly Row[]): void {
-  const lines = found.map(({ cell, score: { required, extra, warnings }, problems }) => [
-    cell.name,
-    `${required.passed}/${required.total}`,
-    `${extra.passed.length}/${extra.passed.length + extra.failed.length}`,
-    String(warnings.length),
-    problems.length === 0 ? 'ok' : 'FAILED',
-  ]);
-  const table = [['cell', 'required', 'extra', 'warnings', ''], ...lines];
-  const widths = table[0]?.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? [];
-  for (const line of table)
-    console.log(
-      line
-        .map((text, column) => text.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    );
-  for (const {
-    cell,
-    score: { extra },
-  } of found) {
-    for (const name of extra.passed) console.log(`  ${cell.name}  ${name}  passed`);
-    for (const name of extra.failed) console.log(`  ${cell.name}  ${name}  failed`);
-  }
+  return { cell, score: found, seconds: (performance.now() - start) / 1000, problems };
 }

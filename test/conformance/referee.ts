@@ -39,7 +39,8 @@ export interface Report {
 export async function referee(options: RefereeOptions): Promise<Report> {
   const { cell, environment, folder } = options;
   const deadline = performance.now() + options.limitMs;
-  const runs = cell.role === 'server' && !options.selected ? [undefined] : (options.selected ?? options.scenarios);
+  const set = cell.role === 'server' ? [undefined, ...(cell.further ?? [])] : options.scenarios;
+  const runs = options.selected ?? set;
   let output = '';
   const problems: string[] = [];
   for (const scenario of runs) {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
+import type { Cell } from './cells.ts';
 
 const FOLDER = new URL('../../node_modules/@modelcontextprotocol/conformance/requirements/', import.meta.url);
 
@@ -8,6 +9,12 @@ export interface Requirements {
   readonly required: readonly string[];
   /** Scenarios the referee runs and does not score. */
   readonly extra: readonly string[];
+}
+
+/** All that a cell runs. */
+export async function wantedBy({ revision, role, further = [] }: Cell): Promise<Requirements> {
+  const { required, extra } = await requirements(revision, role);
+  return { required, extra: [...extra, ...further] };
 }
 
 /** Reads what the installed referee requires. Scenarios about OAuth are left out: they belong to another command. */

@@ -2,10 +2,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { CELLS, DIRECT_CELLS } from './cells.ts';
+import { CLIENT_CELLS, DIRECT_CELLS, MATRIX, SKILLS, UNREADY } from './cells.ts';
 import expected from './expected.json' with { type: 'json' };
+import { HOLLOW } from './hollow.ts';
+import { INEXPRESSIBLE, inexpressibleIn } from './inexpressible.ts';
 import { type Check, type Results, readResults } from './referee.ts';
-import { requirements } from './requirements.ts';
+import { notes, summary } from './report.ts';
+import { requirements, wantedBy } from './requirements.ts';
 import { type Pinned, reasons, score, shortfalls } from './verdict.ts';
 
 const check = (status: Check['status'], id = 'c'): Check => ({ id, status });
@@ -22,19 +25,27 @@ test('a scenario passes with checks of which none failed; without checks or file
     required: { passed: 1, total: 3 },
     extra: { passed: ['x'], failed: ['y'] },
     failed: ['b', 'c'],
+    hollow: ['x'],
     warnings: ['a: w'],
   });
   expect(reasons(results, ['b', 'y'])).toEqual(['b: left no result', 'y: c: ']);
 });
 
-test('a fallen number, a fallen extra scenario and a new warning are shortfalls; more than pinned is none', () => {
-  const found = { required: { passed: 2, total: 3 }, extra: { passed: ['x'], failed: ['y'] }, failed: ['c'], warnings: ['a: new', 'a: old'] };
-  expect(shortfalls(found, { required: 3, extra: ['x', 'y'], warnings: ['a: old'] })).toEqual([
+test('a fallen number, a fallen extra scenario, an emptied one and a new warning are shortfalls; more than pinned is none', () => {
+  const found = {
+    required: { passed: 2, total: 3 },
+    extra: { passed: ['x'], failed: ['y'] },
+    failed: ['c'],
+    hollow: ['a', 'x'],
+    warnings: ['a: new', 'a: old'],
+  };
+  expect(shortfalls(found, { required: 3, extra: ['x', 'y'], hollow: ['x'], warnings: ['a: old'] })).toEqual([
     'required 2, pinned 3: c',
     'extra scenario fell: y',
+    'nothing is looked at any more: a',
     'new warning: a: new',
   ]);
-  expect(shortfalls(found, { required: 1, extra: [], warnings: ['a: new', 'a: old', 'b: gone'] })).toEqual([]);
+  expect(shortfalls(found, { required: 1, extra: [], hollow: ['a', 'b', 'x'], warnings: ['a: new', 'a: old', 'b: gone'] })).toEqual([]);
 });
 
 test('results are found under the scenario names, those that begin with server- included', async () => {
@@ -56,12 +67,50 @@ test('results are found under the scenario names, those that begin with server- 
   }
 });
 
-test('every cell has pinned numbers: all that is required, all that is extra, no warning', async () => {
+const ready = MATRIX.filter(({ name }) => !UNREADY.includes(name));
+
+test('every cell has pinned numbers: all that is required, all that is extra, no warning, nothing hollow without a reason', async () => {
   const pinned: Readonly<Record<string, Pinned>> = expected;
-  const cells = [...CELLS, ...DIRECT_CELLS];
+  const cells = [...ready, ...CLIENT_CELLS, ...DIRECT_CELLS];
   expect(Object.keys(pinned).sort()).toEqual(cells.map(({ name }) => name).sort());
-  for (const { name, revision, role } of cells) {
-    const { required, extra } = await requirements(revision, role);
-    expect(pinned[name], name).toEqual({ required: required.length, extra, warnings: [] });
+  for (const cell of cells) {
+    const { required, extra } = await wantedBy(cell);
+    const pin = pinned[cell.name];
+    expect({ ...pin, hollow: [] }, cell.name).toEqual({ required: required.length, extra, hollow: [], warnings: [] });
+    expect(Object.keys(HOLLOW), cell.name).toEqual(expect.arrayContaining([...(pin?.hollow ?? [])]));
   }
+});
+
+test('the matrix is both revisions in front of both fixtures, over both transports', () => {
+  const kinds = MATRIX.map(({ revision, fixture, through }) => `${revision} ${fixture} ${through}`);
+  const all = ['2025-11-25', '2026-07-28'].flatMap((revision) =>
+    ['legacy', 'modern'].flatMap((fixture) => ['http', 'stdio'].map((through) => `${revision} ${fixture} ${through}`)),
+  );
+  expect(kinds.sort()).toEqual(all.sort());
+});
+
+test('a cell of the matrix runs every scenario the referee has for either revision, or the table says why it does not', async () => {
+  const lists = [await requirements('2025-11-25', 'server'), await requirements('2026-07-28', 'server')];
+  const known = [...new Set([...lists.flatMap(({ required, extra }) => [...required, ...extra]), ...SKILLS])].sort();
+  expect(known.length).toBeGreaterThan(37 + 13);
+  for (const cell of MATRIX) {
+    const { required, extra } = await wantedBy(cell);
+    const left = inexpressibleIn(cell).flatMap(({ scenarios }) => scenarios);
+    expect([...required, ...extra, ...left].sort(), cell.name).toEqual(known);
+  }
+  for (const { reason, source } of INEXPRESSIBLE) expect(`${reason} ${source}`).toMatch(/^.{20,} \S/);
+});
+
+test('the report is one table, and names what is hollow and what has no meaning there', async () => {
+  const cell = MATRIX.find(({ name }) => name === 'modern-to-legacy-stdio');
+  if (!cell) throw new Error('no such cell');
+  const found = { required: { passed: 37, total: 37 }, extra: { passed: ['tasks-status-notifications'], failed: ['x'] }, failed: [], warnings: [] };
+  const rows = [{ cell, score: { ...found, hollow: ['tasks-status-notifications'] }, seconds: 9.6, problems: ['one'] }];
+  expect(summary(rows)[1]?.split(/ {2,}/)).toEqual([cell.name, '2026-07-28', '2025-11-25', 'stdio', '37/37', '1/2', '1', '0', '10', 'FAILED']);
+  const text = notes(rows);
+  expect(text).toContain(`  ${cell.name}  tasks-status-notifications  hollow`);
+  expect(text).toContain(`  ${cell.name}  x  failed`);
+  expect(text).toContain(`  tasks-status-notifications: ${HOLLOW['tasks-status-notifications']}`);
+  for (const scenario of ['ping', 'sep-2640-skills-manifest']) expect(text.filter((line) => line === `    ${scenario}`)).toHaveLength(1);
+  expect(text.filter((line) => line.includes('client of 2025-11-25'))).toEqual([]);
 });

@@ -8,6 +8,8 @@ export interface Score {
   readonly extra: { readonly passed: readonly string[]; readonly failed: readonly string[] };
   /** Required scenarios that failed. */
   readonly failed: readonly string[];
+  /** Scenarios that passed because nothing was looked at: each of their checks was skipped or only informs. */
+  readonly hollow: readonly string[];
   /** `scenario: check`, sorted. */
   readonly warnings: readonly string[];
 }
@@ -16,12 +18,18 @@ export interface Score {
 export interface Pinned {
   readonly required: number;
   readonly extra: readonly string[];
+  readonly hollow: readonly string[];
   readonly warnings: readonly string[];
 }
 
 /** A scenario passes if it left checks and none of them failed; one without a result did not pass. */
 export function passes(checks: readonly Check[] | undefined): boolean {
   return checks !== undefined && checks.length > 0 && checks.every(({ status }) => status !== 'FAILURE');
+}
+
+/** Nothing of a scenario was looked at. */
+function isHollow(checks: readonly Check[] | undefined): boolean {
+  return checks !== undefined && checks.length > 0 && checks.every(({ status }) => status === 'SKIPPED' || status === 'INFO');
 }
 
 export function score(results: Results, { required, extra }: Requirements): Score {
@@ -31,6 +39,7 @@ export function score(results: Results, { required, extra }: Requirements): Scor
     required: { passed: required.filter(passed).length, total: required.length },
     extra: { passed: extra.filter(passed), failed: extra.filter((name) => !passed(name)) },
     failed: required.filter((name) => !passed(name)),
+    hollow: [...required, ...extra].filter((name) => isHollow(results.get(name))),
     warnings: [...new Set(warnings)].sort(),
   };
 }
@@ -38,10 +47,12 @@ export function score(results: Results, { required, extra }: Requirements): Scor
 /** What is worse than pinned, in words; empty if nothing is. */
 export function shortfalls(found: Score, pinned: Pinned): string[] {
   const lost = pinned.extra.filter((name) => !found.extra.passed.includes(name));
+  const emptied = found.hollow.filter((name) => !pinned.hollow.includes(name));
   const fresh = found.warnings.filter((warning) => !pinned.warnings.includes(warning));
   return [
     ...(found.required.passed < pinned.required ? [`required ${found.required.passed}, pinned ${pinned.required}: ${found.failed.join(', ')}`] : []),
     ...lost.map((name) => `extra scenario fell: ${name}`),
+    ...emptied.map((name) => `nothing is looked at any more: ${name}`),
     ...fresh.map((warning) => `new warning: ${warning}`),
   ];
 }
