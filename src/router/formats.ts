@@ -14,10 +14,10 @@ export function isFormat(text: string, format: unknown): boolean {
 function isDay(text: string): boolean {
   const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text) ?? [];
   if (year === undefined) return false;
-  // A day that is none rolls over into another month.
-  const date = new Date(Date.UTC(2000, Number(month) - 1, Number(day)));
+  const date = new Date(0);
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
-  return date.getUTCMonth() + 1 === Number(month) && date.getUTCDate() === Number(day);
+  // A day that is none has rolled over into another month.
+  return date.getUTCMonth() + 1 === Number(month);
 }
 
 /** RFC 3339, section 5.6; what date pickers leave out (seconds, zone) may be absent. */

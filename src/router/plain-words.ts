@@ -10,9 +10,16 @@ export function fold(text: string): string {
     .replace(/\P{ASCII}/gu, (letter) => LOOK_ALIKE[letter] ?? letter);
 }
 
+const IS_ASCII = /^\p{ASCII}*$/u;
+const UNSEEN = /[\p{M}\p{Cf}'’]/gu;
+/** Single characters that stand for whole sentences in Arabic. */
+const SENTENCES = /[\ufdf0-\ufdfd]/g;
+
 /** Without accents, forms that only look different, characters that are not seen, and apostrophes. */
 function plain(text: string): string {
-  return text.normalize('NFKD').replace(/[\p{M}\p{Cf}'’]/gu, '');
+  if (IS_ASCII.test(text)) return text.replaceAll("'", '');
+  // Marks go first: putting a long run of them in order takes time that grows with its square. What is made up of a letter and a mark leaves one.
+  return text.replace(UNSEEN, '').replace(SENTENCES, ' ').normalize('NFKD').replace(UNSEEN, '');
 }
 
 /** Words in lower case, split where the case changes and at everything that is no letter. Letters that stand alone in a row are one word. */

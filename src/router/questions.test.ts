@@ -138,6 +138,12 @@ describe('a form', () => {
     expect(outcome(elicit(sized(65_537)))).toEqual(malformed('requestedSchema has 65537 bytes; 65536 is the most'));
   });
 
+  it('has a message of 65536 characters at most', () => {
+    const params = (length: number) => form({}, {}, { message: 'ä'.repeat(length) });
+    expect(elicit(params(65_536)).kind).toBe('ask');
+    expect(outcome(elicit(params(65_537)))).toEqual(malformed('message has 65537 characters; 65536 is the most'));
+  });
+
   it.each([
     [
       'requestedSchema',

@@ -18,6 +18,8 @@ export type Verdict =
 
 /** Largest `requestedSchema`, in bytes. */
 const MAX_SCHEMA_BYTES = 64 * 1024;
+/** Longest `message` of a form, in characters: all of it is searched for secrets while others wait. */
+const MAX_MESSAGE = 64 * 1024;
 
 const OPEN_OBJECT = 0x7b;
 const OPEN_ARRAY = 0x5b;
@@ -38,9 +40,9 @@ const INCLUDE_CONTEXT = 'includeContext';
 function withoutContext(params: Buffer): Buffer {
   if (!isJsonObject(bodyOf(params))) return params;
   const given = memberSpans(params).filter(({ key }) => key === INCLUDE_CONTEXT);
-  // One that stands twice is written once: a client may read the other one.
+  // All that stand there are looked at: which one counts is up to the client.
   const isNone = given.every(({ valueStart, end }) => bodyOf(params.subarray(valueStart, end)) === 'none');
-  return isNone && given.length < 2 ? params : editObject(params, { [INCLUDE_CONTEXT]: toJson('none') });
+  return isNone ? params : editObject(params, { [INCLUDE_CONTEXT]: toJson('none') });
 }
 
 function guardElicitation(params: Buffer, { blockSecretForms }: QuestionRules): Verdict {
@@ -54,6 +56,9 @@ function guardElicitation(params: Buffer, { blockSecretForms }: QuestionRules): 
   const schema = member(params, 'requestedSchema');
   if (schema === undefined) return malformed('requestedSchema is missing');
   if (schema.length > MAX_SCHEMA_BYTES) return malformed(`requestedSchema has ${schema.length} bytes; ${MAX_SCHEMA_BYTES} is the most`);
+  const { message } = body;
+  if (typeof message === 'string' && message.length > MAX_MESSAGE)
+    return malformed(`message has ${message.length} characters; ${MAX_MESSAGE} is the most`);
   const form = formOf(body.requestedSchema);
   if (!form.ok) return malformed(form.error);
   const twice = repeatedWithin(schema);

@@ -45,6 +45,29 @@ describe('namesSecret', () => {
   });
 });
 
+describe('a text of a stranger', () => {
+  it.each([
+    ['dots', '.'],
+    ['dots and letters', '..a'],
+    ['marks that are put in order', 'a\u0301\u0323'],
+    ['marks alone', '\u0301\u0323'],
+    ['capitals', 'A'],
+    ['changing case', 'aA'],
+    ['single letters', 'p '],
+    ['articles', 'the '],
+    ['secrets', 'enter token count '],
+    ['ligatures', '\ufdfa'],
+    ['broken pairs', '\ud800'],
+  ])('of many %s is read in time that grows with its length', (_, unit) => {
+    const text = unit.repeat(200_000 / unit.length);
+    const started = performance.now();
+    namesSecret(text);
+    asksIn(`${text}x`);
+    // Were it to grow with the square, it would take minutes.
+    expect(performance.now() - started).toBeLessThan(4000);
+  });
+});
+
 describe('asksIn', () => {
   it.each([
     ...['Enter your password', 'Please paste your API key here.', 'paste your GitHub token', 'What is your PIN code?', "What's your password?"],

@@ -5,86 +5,49 @@ import { fold, wordsOf } from './plain-words.ts';
  * whole words, so that `keyboard`, `tokenize` and `primary key` are none.
  */
 
-/** Whole words, and words in a row. */
-const TERMS: readonly (readonly string[])[] = [
-  ...['password', 'passwd', 'pwd', 'passphrase', 'passcode', 'secret', 'token', 'credential', 'cred', 'bearer', 'otp', 'totp', 'cvv', 'cvc'],
-  ...['senha', 'haslo', 'parola', 'pincode'],
-  ...['pass word', 'pass phrase', 'pass code', 'user pass', 'db pass', 'login pass', 'mot de passe'],
-  ...['api key', 'access key', 'private key', 'secret key', 'ssh key', 'signing key', 'encryption key', 'auth key', 'client secret'],
-  ...['pin code', 'your pin', 'card pin', 'bank pin', 'security pin', 'security code', 'card number', 'card verification'],
-  ...['one time code', 'one time pin', 'one time pass', 'verification code', 'authentication code', 'authenticator code'],
-  ...['auth code', 'fa code', 'mfa code', 'sms code', 'login code', 'recovery code', 'backup code', 'seed phrase', 'recovery phrase'],
-].map((term) => fold(term).split(' '));
+/** Whole words, and words in a row; by their first word. */
+const TERMS: ReadonlyMap<string, readonly (readonly string[])[]> = Map.groupBy(
+  [
+    'password, passwd, pwd, passphrase, passcode, secret, token, credential, cred, bearer, otp, totp, cvv, cvc, pincode, senha, haslo, parola',
+    'pass word, pass phrase, pass code, user pass, db pass, login pass, mot de passe',
+    'api key, access key, private key, secret key, ssh key, signing key, encryption key, auth key, client secret',
+    'pin code, your pin, card pin, bank pin, security pin, security code, card number, card verification, seed phrase, recovery phrase',
+    'one time code, one time pin, one time pass, verification code, authentication code, authenticator code, auth code, fa code, mfa code',
+    'sms code, login code, recovery code, backup code',
+  ]
+    .flatMap((line) => line.split(', '))
+    .map((term) => term.split(' ')),
+  ([first = '']) => first,
+);
 
-/** Parts of words that are written in one: `dbpassword`, `authtoken`; and words of scripts that write no blanks. */
-const WITHIN = ['password', 'passwd', 'passphrase', 'passcode', 'apikey', 'passwort', 'kennwort', 'contrasena', 'wachtwoord', 'losenord']
-  .concat(['пароль', '密码', '密碼', '口令', 'パスワード', '暗証番号', '비밀번호'])
-  .map(fold);
-const ENDINGS = ['secret', 'token', 'credential', 'privatekey', 'accesskey', 'secretkey'];
+/** Parts of words that are written in one (`dbpassword`), and words of scripts that write no blanks. */
+const WITHIN = new RegExp(
+  fold(
+    'password|passwd|passphrase|passcode|apikey|passwort|kennwort|contraseña|wachtwoord|lösenord|пароль|密码|密碼|口令|パスワード|暗証番号|비밀번호',
+  ),
+);
+/** Ends of such words, where the beginning may be another word: `tokenize`. */
+const ENDING = /(?:secret|token|credential|privatekey|accesskey|secretkey)s?$/;
 
 /** What a secret has, in place of the secret: `token count`, `secret name`, `password policy`. */
-const ABOUT = new Set(
-  ['name', 'type', 'count', 'limit', 'budget', 'length', 'policy', 'policies', 'expiry', 'expiration', 'ttl', 'lifetime', 'usage', 'manager'].concat([
-    'symbol',
-    'amount',
-    'balance',
-    'scope',
-    'rotation',
-    'reset',
-    'provider',
-    'less',
-    'window',
-    'price',
-    'cost',
-    'per',
-    'strength',
-  ]),
+const ABOUT = setOf(
+  'name type count limit budget length policy policies expiry expiration ttl lifetime usage manager symbol amount balance scope rotation reset',
+  'provider less window price cost per strength',
 );
 /** The same the other way round: `name of the secret`. */
-const ABOUT_OF = new Set(['name', 'number', 'count', 'amount', 'length', 'type', 'kind', 'lifetime', 'expiry', 'scope']);
+const ABOUT_OF = setOf('name number count amount length type kind lifetime expiry scope');
 /** What is counted in tokens of a language model. */
-const COUNTED = new Set(
-  [
-    'max',
-    'maximum',
-    'min',
-    'minimum',
-    'num',
-    'total',
-    'input',
-    'output',
-    'prompt',
-    'completion',
-    'context',
-    'stop',
-    'special',
-    'new',
-    'cached',
-  ].concat(['remaining', 'reasoning', 'thinking', 'estimated', 'used', 'many', 'fewer', 'more']),
+const COUNTED = setOf(
+  'max maximum min minimum num total input output prompt completion context stop special new cached remaining reasoning thinking estimated used',
+  'many fewer more',
 );
-const ARTICLES = new Set(['the', 'a', 'an', 'this', 'that', 'each', 'every', 'your']);
+const ARTICLES = setOf('the a an this that each every your');
 
-const ASKING = new Set(
-  [
-    'enter',
-    'provide',
-    'paste',
-    'type',
-    'input',
-    'supply',
-    'give',
-    'send',
-    'share',
-    'submit',
-    'insert',
-    'tell',
-    'write',
-    'specify',
-    'reveal',
-    'fill',
-  ].concat(['need', 'needs', 'require', 'requires', 'whats', 'what', 'authenticate', 'retype', 'reenter', 'copy', 'put']),
+const ASKING = setOf(
+  'enter provide paste type input supply give send share submit insert tell write specify reveal fill need needs require requires whats what',
+  'authenticate retype reenter copy put',
 );
-const NEGATED = new Set(['not', 'never', 'dont', 'cannot', 'cant', 'wont', 'without', 'doesnt', 'no']);
+const NEGATED = setOf('not never dont cannot cant wont without doesnt no');
 /** How far behind the verb the secret may stand, in words. */
 const REACH = 8;
 
@@ -96,7 +59,7 @@ export function namesSecret(text: string): boolean {
 
 /** Whether a text plainly asks for a secret: `enter your password`, `API key:`, `a token is required`. */
 export function asksIn(text: string): boolean {
-  return text.split(/[.!?;\n]+(?=\s|$)/u).some(sentenceAsks);
+  return text.split(/\n|[.!?;](?=\s|$)/u).some(sentenceAsks);
 }
 
 function sentenceAsks(sentence: string): boolean {
@@ -137,15 +100,22 @@ function isSecretAt(words: readonly string[], at: number): boolean {
 }
 
 function isOneWord(word: string): boolean {
-  const one = singular(word);
-  return WITHIN.some((part) => word.includes(part)) || ENDINGS.some((ending) => one.endsWith(ending));
+  return WITHIN.test(word) || ENDING.test(word);
 }
 
 function lengthOfTerm(words: readonly string[], at: number): number {
-  const term = TERMS.find((candidate) => candidate.every((part, index) => part === singular(words[at + index] ?? '') || part === words[at + index]));
+  const word = words[at] ?? '';
+  const candidates = TERMS.get(word) ?? TERMS.get(singular(word)) ?? [];
+  const term = candidates.find((parts) =>
+    parts.every((part, index) => index === 0 || part === words[at + index] || part === singular(words[at + index] ?? '')),
+  );
   return term?.length ?? 0;
 }
 
 function singular(word: string): string {
   return word.length > 3 && word.endsWith('s') && !word.endsWith('ss') ? word.slice(0, -1) : word;
+}
+
+function setOf(...lines: readonly string[]): ReadonlySet<string> {
+  return new Set(lines.flatMap((line) => line.split(' ')));
 }
