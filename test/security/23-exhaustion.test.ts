@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
@@ -30,6 +31,8 @@ async function rigFor(
 }
 
 const MIB = 1024 * 1024;
+/** As /proc/net/tcp writes it (proc(5)). */
+const ESTABLISHED = '01';
 const authorized = (rig: GatewayRig, ...more: string[]) => [
   `Host: 127.0.0.1:${rig.port}`,
   `Authorization: Bearer ${USERS.alice.token}`,
@@ -266,6 +269,18 @@ describe('readers', () => {
     return head('POST /mcp HTTP/1.1', [`Host: 127.0.0.1:${rig.port}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`)], body);
   };
 
+  /** Waits until the gateway has given its side of a connection up, which a client that does not read cannot see. */
+  const cutOff = (rig: GatewayRig, socket: net.Socket) =>
+    until(
+      async () => {
+        const lines = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/));
+        const port = (address = '') => Number.parseInt(address.split(':')[1] ?? '', 16);
+        return lines.some(([, local, remote, state]) => port(local) === rig.port && port(remote) === socket.localPort && state === ESTABLISHED);
+      },
+      (open) => !open,
+      20_000,
+    );
+
   it('that stall are cut when 1 MiB is unread, and what they asked for is cancelled', async () => {
     const { script, cancelled } = talkative(100_000, {});
     const { rig, upstream } = await rigFor(script);
@@ -294,7 +309,7 @@ describe('readers', () => {
     const lines = Object.entries(session.headers()).map(([name, value]) => `${name}: ${value}`);
     const socket = await stalled(rig, head('POST /mcp HTTP/1.1', [`Host: 127.0.0.1:${rig.port}`, ...lines], body));
     const closed = new Promise((resolve) => socket.once('close', resolve));
-    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    await cutOff(rig, socket);
     socket.resume();
     await closed;
     expect((await session.send('ping')).result).toEqual({});
@@ -311,7 +326,7 @@ describe('readers', () => {
       { listen: { writeTimeout: '1s' } },
     );
     const socket = await stalled(rig, asking(rig));
-    await new Promise((resolve) => setTimeout(resolve, 3_500));
+    await cutOff(rig, socket);
     let got = 0;
     await new Promise<void>((resolve) => {
       socket.on('data', (chunk: Buffer) => {
