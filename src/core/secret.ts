@@ -48,12 +48,17 @@ export function sameDigest(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
+/** Fingerprints that are remembered. */
+const MAX_KNOWN = 10_000;
+
 /**
  * Keyed fingerprints (HMAC-SHA-256): equal inputs of one process or store give equal names, and without the
  * key nobody can test a guess against a log line.
  */
 export class Fingerprinter {
   readonly #key: Buffer;
+  /** Those made last, by their parts: a caller comes again with every request, and an HMAC costs more than the rest of the look-up. */
+  readonly #known = new Map<string, string>();
 
   constructor(key: Buffer) {
     this.#key = key;
@@ -61,6 +66,17 @@ export class Fingerprinter {
 
   /** 128 bits of HMAC in base64url: enough to name, too few to attack. */
   of(...parts: string[]): string {
+    const name = JSON.stringify(parts);
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const made = this.#make(parts);
+    this.#known.set(name, made);
+    const [oldest] = this.#known.size > MAX_KNOWN ? this.#known.keys() : [];
+    if (oldest !== undefined) this.#known.delete(oldest);
+    return made;
+  }
+
+  #make(parts: readonly string[]): string {
     const mac = createHmac('sha256', this.#key);
     for (const part of parts)
       mac
