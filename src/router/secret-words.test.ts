@@ -20,6 +20,7 @@ describe('namesSecret', () => {
       'ｐａｓｓｗｏｒｄ',
     ],
     ...['pаsswоrd', 'pässwörd', 'Passwort', 'contraseña', 'mot de passe', 'пароль', '密码', 'パスワード', '비밀번호'],
+    ...['newToken', 'New token', 'context token', 'pass', 'Pass', 'pw', '6-digit code', 'Authorization header', 'session_cookie', 'accountKey'],
   ])('%j', (text) => {
     expect(namesSecret(text)).toBe(true);
   });
@@ -40,6 +41,8 @@ describe('namesSecret', () => {
     ],
     ...['card', 'number', 'cardboard number', 'house number', 'code', 'postcode', 'country code', 'one time', 'accredited', 'stop token'],
     ...['optional', 'adopt', 'option', 'bear', 'forbearer', 'apikeyboard'.slice(3), 'api', 'access', 'private', 'client', '', '…', '日本語'],
+    ...['max_new_tokens', 'total tokens', 'stop_token', 'eosToken', 'prompt tokens', 'Name of your token', 'pass rate', 'password reset email'],
+    ...['token_url', 'Token bucket size', 'Secret Santa partner', 'Postal PIN code', 'idempotency_key', 'Session id', 'Credit limit'],
   ])('not %j', (text) => {
     expect(namesSecret(text)).toBe(false);
   });
@@ -74,6 +77,8 @@ describe('asksIn', () => {
     ...['Password:', 'API key', 'A password is required to continue', 'Your credentials please', 'Type the one-time code that we sent you'],
     ...['Hello! To go on, enter the secret.', 'I need your private key', 'Do not hesitate to enter your password', 'Log in.\nEnter password'],
     ...['We never send spam. Provide the access token of the service.', 'ENTER YOUR PASSWORD', 'Please provide the card number and CVV'],
+    ...['Enter the new token', 'Please enter the 6-digit code that we sent to your phone', 'Enter your user name for GitHub and your password'],
+    ...['Let me know your API key', 'To go on I need your user name with the password', 'Paste here, below, the private key of the server'],
   ])('%j', (text) => {
     expect(asksIn(text)).toBe(true);
   });
@@ -87,6 +92,8 @@ describe('asksIn', () => {
     ],
     ...['Enter max tokens for the summary', 'Never enter your password here; enter your name', 'We will never ask you to enter your password'],
     ...['Please do not paste tokens', 'The token budget of this month is nearly spent. Go on?', 'Choose the primary key of the table', ''],
+    ...['Enter a name for the new access token', 'Enter the repository that holds the tokens', 'Please write a message to the token holders'],
+    ...['Your API key is stored. What is your name?', 'Type DELETE to remove the password policy'],
   ])('not %j', (text) => {
     expect(asksIn(text)).toBe(false);
   });

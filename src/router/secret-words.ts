@@ -13,7 +13,8 @@ const TERMS: ReadonlyMap<string, readonly (readonly string[])[]> = Map.groupBy(
     'api key, access key, private key, secret key, ssh key, signing key, encryption key, auth key, client secret',
     'pin code, your pin, card pin, bank pin, security pin, security code, card number, card verification, seed phrase, recovery phrase',
     'one time code, one time pin, one time pass, verification code, authentication code, authenticator code, auth code, fa code, mfa code',
-    'sms code, login code, recovery code, backup code',
+    'sms code, digit code, login code, reset code, recovery code, backup code, digit pin, recovery key, master key, account key, security answer',
+    'authorization header, auth header, session cookie, auth cookie, credit card, debit card, pswd',
   ]
     .flatMap((line) => line.split(', '))
     .map((term) => term.split(' ')),
@@ -32,21 +33,27 @@ const ENDING = /(?:secret|token|credential|privatekey|accesskey|secretkey)s?$/;
 /** What a secret has, in place of the secret: `token count`, `secret name`, `password policy`. */
 const ABOUT = setOf(
   'name type count limit budget length policy policies expiry expiration ttl lifetime usage manager symbol amount balance scope rotation reset',
-  'provider less window price cost per strength',
+  'provider less window price cost per strength bucket santa holder endpoint url uri path issuer audience',
 );
 /** The same the other way round: `name of the secret`. */
 const ABOUT_OF = setOf('name number count amount length type kind lifetime expiry scope');
-/** What is counted in tokens of a language model. */
-const COUNTED = setOf(
-  'max maximum min minimum num total input output prompt completion context stop special new cached remaining reasoning thinking estimated used',
-  'many fewer more',
-);
+/** Before `token` or `tokens`: those of a language model. */
+const OF_A_MODEL = setOf('max maximum min minimum num stop special eos bos pad');
+/** Before `tokens` only: as many as one counts. */
+const COUNTED = setOf('total input output prompt completion context new cached remaining reasoning thinking estimated used many fewer more');
+/** Before `pin code`: where somebody lives. */
+const POSTAL = setOf('postal postcode zip area');
+/** Secrets where nothing stands beside them. */
+const ALONE = setOf('pass pw');
 const ARTICLES = setOf('the a an this that each every your');
 
 const ASKING = setOf(
   'enter provide paste type input supply give send share submit insert tell write specify reveal fill need needs require requires whats what',
-  'authenticate retype reenter copy put',
+  'authenticate retype reenter copy put know',
 );
+/** What makes the secret behind it no object of the verb: `enter a name for the token`; and what goes back to the verb. */
+const APART = setOf('for that which about holding containing whose named');
+const ALONGSIDE = setOf('and or plus with');
 const NEGATED = setOf('not never dont cannot cant wont without doesnt no');
 /** How far behind the verb the secret may stand, in words. */
 const REACH = 8;
@@ -54,7 +61,7 @@ const REACH = 8;
 /** Whether a name, title or description is that of a secret. */
 export function namesSecret(text: string): boolean {
   const words = wordsOf(text);
-  return words.some((_, at) => isSecretAt(words, at));
+  return (words.length === 1 && ALONE.has(words[0] ?? '')) || words.some((_, at) => isSecretAt(words, at));
 }
 
 /** Whether a text plainly asks for a secret: `enter your password`, `API key:`, `a token is required`. */
@@ -73,10 +80,16 @@ function sentenceAsks(sentence: string): boolean {
     if (after.some((word, index) => (word === 'required' || word === 'needed' || word === 'please') && !NEGATED.has(after[index - 1] ?? '')))
       return true;
     for (let verb = Math.max(0, at - REACH); verb < at; verb++) {
-      if (ASKING.has(words[verb] ?? '') && !isNegated(words, verb)) return true;
+      if (ASKING.has(words[verb] ?? '') && !isNegated(words, verb) && isObject(words.slice(verb + 1, at))) return true;
     }
     return false;
   });
+}
+
+/** Whether the words between a verb and a secret leave the secret what the verb is about. */
+function isObject(between: readonly string[]): boolean {
+  const last = between.findLastIndex((word) => ALONGSIDE.has(word));
+  return !between.slice(last + 1).some((word) => APART.has(word));
 }
 
 /** `never enter`, `will not ask you to enter`; but not `do not hesitate to enter`. */
@@ -94,7 +107,9 @@ function isSecretAt(words: readonly string[], at: number): boolean {
   const next = words[at + length] ?? '';
   if (ABOUT.has(next) || ABOUT.has(singular(next))) return false;
   let before = at - 1;
-  if (singular(word) === 'token' && COUNTED.has(words[before] ?? '')) return false;
+  if (singular(word) === 'token' && OF_A_MODEL.has(words[before] ?? '')) return false;
+  if (word.startsWith('pin') && POSTAL.has(words[before] ?? '')) return false;
+  if (word === 'tokens' && COUNTED.has(words[before] ?? '')) return false;
   while (ARTICLES.has(words[before] ?? '')) before--;
   return !(words[before] === 'of' && ABOUT_OF.has(singular(words[before - 1] ?? '')));
 }
