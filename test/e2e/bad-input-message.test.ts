@@ -155,6 +155,22 @@ describe('a message of the wrong shape', () => {
   });
 });
 
+describe('a method of the other era', () => {
+  it.each(['initialize', 'ping', 'logging/setLevel', 'resources/subscribe', 'resources/unsubscribe', 'tasks/list', 'tasks/result'])(
+    '%s is none in an enveloped request',
+    async (method) => {
+      exactly(await front.modern(method), [404, -32601, `Method not found: ${method}`, 1]);
+    },
+  );
+
+  it.each(['server/discover', 'subscriptions/listen', 'tasks/get', 'tasks/update', 'tasks/cancel', 'tasks/list'])(
+    '%s is none in a session',
+    async (method) => {
+      exactly(await session.request(method), [200, -32601, `Method not found: ${method}`, 1]);
+    },
+  );
+});
+
 describe('an array as body', () => {
   const ping = (id: number) => ({ jsonrpc: '2.0', id, method: 'ping' });
   const note = { jsonrpc: '2.0', method: 'notifications/x' };
