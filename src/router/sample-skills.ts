@@ -1,7 +1,7 @@
 import { Catalog } from '../catalog/catalog.ts';
 import { type SampleLists, SampleSource, sampleSet, sampleSettings, sampleUpstream } from '../catalog/sample-source.ts';
 import { asTurnpikeError } from '../core/errors.ts';
-import { type Answer, type JsonObject, SKILLS_EXTENSION } from '../core/mcp.ts';
+import { type Answer, type Era, type JsonObject, SKILLS_EXTENSION } from '../core/mcp.ts';
 import type { ConnectionLease, ConnectionSource, UpstreamCall } from '../core/ports.ts';
 import { dispatch } from './dispatch.ts';
 import { type Answering, resultOf, SampleConnection, sampleExchange, sampleServices } from './sample-services.ts';
@@ -21,6 +21,7 @@ export interface SkillServer {
   readonly settings?: object | null;
   readonly lists?: SampleLists;
   readonly credentialMode?: string;
+  readonly era?: Era;
 }
 
 /** Several modern upstreams; each has a connection of its own. */
@@ -46,12 +47,12 @@ export function gateway(servers: Readonly<Record<string, SkillServer>>, unknown:
     credentialMode: servers[name]?.credentialMode ?? 'none',
     configHash: name,
   });
-  for (const [name, { answer, settings = {}, lists = {} }] of Object.entries(servers)) {
+  for (const [name, { answer, settings = {}, lists = {}, era = 'modern' }] of Object.entries(servers)) {
     const connection = connections.get(name);
     if (connection !== undefined && answer !== undefined) connection.answer = answer;
     const extensions = settings === null ? {} : { extensions: { [SKILLS_EXTENSION]: settings } };
     const caching = { resources: { ttlMs: 60_000, cacheScope: 'public' as const } };
-    source.set(name, sampleSet({ tools: ['t'], ...lists }, { capabilities: { tools: {}, resources: {}, ...extensions }, caching }));
+    source.set(name, sampleSet({ tools: ['t'], ...lists }, { capabilities: { tools: {}, resources: {}, ...extensions }, caching, era }));
   }
   for (const name of unknown) source.set(name, undefined, 'stopped');
   const services = {

@@ -37,14 +37,7 @@ export interface SkillListing {
 export async function gatherSkills(services: Services, exchange: Exchange, upstream: string): Promise<SkillListing> {
   const ms = services.settings.upstreams.get(upstream)?.timeouts.call ?? 0;
   const late = () => new TurnpikeError('upstream/timeout', `upstream '${upstream}' did not answer skills/list within ${ms / 1000}s`, { upstream });
-  return within({ clock: services.clock, ms, late, signals: [exchange.signal] }, async (signal) => {
-    try {
-      return await gather(services, { ...exchange, signal }, upstream);
-    } catch (error) {
-      // Out of time: what the single call says about its signal would be a cancel.
-      throw signal.aborted ? signal.reason : error;
-    }
-  });
+  return within({ clock: services.clock, ms, late, signals: [exchange.signal] }, (signal) => gather(services, { ...exchange, signal }, upstream));
 }
 
 async function gather(services: Services, exchange: Exchange, upstream: string): Promise<SkillListing> {

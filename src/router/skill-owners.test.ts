@@ -111,8 +111,18 @@ describe('URIs', () => {
 
   it('in our scheme are nobody’s', async () => {
     const foreign = { uri: 'turnpike://b/skill://x/SKILL.md', frontmatter: {}, resources: 'dynamic' };
-    const { result } = gateway({ a: { answer: lists(foreign) } });
+    const { result } = gateway({ a: { answer: lists(foreign), lists: { templates: ['turnpike://b/{+path}'] } } });
     expect(urisOf(await result('skills/list'))).toEqual([named('a', foreign.uri)]);
+  });
+
+  it('of resources are told apart as ever, and what their upstream says about them passes', async () => {
+    const shared = { lists: { resources: [file('same', 'more.md')] } };
+    const { fault, send } = gateway({
+      a: { answer: () => errorOf(-32602, 'gone'), settings, lists: { resources: all } },
+      b: { settings: null, ...shared },
+    });
+    expect(await fault('resources/read', { uri: file('same', 'more.md') })).toBe('catalog/ambiguous');
+    expect(await send('resources/read', { uri: file('same') })).toMatchObject({ kind: 'error', code: -32602 });
   });
 
   it('of resources of an upstream without skills are no skills', async () => {

@@ -115,8 +115,8 @@ function partsOf(services: Services, view: View): SkillParts {
   for (const { status, capabilities } of services.upstreams.snapshot()) {
     const { extensions } = capabilities?.capabilities ?? {};
     const declared = isJsonObject(extensions) ? extensions[SKILLS_EXTENSION] : undefined;
-    if (capabilities?.era !== 'modern' || !isJsonObject(declared) || !view.upstreams.includes(status.name)) continue;
-    // A toolset that selects single tools of an upstream shows the upstream, and none of its resources.
+    if (capabilities?.era !== 'modern' || !isJsonObject(declared)) continue;
+    // Its resources can be read: it is visible and running, and no toolset selects single tools of it only.
     if (view.resolveResource(`${reversibleTemplateHead(status.name)}skill:`).kind !== 'found') continue;
     upstreams.push(status.name);
     if (declared.directoryRead !== true) directoryRead = false;

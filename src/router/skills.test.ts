@@ -33,6 +33,14 @@ describe('skills/list', () => {
     expect(await both({ ttlMs: 1e12 })).toMatchObject({ ttlMs: 60_000 });
   });
 
+  it('is as private as the most private page', async () => {
+    const answer: Answering = (call) => {
+      const isFirst = paramsOf(call).cursor === undefined;
+      return resultOf({ skills: [], ttlMs: isFirst ? 9 : 7, cacheScope: isFirst ? 'private' : 'public', ...(isFirst ? { nextCursor: 'n' } : {}) });
+    };
+    expect(await gateway({ a: { answer } }).result('skills/list')).toMatchObject({ ttlMs: 7, cacheScope: 'private' });
+  });
+
   it('is never public when a credential of the caller may have made it', async () => {
     const { result } = gateway({ a: { answer: lists(), credentialMode: 'forward' } });
     expect(await result('skills/list')).toMatchObject({ cacheScope: 'private' });
@@ -167,6 +175,12 @@ describe('what is declared', () => {
       expect([isServed(method, 'modern'), isServed(method, 'legacy')]).toEqual([true, false]);
     }
     expect(without.asked('a')).toEqual([]);
+  });
+
+  it('by a session upstream counts for nothing', async () => {
+    const { result, fault } = gateway({ a: { era: 'legacy' } });
+    expect(JSON.stringify(await result('server/discover'))).not.toContain(SKILLS_EXTENSION);
+    expect(await fault('skills/list')).toBe('request/method');
   });
 
   it('directories only if every part has them', async () => {
