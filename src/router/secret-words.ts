@@ -56,7 +56,7 @@ const APART = setOf('for that which about holding containing whose named');
 const ALONGSIDE = setOf('and or plus with');
 const NEGATED = setOf('not never dont cannot cant wont without doesnt no');
 /** How far behind the verb the secret may stand, in words. */
-const REACH = 8;
+const REACH = 12;
 
 /** Whether a name, title or description is that of a secret. */
 export function namesSecret(text: string): boolean {
