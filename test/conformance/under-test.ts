@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,7 +41,9 @@ async function startGateway(cell: Cell, fixtureUrl: string, folder: string, envi
   const port = await freePort();
   const file = join(folder, `${cell.name}.yaml`);
   const log = join(folder, `${cell.name}.gateway.log`);
-  await writeFile(file, stringify(gatewayConfiguration(cell, port, fixtureUrl)));
+  const state = join(folder, `${cell.name}.state`);
+  await mkdir(state);
+  await writeFile(file, stringify(gatewayConfiguration(cell, port, fixtureUrl, state)));
   const gateway = new Running(process.execPath, [join(ROOT, 'src/cli/main.ts'), 'serve', '--config', file], environment);
   const stop = async (): Promise<string | undefined> => {
     const problem = await endingProblem('Turnpike', gateway);
@@ -54,11 +56,34 @@ async function startGateway(cell: Cell, fixtureUrl: string, folder: string, envi
     await stop();
     throw new Error(`Turnpike: ${(error as Error).message}`);
   }
-  return { url: `http://localhost:${port}/mcp`, stop };
+  const url = `http://localhost:${port}/mcp`;
+  if (cell.revision === '2026-07-28' && cell.fixture === 'legacy' && cell.through === 'stdio') await warm(url);
+  return { url, stop };
+}
+
+/**
+ * Calls once with nothing declared, and once with forms: for each, a legacy upstream gets a process. `server-stateless` waits
+ * 600 ms for an answer, and on a busy machine a process starts more slowly.
+ */
+async function warm(url: string): Promise<void> {
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'tools/call',
+    'mcp-name': 'greet',
+  };
+  for (const capabilities of [{}, { elicitation: {} }]) {
+    const _meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': capabilities };
+    const body = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'greet', arguments: { name: 'warm' }, _meta } };
+    const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body), signal: AbortSignal.timeout(READY_MS) });
+    const text = await response.text();
+    if (!text.includes('Hello, warm!')) throw new Error(`a first call was answered with ${response.status} ${text.slice(0, 500)}`);
+  }
 }
 
 /** One upstream under its own names, nothing held back, no limit in the way. */
-function gatewayConfiguration(cell: Cell, port: number, fixtureUrl: string): object {
+function gatewayConfiguration(cell: Cell, port: number, fixtureUrl: string, state: string): object {
   const reach =
     cell.through === 'stdio'
       ? {
@@ -66,8 +91,8 @@ function gatewayConfiguration(cell: Cell, port: number, fixtureUrl: string): obj
           command: process.execPath,
           args: [fixturePath(cell), '--stdio'],
           cwd: ROOT,
-          // The fixture's list is changed by calls; a process per principal would show each its own list.
-          ...(cell.fixture === 'modern' ? { sharing: 'shared' } : {}),
+          // The referee changes lists by calls, and each caller has a process of its own.
+          env: { FIXTURE_STATE: state },
         }
       : { type: 'streamable-http', url: fixtureUrl };
   return {
