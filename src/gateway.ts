@@ -219,6 +219,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     clock,
     max: config.limits.sessions,
     idle: config.limits.sessionIdle,
+    patience: config.bridge.roundTimeout,
     onEnd: (session) => void connections.endSession(session.id),
   });
   parts.defer(() => sessions.endAll());

@@ -7,7 +7,8 @@ import type { UpstreamSettings } from './upstream/settings.ts';
 /** One upstream of the configuration as its layer wants it. */
 export function upstreamSettings(upstream: UpstreamConfig, config: Config): UpstreamSettings {
   const { name, protocol, timeouts, health, retry, sharing, pool } = upstream;
-  return { name, protocol, timeouts, health, retry, sharing, pool, target: targetOf(upstream, config) };
+  const roots = config.bridge.roots[name];
+  return { name, protocol, timeouts, health, retry, sharing, pool, target: targetOf(upstream, config), ...(roots === undefined ? {} : { roots }) };
 }
 
 function targetOf(upstream: UpstreamConfig, config: Config): UpstreamSettings['target'] {

@@ -11,7 +11,7 @@ const EMPTY = Buffer.from('{}');
 function made(capabilities: JsonObject = {}) {
   const clock = new ManualClock();
   const caller = { principal: { issuer: 'static', subject: 'alice' }, tenant: 'default', scopes: new Set<never>() };
-  const session = new Session({ id: 'id', caller, version: '2025-11-25', capabilities, clock });
+  const session = new Session({ id: 'id', caller, version: '2025-11-25', capabilities, clock, patience: 600_000 });
   const sent: JsonObject[] = [];
   const outlet = (bytes: Buffer) => void sent.push(JSON.parse(bytes.toString()) as JsonObject);
   /** Opens the GET stream. */

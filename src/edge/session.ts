@@ -18,10 +18,9 @@ export interface SessionOptions {
   readonly version: string;
   readonly capabilities: JsonObject;
   readonly clock: Clock;
+  /** How long a client may take to answer a request of a server, in milliseconds; people think (`bridge.roundTimeout`). */
+  readonly patience: number;
 }
-
-/** How long a client may take to answer a request of a server; people think (protocol.md section 10, `bridge.roundTimeout`). */
-const ASK_MS = 10 * 60_000;
 
 /**
  * One legacy session: what its client declared, what it waits for, and the requests that it was asked. It has no timer and
@@ -43,6 +42,7 @@ export class Session implements ConnectionOwner {
   /** Monotonic time of the last use. */
   lastUse: number;
   readonly #clock: Clock;
+  readonly #patience: number;
   readonly #life = new AbortController();
   readonly #running = new Map<RequestId, AbortController>();
   readonly #asked = new Map<number, (answer: Answer) => void>();
@@ -54,6 +54,7 @@ export class Session implements ConnectionOwner {
     this.version = options.version;
     this.capabilities = options.capabilities;
     this.#clock = options.clock;
+    this.#patience = options.patience;
     this.replay = new Replay(options.clock);
     this.lastUse = options.clock.monotonic();
   }
@@ -102,7 +103,7 @@ export class Session implements ConnectionOwner {
         if (!this.#life.signal.aborted) outlet(encodeNotification('notifications/cancelled', toJson({ requestId: id, reason: 'no longer needed' })));
         settle(errorAnswer(RPC.internalError, 'the client did not answer'));
       };
-      const timer = this.#clock.after(ASK_MS, onAbort);
+      const timer = this.#clock.after(this.#patience, onAbort);
       this.#asked.set(id, settle);
       signal.addEventListener('abort', onAbort, { once: true });
       this.#life.signal.addEventListener('abort', onAbort, { once: true });

@@ -12,7 +12,7 @@ const caller = (subject: string, issuer = 'static', tenant = 'default'): Caller 
 function made(max = 10, idle = 60 * MINUTE) {
   const clock = new ManualClock();
   const ended: string[] = [];
-  const sessions = new Sessions({ clock, max, idle, onEnd: (session) => ended.push(session.id) });
+  const sessions = new Sessions({ clock, patience: 600_000, max, idle, onEnd: (session) => ended.push(session.id) });
   const create = (who: Caller = caller('alice')) => sessions.create(who, '2025-11-25', {});
   return { clock, ended, sessions, create };
 }

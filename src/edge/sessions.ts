@@ -11,6 +11,8 @@ export interface SessionsOptions {
   readonly max: number;
   /** `limits.sessionIdle`, milliseconds. */
   readonly idle: number;
+  /** As `SessionOptions.patience`. */
+  readonly patience: number;
   /** A session ended: its upstream connections go, at once. */
   readonly onEnd: (session: Session) => void;
 }
@@ -42,7 +44,7 @@ export class Sessions {
    * from everybody else. `local` is everybody, so it may have them all. The id is 256 random bits and no credential.
    */
   create(caller: Caller, version: string, capabilities: JsonObject): Session {
-    const { clock } = this.#options;
+    const { clock, patience } = this.#options;
     if (!this.#hasPlace(caller)) {
       this.#expire();
       if (!this.#hasPlace(caller)) throw new TurnpikeError('session/full', undefined, { retryAfter: RETRY_AFTER_S });
@@ -50,7 +52,7 @@ export class Sessions {
     const owner = principalKey(caller.principal);
     this.#held.set(owner, (this.#held.get(owner) ?? 0) + 1);
     const id = randomBytes(32).toString('base64url');
-    const session = new Session({ id, caller: { ...caller, sessionId: id }, version, capabilities, clock });
+    const session = new Session({ id, caller: { ...caller, sessionId: id }, version, capabilities, clock, patience });
     this.#live.set(id, session);
     this.#sweep ??= clock.after(SWEEP_MS, () => this.#tick());
     return session;

@@ -154,7 +154,8 @@ class StdioDoor {
     const { version, capabilities, clientInfo } = readInitialize(message);
     const id = 'stdio';
     const caller = { ...this.#caller, sessionId: id, ...(clientInfo === undefined ? {} : { clientInfo }) };
-    const session = new Session({ id, caller, version, capabilities, clock: this.#options.services.clock });
+    const { clock, settings } = this.#options.services;
+    const session = new Session({ id, caller, version, capabilities, clock, patience: settings.bridge.roundTimeout });
     session.outlet = (bytes) => this.#write(bytes);
     this.#session = session;
     answered(this.#encode(message, { kind: 'result', result: initialized(this.#options.services, session) }, 'legacy'));

@@ -258,7 +258,7 @@ export class Connector {
   }
 
   #link(place: Place | undefined, { shared = false, owner }: ConnectOptions, transport: Transport): Link {
-    const { name, protocol, timeouts, target } = this.settings;
+    const { name, protocol, timeouts, target, roots } = this.settings;
     const { clock, clientInfo, onDropped } = this.#ports;
     const several = target.type === 'remote' && target.endpoints.length > 1;
     const link = new Link({
@@ -267,6 +267,7 @@ export class Connector {
       clientInfo,
       transport,
       shared,
+      ...(roots === undefined ? {} : { roots }),
       renewalMs: timeouts.startup,
       onDropped: (what) => onDropped(name, what),
       ...(protocol === 'auto' ? { onContradiction: () => this.#contradicted() } : {}),

@@ -12,7 +12,12 @@ export interface KeyOptions {
   readonly era: Era | undefined;
   readonly fingerprint: Fingerprinter;
   readonly limits: { readonly perPrincipal: number; readonly stdio: number };
+  /** Which of the connections of one key: further ones are needed while a call waits for input on the first (default 0). */
+  readonly sibling?: number;
 }
+
+/** Profiles that one principal without a session may use at one upstream at once (protocol.md section 10, "Capability profile"). */
+const MAX_PROFILES = 4;
 
 export interface ConnectionKey extends PoolKey {
   /** What the connection declares. */
@@ -30,7 +35,7 @@ export interface ConnectionKey extends PoolKey {
  */
 export function connectionKey(settings: UpstreamSettings, options: KeyOptions): ConnectionKey {
   const { name, sharing, target, pool } = settings;
-  const { caller, era, fingerprint, limits } = options;
+  const { caller, era, fingerprint, limits, sibling = 0 } = options;
   // A modern upstream is told with every request what its client can do, so the connection declares nothing.
   const profile = era === 'modern' ? NO_PROFILE : options.profile;
   const shared = (target.type === 'remote' && era === 'modern') || (sharing === 'shared' && profile === NO_PROFILE);
@@ -41,9 +46,12 @@ export function connectionKey(settings: UpstreamSettings, options: KeyOptions): 
   if (!shared && caller.principal.issuer !== LOCAL_ISSUER) {
     groups.push({ name: `principal:${fingerprint.of('principal', principal)}`, limit: limits.perPrincipal });
   }
+  if (!shared && era !== 'modern' && caller.sessionId === undefined && sibling === 0)
+    groups.push({ name: `profiles:${name}:${scope}`, limit: MAX_PROFILES });
+  const parts = [name, scope, shared ? '' : caller.tenant, profile, era === 'modern' ? 'modern' : ''];
   return {
     // With the era: a session that declares nothing stays apart from the connections that need not declare anything.
-    id: JSON.stringify([name, scope, shared ? '' : caller.tenant, profile, era === 'modern' ? 'modern' : '']),
+    id: JSON.stringify(sibling === 0 ? parts : [...parts, sibling]),
     owner: shared ? '' : principal,
     tenant: caller.tenant,
     groups,

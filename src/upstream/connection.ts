@@ -4,10 +4,11 @@ import { toJson } from '../core/json.ts';
 import { type Answer, type Era, type JsonObject, RPC } from '../core/mcp.ts';
 import type { Connection, ConnectionEvent, Transport, UpstreamCall } from '../core/ports.ts';
 import { unlessAborted, within } from './deadline.ts';
-import { ownCall, refuseOutsideCall } from './own-call.ts';
+import { answerOutsideCall, ownCall } from './own-call.ts';
 import { Peer } from './peer.ts';
 import { contradicts, namesSession, refusalStatus } from './refusal.ts';
 import { SessionMemory } from './session-memory.ts';
+import type { Root } from './settings.ts';
 
 /** What a handshake found out. */
 export interface Handshake {
@@ -25,6 +26,8 @@ export interface LinkOptions {
   readonly clientInfo: JsonObject;
   /** As `PeerOptions.shared`. */
   readonly shared?: boolean;
+  /** What the upstream is told of roots outside any call (`bridge.roots`). */
+  readonly roots?: readonly Root[];
   /** Milliseconds for opening a forgotten session again. */
   readonly renewalMs: number;
   readonly onDropped: (what: string) => void;
@@ -41,7 +44,7 @@ export interface LinkOptions {
  * `upstream/down` with `retryable: true`, and `alive` is false: the same request may be sent once on a new one.
  */
 export class Link implements Connection {
-  onRequest: NonNullable<Connection['onRequest']> = refuseOutsideCall;
+  onRequest: NonNullable<Connection['onRequest']>;
   readonly peer: Peer;
   readonly transport: Transport;
   readonly #options: LinkOptions;
@@ -64,8 +67,9 @@ export class Link implements Connection {
   #closing: Promise<void> | undefined;
 
   constructor(options: LinkOptions) {
-    const { transport, clock } = options;
+    const { transport, clock, roots = [] } = options;
     this.#options = options;
+    this.onRequest = answerOutsideCall(roots);
     this.transport = transport;
     this.#heardAt = clock.monotonic();
     this.peer = new Peer({
@@ -122,6 +126,11 @@ export class Link implements Connection {
 
   get alive(): boolean {
     return !this.#dead && !this.#spent;
+  }
+
+  /** As `Peer.busy`. */
+  get busy(): boolean {
+    return this.peer.busy;
   }
 
   /** Aborts when the connection is lost or closed. */

@@ -104,6 +104,19 @@ describe('whose a connection is (aggregator.md acceptance 26 to 28)', () => {
     expect(other.connection).not.toBe(one.connection);
   });
 
+  it('outside any call roots are those of the configuration', async () => {
+    const roots = [{ uri: 'file:///srv/docs', name: 'docs' }];
+    await using rig = new Rig([sampleSettings({ roots })]);
+    await rig.lease(callerOf('a'), 'r');
+    rig.transports[0]?.say({ jsonrpc: '2.0', id: 9, method: 'roots/list' });
+    rig.transports[0]?.say({ jsonrpc: '2.0', id: 10, method: 'sampling/createMessage', params: {} });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rig.transports[0]?.sent.slice(-2)).toMatchObject([
+      { id: 9, result: { roots } },
+      { id: 10, error: { code: -32600 } },
+    ]);
+  });
+
   it('stateless callers: one per principal; shared: one for all, unless it may ask its client something', async () => {
     await using rig = new Rig([sampleSettings(), sampleSettings({ name: 'T', sharing: 'shared' })]);
     const leases = await Promise.all(['a', 'a', 'b'].map((subject) => rig.lease(callerOf(subject))));
@@ -204,6 +217,60 @@ describe('a connection that was silent for over a minute', () => {
     const second = await next;
     expect(second.connection).not.toBe(first.connection);
     expect(first.connection.alive).toBe(false);
+  });
+});
+
+describe('calls that wait for input on a connection that serves one at a time', () => {
+  const unanswered = (signal: AbortSignal) => new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const RELAY = { notification: () => {}, request: (_method: string, _params: Buffer, signal: AbortSignal) => unanswered(signal) };
+  const ask = (id: number) => ({ jsonrpc: '2.0', id, method: 'elicitation/create', params: { message: 'm' } });
+
+  /** Two calls whose upstream asks, so that the connection turns serial and one of them waits. */
+  async function occupy(rig: Rig, profile = 'f'): Promise<ConnectionLease> {
+    const lease = await rig.lease(callerOf('a'), profile);
+    const call = { ...ownCall('tools/call', toJson({ name: 'slow' }), NEVER), relay: RELAY };
+    for (let calls = 0; calls < 2; calls++) lease.connection.request(call).catch(() => {});
+    await new Promise((resolve) => setImmediate(resolve));
+    rig.transports.at(-1)?.say(ask(1));
+    await new Promise((resolve) => setImmediate(resolve));
+    return lease;
+  }
+
+  it('the next caller gets a sibling, four in all, and the first one again when it is free', async () => {
+    await using rig = new Rig([sampleSettings()], { handlers: { 'tools/call': () => undefined } });
+    const leases = [await occupy(rig), await occupy(rig), await occupy(rig), await occupy(rig)];
+    expect(new Set(leases.map(({ connection }) => connection)).size).toBe(4);
+    expect(rig.transports.map(capabilitiesIn)).toEqual(new Array(4).fill({ elicitation: { form: {} } }));
+    await expect(rig.lease(callerOf('a'), 'f')).rejects.toMatchObject({
+      code: 'upstream/capacity',
+      message: "too many calls of this caller wait for input at upstream 'S' (limit 4)",
+      details: { upstream: 'S', retryable: true },
+    });
+    // Somebody else, and another profile, are not kept from anything.
+    expect((await rig.lease(callerOf('b'), 'f')).connection).not.toBe(leases[0]?.connection);
+    await rig.lease(callerOf('a'), 's');
+    rig.transports[1]?.say({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect((await rig.lease(callerOf('a'), 'f')).connection).toBe(leases[1]?.connection);
+  });
+});
+
+describe('profiles of a caller without a session (protocol.md section 10)', () => {
+  it('are four at one upstream: the least used idle connection gives way', async () => {
+    await using rig = new Rig([sampleSettings()]);
+    const leases = new Map<string, ConnectionLease>();
+    for (const profile of ['f', 's', 'r', 'fs']) {
+      const lease = await rig.lease(callerOf('a'), profile);
+      leases.set(profile, lease);
+      if (profile !== 'f') lease.release('ok');
+      rig.clock.advance(10);
+    }
+    (await rig.lease(callerOf('a'), 's')).release('ok');
+    const fifth = await rig.lease(callerOf('a'), 'fr');
+    expect(fifth.connection.alive).toBe(true);
+    expect(['f', 's', 'r', 'fs'].map((profile) => leases.get(profile)?.connection.alive)).toEqual([true, true, false, true]);
+    // Sessions have one profile each, however many they are.
+    for (let session = 0; session < 6; session++) await rig.lease(callerOf('a', `s${session}`), 'f');
   });
 });
 

@@ -34,6 +34,8 @@ export interface ConnectionsOptions {
 const QUEUE_MS = 10_000;
 /** A connection that was silent for longer is asked whether it lives before it is handed out (aggregator.md section 1). */
 const PROBE_AFTER_MS = 60_000;
+/** Connections of one key: one for each call that waits for input on a connection that serves one at a time (protocol.md section 10). */
+const SIBLINGS = 4;
 /** One for a dead connection, one for another era, one more; endpoints that disagree about the era are a mistake. */
 const ATTEMPTS = 4;
 
@@ -45,6 +47,8 @@ export class Connections implements ConnectionSource {
   readonly #options: ConnectionsOptions;
   readonly #pool: KeyedPool<Link>;
   readonly #bySession = new Map<string, Set<Link>>();
+  /** Connections that live, by the id of their key. */
+  readonly #byKey = new Map<string, Link>();
   readonly #probes = new WeakMap<Link, Promise<void>>();
   /** Consecutive transport errors of calls on the gateway's own connections. */
   readonly #ownErrors = new WeakMap<Link, number>();
@@ -135,13 +139,27 @@ export class Connections implements ConnectionSource {
     const { fingerprint, limits, eraOf } = this.#options;
     const { settings } = connector;
     const era = connector.era ?? eraOf(settings.name);
-    const key = connectionKey(settings, { caller, profile, era, fingerprint, limits });
+    const key = this.#free((sibling) => connectionKey(settings, { caller, profile, era, fingerprint, limits, sibling }));
+    if (key === undefined) {
+      const text = `too many calls of this caller wait for input at upstream '${settings.name}' (limit ${SIBLINGS})`;
+      throw new TurnpikeError('upstream/capacity', text, { upstream: settings.name, retryable: true });
+    }
     try {
       return await this.#pool.acquire(key, async (until) => ({ value: await this.#open(connector, key, caller, until, owner) }), signal);
     } catch (error) {
       if (error === WRONG_ERA) return undefined;
       throw ofPool(error, settings.name);
     }
+  }
+
+  /** The first key whose connection would take a call now, or is still to be made. */
+  #free(keyOf: (sibling: number) => ConnectionKey): ConnectionKey | undefined {
+    for (let sibling = 0; sibling < SIBLINGS; sibling++) {
+      const key = keyOf(sibling);
+      const link = this.#byKey.get(key.id);
+      if (link === undefined || !link.alive || !link.busy) return key;
+    }
+    return undefined;
   }
 
   async #open(connector: Connector, key: ConnectionKey, caller: Caller, until: AbortSignal, owner: ConnectionOwner | undefined): Promise<Link> {
@@ -162,7 +180,12 @@ export class Connections implements ConnectionSource {
       throw WRONG_ERA;
     }
     if (session !== undefined) this.#keep(session, link);
-    link.subscribe((event) => event.kind === 'closed' && this.#pool.fail(link, 'connection lost'));
+    this.#byKey.set(key.id, link);
+    link.subscribe((event) => {
+      if (event.kind !== 'closed') return;
+      if (this.#byKey.get(key.id) === link) this.#byKey.delete(key.id);
+      this.#pool.fail(link, 'connection lost');
+    });
     this.#options.onConnect(name);
     return link;
   }

@@ -1,6 +1,7 @@
 import { toJson } from '../core/json.ts';
 import { RPC } from '../core/mcp.ts';
 import type { Connection, Relay, UpstreamCall } from '../core/ports.ts';
+import type { Root } from './settings.ts';
 
 /** Sees nothing and refuses everything: for our own requests (lists, probes). */
 export const NO_RELAY: Relay = {
@@ -13,9 +14,11 @@ export function ownCall(method: string, params: Buffer, signal: AbortSignal): Up
   return { method, params, capabilities: {}, progress: false, relay: NO_RELAY, signal };
 }
 
-/** Nobody can be asked: roots are empty, everything else is refused (protocol.md section 10, "Attribution"). */
-export const refuseOutsideCall: NonNullable<Connection['onRequest']> = async (method) => {
-  if (method === 'roots/list') return { kind: 'result', result: toJson({ roots: [] }) };
-  const code = RPC.invalidRequest;
-  return { kind: 'error', error: toJson({ code, message: `${method} belongs to no call in flight` }), code };
-};
+/** Nobody can be asked: roots are those of the configuration, everything else is refused (protocol.md section 10, "Attribution"). */
+export function answerOutsideCall(roots: readonly Root[]): NonNullable<Connection['onRequest']> {
+  return async (method) => {
+    if (method === 'roots/list') return { kind: 'result', result: toJson({ roots }) };
+    const code = RPC.invalidRequest;
+    return { kind: 'error', error: toJson({ code, message: `${method} belongs to no call in flight` }), code };
+  };
+}

@@ -293,6 +293,7 @@ describe('what belongs to no call', () => {
     const answers = [1, 2, 3].map(() => peer.request(call()));
     await settle();
     transport.say(question(1));
+    await settle();
     const later = [peer.request(call()), peer.request(call())];
     const listing = peer.request(call({ method: 'tools/list' }));
     await settle();
@@ -310,6 +311,35 @@ describe('what belongs to no call', () => {
     expect(calls()).toBe(5);
     for (const id of [4, 6]) transport.say(result(id));
     await Promise.all([...answers, ...later, listing]);
+  });
+
+  it('a serial connection whose call waits for input sends everybody on, those who wait for their turn included', async () => {
+    const { peer, transport } = rig('channel');
+    const ear = new Ear();
+    let release: (() => void) | undefined;
+    ear.reply = () => new Promise((resolve) => (release = () => resolve({ kind: 'result', result: toJson({}) })));
+    const [first, second] = [peer.request(call({ relay: ear })), peer.request(call({ relay: ear }))];
+    await settle();
+    expect(peer.busy).toBe(false);
+    transport.say(question(1));
+    await settle();
+    expect(peer.busy).toBe(true);
+    await expect(peer.request(call())).rejects.toMatchObject({ code: 'upstream/busy' });
+    release?.();
+    await settle();
+    expect(peer.busy).toBe(false);
+    const waiting = peer.request(call());
+    await settle();
+    transport.say(question(2));
+    await expect(waiting).rejects.toMatchObject({ code: 'upstream/busy' });
+    expect(transport.sent.filter(({ method }) => method === 'tools/call')).toHaveLength(2);
+    for (const id of [1, 2]) transport.say(result(id));
+    await Promise.all([first, second]);
+    // Nothing runs any more, so a turn is free.
+    const next = peer.request(call());
+    await settle();
+    transport.say(result(3));
+    await next;
   });
 
   it('changes are the connection’s, listen streams hear their own only', async () => {

@@ -60,6 +60,14 @@ export class Peer {
     return this.#inFlight.size;
   }
 
+  /**
+   * One call at a time is let through, and the one that runs waits for input: whoever comes needs another connection
+   * (protocol.md section 10, "Attribution").
+   */
+  get busy(): boolean {
+    return this.#turns.serial && this.#inFlight.calls().some(({ asked }) => asked.size > 0);
+  }
+
   /** Requests of the upstream that wait for ours. */
   get asked(): number {
     return this.#foreign.size;
@@ -67,11 +75,12 @@ export class Peer {
 
   /**
    * Sends a request and waits for its answer. Throws the transport's error, `upstream/protocol` for an answer that is
-   * none, `upstream/down` (retryable) when the connection has ended before, and the signal's reason after it has told
-   * the upstream of the cancel.
+   * none, `upstream/down` (retryable) when the connection has ended before, `upstream/busy` when another call waits for
+   * input and nothing was sent, and the signal's reason after it has told the upstream of the cancel.
    */
   async request(call: UpstreamCall): Promise<Answer> {
     if (!INTERACTIVE.has(call.method)) return this.#request(call);
+    if (this.busy) throw busy(this.#options.name);
     const leave = await this.#turns.enter(call.signal);
     try {
       return await this.#request(call);
@@ -95,7 +104,7 @@ export class Peer {
     const outcome = failure.code === 'upstream/protocol' ? failure : lost(name, { cause: error, reason: failure.details.reason ?? failure.message });
     for (const pending of this.#inFlight.all()) pending.settle({ error: outcome });
     this.#foreign.fail(error);
-    this.#turns.fail(closed(name));
+    this.#turns.dismiss(closed(name));
   }
 
   #request(call: UpstreamCall): Promise<Answer> {
@@ -265,6 +274,8 @@ export class Peer {
     const owner = origin ?? this.#asker(body);
     if (owner === undefined || owner.call.relay === NO_RELAY) return this.#options.onRequest(method, params, controller.signal);
     owner.asked.add(controller);
+    // A person may take long: those who wait for their turn find another connection.
+    if (this.busy) this.#turns.dismiss(busy(this.#options.name));
     try {
       return await owner.call.relay.request(method, params, controller.signal);
     } finally {
@@ -286,6 +297,10 @@ export class Peer {
       this.#options.onDropped(`${shown(what)}: ${asTurnpikeError(error).details.reason ?? 'its receiver failed'}`);
     }
   }
+}
+
+function busy(upstream: string): TurnpikeError {
+  return new TurnpikeError('upstream/busy', undefined, { upstream, retryable: true });
 }
 
 /** Foreign text for the log. */

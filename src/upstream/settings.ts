@@ -9,6 +9,8 @@ export interface UpstreamSettings {
   readonly timeouts: { readonly connect: number; readonly startup: number; readonly list: number };
   readonly health: { readonly interval: number; readonly timeout: number; readonly failures: number; readonly staleFor: number };
   readonly retry: { readonly initial: number; readonly factor: number; readonly max: number; readonly jitter: number };
+  /** `bridge.roots` of this upstream. */
+  readonly roots?: readonly Root[];
   readonly sharing: 'session' | 'principal' | 'shared';
   readonly pool: {
     readonly idleTimeout: number;
@@ -16,6 +18,12 @@ export interface UpstreamSettings {
     readonly closeDelay: number;
     readonly maxConnections: number;
   };
+}
+
+/** A directory or file of the client's that a server may know of. */
+export interface Root {
+  readonly uri: string;
+  readonly name?: string;
 }
 
 export interface StdioTarget {

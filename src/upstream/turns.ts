@@ -18,7 +18,7 @@ export class Turns {
     this.#serial = true;
   }
 
-  /** Waits for a turn; the returned function ends it. Rejects with the signal's reason, or with what `fail` was given. */
+  /** Waits for a turn; the returned function ends it. Rejects with the signal's reason, or with what `dismiss` was given. */
   async enter(signal: AbortSignal): Promise<() => void> {
     if (this.#serial && this.#running > 0) {
       const turn = Promise.withResolvers<void>();
@@ -38,8 +38,8 @@ export class Turns {
     };
   }
 
-  /** The connection ended: nobody gets a turn any more. */
-  fail(error: Error): void {
+  /** Whoever waits gets no turn here: the connection ended, or another one is to be used. */
+  dismiss(error: Error): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     // Each of them gives back a turn when it fails, so it must hold one.
