@@ -138,6 +138,20 @@ it.each(['core_mcpserver_create', 'core_mcpserver_update', 'core_service_start',
   },
 );
 
+/** An upstream with one variable more. */
+const withVariable = (variable: string, allowUnsafeEnv: boolean) => (folder: string, mark: string) => ({
+  upstreams: [
+    {
+      name: 'up',
+      type: 'stdio',
+      command: process.execPath,
+      args: [fixturePath('legacy'), '--stdio'],
+      env: { ...marked(mark), [variable]: join(folder, 'none') },
+      allowUnsafeEnv,
+    },
+  ],
+});
+
 describe('a start with a launch that was slipped in', () => {
   const evil = '[{"name":"evil","type":"stdio","command":"touch","args":["PWNED"]}]';
 
@@ -165,22 +179,21 @@ describe('a start with a launch that was slipped in', () => {
   it.each(['LD_PRELOAD', 'LD_LIBRARY_PATH', 'DYLD_INSERT_LIBRARIES', 'NODE_OPTIONS', 'BASH_ENV'])(
     'by %s in `env` needs allowUnsafeEnv',
     async (variable) => {
-      const sections = (allowUnsafeEnv: boolean) => (folder: string, mark: string) => ({
-        upstreams: [
-          {
-            name: 'up',
-            type: 'stdio',
-            command: process.execPath,
-            args: [fixturePath('legacy'), '--stdio'],
-            env: { ...marked(mark), [variable]: join(folder, 'none') },
-            allowUnsafeEnv,
-          },
-        ],
-      });
-      await using refused = await GatewayProcess.spawn(sections(false));
+      await using refused = await GatewayProcess.spawn(withVariable(variable, false));
       expect(await refused.exited).toBe(1);
       expect(refused.output).toContain(`upstreams[0].env.${variable}`);
       expect(await processesWithMark(refused.mark)).toEqual([]);
     },
   );
+
+  it('with allowUnsafeEnv the child gets the variable, and every start says that this weakens it', async () => {
+    await using allowed = await GatewayProcess.start(withVariable('LD_LIBRARY_PATH', true));
+    const [first] = await until(
+      () => processesWithMark(allowed.mark),
+      (live) => live.length > 0,
+      10_000,
+    );
+    expect(await environmentOf(first?.pid ?? 0)).toContain(`LD_LIBRARY_PATH=${join(allowed.folder, 'none')}`);
+    expect(allowed.output).toContain('upstreams[0].allowUnsafeEnv');
+  });
 });
