@@ -105,7 +105,7 @@ export class ParkedCall implements Parked {
   }
 
   /** Nobody comes back: what was asked is answered in the client's stead, then the call is cancelled. */
-  end(reason: unknown = new TurnpikeError('request/cancelled')): void {
+  async end(reason: unknown = new TurnpikeError('request/cancelled')): Promise<void> {
     const { services, life } = this.#call;
     this.#patience?.cancel();
     this.#rounds.clear();
@@ -114,6 +114,7 @@ export class ParkedCall implements Parked {
     // The upstream hears these answers before it hears that they do not matter any more.
     if (this.#questions.end()) services.clock.after(0, cancel);
     else cancel();
+    await this.#running.catch(() => {});
   }
 
   async #continued(exchange: Exchange, number: number, responses: Buffer): Promise<Answer> {
@@ -159,11 +160,11 @@ export class ParkedCall implements Parked {
     const { services, request, life } = this.#call;
     const { bridge } = services.settings;
     if (this.#round >= bridge.maxRounds) {
-      this.end();
+      void this.end();
       throw tooManyRounds(this.#call);
     }
     if (!this.#lot.admit(this)) {
-      this.end();
+      void this.end();
       services.instruments.bridgeRefused('parked').add();
       throw new TurnpikeError('upstream/capacity', 'Too many calls are waiting for input.', { upstream: request.upstream });
     }
@@ -174,7 +175,7 @@ export class ParkedCall implements Parked {
     life.deadline.pause();
     this.#patience = services.clock.after(bridge.stateTtl, () => {
       services.instruments.bridgeRefused('expired').add();
-      this.end();
+      void this.end();
     });
     const state = sealState(services, exchange, request, { kind: 'park', node: this.#lot.node, id: this.id, round: this.#round });
     return inputRequired(this.#call, requests, state);
@@ -184,7 +185,7 @@ export class ParkedCall implements Parked {
     const onAbort = () => {
       this.#leave(exchange);
       // One who repeats a request may have lost the connection of the first: only the last one to leave cancels.
-      if (this.#visitors.size === 0) this.end(exchange.signal.reason);
+      if (this.#visitors.size === 0) void this.end(exchange.signal.reason);
     };
     this.#call.relay.join(exchange);
     this.#visitors.set(exchange, () => exchange.signal.removeEventListener('abort', onAbort));

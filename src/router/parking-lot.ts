@@ -17,7 +17,8 @@ export interface Parked {
   readonly caller: Caller;
   readonly upstream: string;
   resume(exchange: Exchange, round: number, responses: Buffer | undefined): Promise<Answer>;
-  end(reason: unknown): void;
+  /** Resolves when the call is over at its upstream. */
+  end(reason: unknown): Promise<void>;
 }
 
 /** Answers that are kept for repeated retries, in bytes of all calls together; beyond, the oldest are dropped early. */
@@ -117,8 +118,8 @@ export class ParkingLot {
   }
 
   /** Ends all that wait (protocol.md section 10, "ML", step 9). */
-  end(reason: unknown): void {
-    for (const call of [...this.#places]) call.end(reason);
+  async end(reason: unknown): Promise<void> {
+    await Promise.all([...this.#places].map((call) => call.end(reason)));
   }
 
   #count(group: string): number {
