@@ -4,7 +4,6 @@ import { compare } from '../catalog/name-table.ts';
 import { hasScheme, parseReversibleUri, reversibleTemplateHead } from '../catalog/names.ts';
 import { PAGE_SIZE } from '../catalog/pages.ts';
 import type { Unavailable, View } from '../catalog/view.ts';
-import { principalKey } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, elements, joinArray, member, objectOf, toJson } from '../core/json.ts';
@@ -14,6 +13,7 @@ import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
+import { openCursor, sealCursor } from './skill-cursor.ts';
 import { cachingEdits, gatherSkills, type SkillEntry, type SkillListing } from './skill-lists.ts';
 import { isOurs, resolveSkillUri, type SkillParts, schemeOf, skillParts, soleSkillServer } from './skill-owners.ts';
 import { requireScope } from './tools.ts';
@@ -38,9 +38,10 @@ export async function listSkills(services: Services, exchange: Exchange): Promis
   for (const one of asked) if ('reason' in one) failed.push(one);
   for (const one of asked) if ('entries' in one) listings.push(one);
   const skills = listedEntries(services, exchange, view, listings);
-  const digest = place !== undefined || skills.length > PAGE_SIZE ? sha256(Buffer.concat(skills)).toString('base64url') : '';
+  const digest = place !== undefined || skills.length > PAGE_SIZE ? digestOf(skills) : '';
   if (place !== undefined && place.digest !== digest) throw new TurnpikeError('catalog/cursor');
-  const end = (place?.offset ?? 0) + PAGE_SIZE;
+  const start = place?.offset ?? 0;
+  const end = start + PAGE_SIZE;
   const answered = new Set(listings.map(({ upstream }) => upstream));
   const told = new Set(failed.map(({ upstream }) => upstream));
   const unavailable = [...failed, ...view.unavailable.filter(({ upstream }) => !answered.has(upstream) && !told.has(upstream))];
@@ -56,7 +57,7 @@ export async function listSkills(services: Services, exchange: Exchange): Promis
     ...(unavailable.length > 0 ? { [TURNPIKE_META.unavailable]: unavailable.toSorted((a, b) => compare(a.upstream, b.upstream)) } : {}),
   };
   const result = objectOf({
-    skills: joinArray(skills.slice(place?.offset ?? 0, end)),
+    skills: joinArray(skills.slice(start, end).map(({ entry, plain }) => entryBytes(entry.bytes, plain ? undefined : entry.upstream))),
     nextCursor: end < skills.length ? toJson(sealCursor(services, exchange, { offset: end, digest })) : undefined,
     ttlMs: toJson(ttlMs),
     cacheScope: toJson(cacheScope),
@@ -122,8 +123,14 @@ async function listingOrReason(services: Services, exchange: Exchange, upstream:
   }
 }
 
-/** All entries in their order, each under URIs that lead to its upstream. */
-function listedEntries(services: Services, exchange: Exchange, view: View, listings: readonly SkillListing[]): Buffer[] {
+interface Listed {
+  readonly entry: SkillEntry;
+  /** Whether all its URIs lead to its upstream and nowhere else. */
+  readonly plain: boolean;
+}
+
+/** All entries in their order. */
+function listedEntries(services: Services, exchange: Exchange, view: View, listings: readonly SkillListing[]): Listed[] {
   const owners = resourceOwners(view);
   const sole = soleSkillServer(services, exchange);
   const ownerOf = (uri: string) => owners.get(uri) ?? (sole?.schemes.has(schemeOf(uri)) ? sole.upstream : undefined);
@@ -131,7 +138,13 @@ function listedEntries(services: Services, exchange: Exchange, view: View, listi
   for (const { uri } of listings.flatMap(({ entries }) => entries)) claims.set(uri, (claims.get(uri) ?? 0) + 1);
   const isPlain = ({ upstream, uri, files }: SkillEntry) =>
     claims.get(uri) === 1 && [uri, ...files].every((one) => !isOurs(one) && ownerOf(one) === upstream);
-  return listings.flatMap(({ entries }) => entries.map((entry) => entryBytes(entry.bytes, isPlain(entry) ? undefined : entry.upstream)));
+  return listings.flatMap(({ entries }) => entries.map((entry) => ({ entry, plain: isPlain(entry) })));
+}
+
+function digestOf(skills: readonly Listed[]): string {
+  return sha256(Buffer.concat(skills.map(({ entry, plain }) => sha256(Buffer.concat([toJson([entry.upstream, plain]), entry.bytes]))))).toString(
+    'base64url',
+  );
 }
 
 /** Whom each listed URI leads to; nobody (the empty name) where several claim it. */
@@ -165,30 +178,4 @@ function withName(bytes: Buffer, upstream: string): Buffer {
   const parsed: unknown = JSON.parse(bytes.toString('utf8'));
   if (!isJsonObject(parsed) || typeof parsed.uri !== 'string' || !hasScheme(parsed.uri)) return bytes;
   return editObject(bytes, { uri: toJson(`${reversibleTemplateHead(upstream)}${parsed.uri}`) });
-}
-
-/** Where the next page starts, in a list of these bytes. */
-interface Place {
-  readonly offset: number;
-  readonly digest: string;
-}
-
-function sealCursor(services: Services, exchange: Exchange, place: Place): string {
-  return services.seals.state.seal('skills/list', { ...place, ...holder(services, exchange) });
-}
-
-/** The place in the client's cursor. Throws `catalog/cursor`, one text for all that is wrong with it. */
-function openCursor(services: Services, exchange: Exchange): Place | undefined {
-  const { cursor } = exchange.body;
-  if (cursor === undefined) return undefined;
-  const opened = typeof cursor === 'string' ? services.seals.state.openJson('skills/list', cursor) : undefined;
-  if (opened?.ok !== true) throw new TurnpikeError('catalog/cursor');
-  const { offset, digest, who, tenant } = opened.value;
-  const own = holder(services, exchange);
-  if (typeof offset !== 'number' || typeof digest !== 'string' || who !== own.who || tenant !== own.tenant) throw new TurnpikeError('catalog/cursor');
-  return { offset, digest };
-}
-
-function holder({ fingerprint }: Services, { caller }: Exchange) {
-  return { who: fingerprint.of('state', principalKey(caller.principal)), tenant: caller.tenant };
 }
