@@ -133,11 +133,16 @@ describe('URIs', () => {
   });
 
   it('are written down with the upstream that they led to', async () => {
-    const { services, result, fault, audited } = gateway({ a: { answer: echo, settings } });
+    const { services, result, send, fault, audited } = gateway({ a: { answer: echo, settings } });
     await result('skills/get', { uri: file('same') });
     await fault('skills/get', { uri: 'turnpike://nobody/skill://x/SKILL.md' });
+    const secret = 'https://user:SENTINEL@host/SKILL.md?token=SENTINEL';
+    for (const uri of [secret, named('a', secret), named('a', encodeURIComponent(secret)), named('nobody', encodeURIComponent(secret))])
+      await send('skills/get', { uri }).catch(() => {});
     await services.audit.close();
-    expect(audited).toMatchObject([
+    expect(audited).toHaveLength(6);
+    expect(JSON.stringify(audited)).not.toContain('SENTINEL');
+    expect(audited.slice(0, 2)).toMatchObject([
       { method: 'skills/get', tool: file('same'), upstream: 'a', outcome: 'ok' },
       { method: 'skills/get', decision: 'catalog/resource', outcome: 'refused' },
     ]);

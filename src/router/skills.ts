@@ -9,6 +9,7 @@ import type { Exchange } from '../core/exchange.ts';
 import { editObject, elements, joinArray, member, objectOf, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject, type JsonObject, META, TURNPIKE_META } from '../core/mcp.ts';
 import { sha256 } from '../core/secret.ts';
+import { redactText } from '../telemetry/redact.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
@@ -18,6 +19,9 @@ import { cachingEdits, gatherSkills, type SkillEntry, type SkillListing } from '
 import { isOurs, resolveSkillUri, type SkillParts, schemeOf, skillParts, soleSkillServer } from './skill-owners.ts';
 import { requireScope } from './tools.ts';
 import { viewOf } from './view-of.ts';
+
+/** Characters of a URI in the audit. */
+const MAX_WRITTEN = 256;
 
 /**
  * Skills (`io.modelcontextprotocol/skills`, SEP-2640; protocol.md section 8): entries, digests and sizes pass byte for byte. A
@@ -103,14 +107,21 @@ function unserved({ method }: Exchange): TurnpikeError {
 
 async function relay(services: Services, exchange: Exchange, note: CallNote) {
   const uri = requireText(exchange, 'uri');
-  note.exposed(uri);
+  note.exposed(written(uri));
   const { upstream, original } = resolveSkillUri(services, exchange, uri);
-  note.resolved(upstream, original);
+  note.resolved(upstream, written(original));
   requireScope(exchange, 'turnpike:read');
   const renamed = uri !== original;
   const params = renamed ? editObject(exchange.params, { uri: toJson(original) }) : exchange.params;
   const answer = await callUpstream(services, exchange, { upstream, original, method: exchange.method, params, repeatable: true });
   return { answer, upstream, renamed };
+}
+
+/** A URI as it may stand in the audit: one that nobody listed is the caller's own text, and may hold a credential (security class 25). */
+function written(uri: string): string {
+  const named = parseReversibleUri(uri);
+  const text = redactText(named?.uri ?? uri, MAX_WRITTEN);
+  return named === undefined ? text : `${reversibleTemplateHead(named.upstream)}${text}`;
 }
 
 async function listingOrReason(services: Services, exchange: Exchange, upstream: string): Promise<SkillListing | Unavailable> {
