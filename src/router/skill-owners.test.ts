@@ -137,7 +137,7 @@ describe('URIs', () => {
     await result('skills/get', { uri: file('same') });
     await fault('skills/get', { uri: 'turnpike://nobody/skill://x/SKILL.md' });
     const secret = 'https://user:SENTINEL@host/SKILL.md?token=SENTINEL';
-    for (const uri of [secret, named('a', secret), named('a', encodeURIComponent(secret)), named('nobody', encodeURIComponent(secret))])
+    for (const uri of [secret, named('a', secret), named('a', encodeURIComponent(secret)), named('nobody', secret)])
       await send('skills/get', { uri }).catch(() => {});
     await services.audit.close();
     expect(audited).toHaveLength(6);
