@@ -419,11 +419,13 @@ describe('lists and changes', () => {
     const [modern, legacy] = [await rig.modern('alice').listen(), await session.listen()];
     const before = upstream.count('tools/list');
     const began = process.cpuUsage();
+    const first = performance.now();
     for (let round = 0; round < 10; round++) {
       upstream.script = { tools: [tool('say'), tool(`new_${round}`)] };
       upstream.notify('notifications/tools/list_changed', 1_000);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
+    const seconds = (performance.now() - first) / 1000;
     await legacy.until((messages) => messages.length > 0);
     await until(
       () => rig.modern('carol').toolNames(),
@@ -432,7 +434,8 @@ describe('lists and changes', () => {
     );
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     const { user, system } = process.cpuUsage(began);
-    expect(upstream.count('tools/list') - before).toBeLessThanOrEqual(4);
+    // One a second, and the last.
+    expect(upstream.count('tools/list') - before).toBeLessThanOrEqual(Math.floor(seconds) + 2);
     const told = (messages: readonly JsonObject[]) => messages.filter(({ method }) => method === 'notifications/tools/list_changed').length;
     for (const stream of [modern, legacy]) {
       expect(told(stream.messages)).toBeGreaterThanOrEqual(1);
