@@ -1,5 +1,5 @@
 import type { Timer } from '../core/clock.ts';
-import { TurnpikeError } from '../core/errors.ts';
+import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { canonicalJson } from '../core/json.ts';
 import type { Answer } from '../core/mcp.ts';
@@ -61,6 +61,7 @@ export class ParkedCall implements Parked {
       this.#over = true;
       call.relay.end();
       call.life[Symbol.dispose]();
+      this.#forgetIfSpent();
     });
     // Between two visits nobody waits for it.
     this.#running.catch(() => {});
@@ -76,6 +77,7 @@ export class ParkedCall implements Parked {
 
   /** The first request. Throws as `send`; `upstream/capacity` when too many calls wait, `bridge/rounds`. */
   begin(exchange: Exchange): Promise<Answer> {
+    // The relay knows it already.
     this.#enter(exchange);
     return this.#visit(exchange);
   }
@@ -89,6 +91,9 @@ export class ParkedCall implements Parked {
     const round = this.#rounds.get(number);
     const digest = digestOf(responses);
     if (round === undefined || (round.digest !== undefined && round.digest !== digest)) throw invalidState();
+    // One that nobody waits for uses nothing up, and ends nothing that waits for another.
+    if (exchange.signal.aborted) throw asTurnpikeError(exchange.signal.reason);
+    this.#call.relay.join(exchange);
     this.#enter(exchange);
     if (round.answer === undefined) {
       round.digest = digest;
@@ -106,15 +111,19 @@ export class ParkedCall implements Parked {
 
   /** Nobody comes back: what was asked is answered in the client's stead, then the call is cancelled. */
   async end(reason: unknown = new TurnpikeError('request/cancelled')): Promise<void> {
-    const { services, life } = this.#call;
-    this.#patience?.cancel();
     this.#rounds.clear();
     this.#lot.forget(this);
+    this.#stop(reason);
+    await this.#running.catch(() => {});
+  }
+
+  #stop(reason: unknown): void {
+    const { services, life } = this.#call;
+    this.#patience?.cancel();
     const cancel = () => life.abort(reason);
     // The upstream hears these answers before it hears that they do not matter any more.
     if (this.#questions.end()) services.clock.after(0, cancel);
     else cancel();
-    await this.#running.catch(() => {});
   }
 
   async #continued(exchange: Exchange, number: number, responses: Buffer): Promise<Answer> {
@@ -130,7 +139,7 @@ export class ParkedCall implements Parked {
     } finally {
       const drop = this.#lot.keep(bytes, () => {
         this.#rounds.delete(number);
-        if (this.#over && this.#rounds.size === 0) this.#lot.forget(this);
+        this.#forgetIfSpent();
       });
       services.clock.after(services.settings.bridge.replayWindow, drop);
     }
@@ -160,11 +169,11 @@ export class ParkedCall implements Parked {
     const { services, request, life } = this.#call;
     const { bridge } = services.settings;
     if (this.#round >= bridge.maxRounds) {
-      void this.end();
+      this.#giveUp();
       throw tooManyRounds(this.#call);
     }
     if (!this.#lot.admit(this)) {
-      void this.end();
+      this.#giveUp();
       services.instruments.bridgeRefused('parked').add();
       throw new TurnpikeError('upstream/capacity', 'Too many calls are waiting for input.', { upstream: request.upstream });
     }
@@ -181,13 +190,23 @@ export class ParkedCall implements Parked {
     return inputRequired(this.#call, requests, state);
   }
 
+  /** The call ends; what its retries were answered stays for whoever repeats them. */
+  #giveUp(): void {
+    this.#lot.leave(this);
+    this.#stop(new TurnpikeError('request/cancelled'));
+  }
+
+  /** Nobody can come any more: no round waits, and none is kept. */
+  #forgetIfSpent(): void {
+    if (this.#over && this.#rounds.size === 0) this.#lot.forget(this);
+  }
+
   #enter(exchange: Exchange): void {
     const onAbort = () => {
       this.#leave(exchange);
       // One who repeats a request may have lost the connection of the first: only the last one to leave cancels.
       if (this.#visitors.size === 0) void this.end(exchange.signal.reason);
     };
-    this.#call.relay.join(exchange);
     this.#visitors.set(exchange, () => exchange.signal.removeEventListener('abort', onAbort));
     if (exchange.signal.aborted) onAbort();
     else exchange.signal.addEventListener('abort', onAbort, { once: true });
