@@ -8,6 +8,7 @@ import { dispatch } from './dispatch.ts';
 import { RELAY_EDITS } from './edits.ts';
 import { convertAnswer } from './results.ts';
 import { type Answering, errorOf, NEVER, resultOf, SampleConnection, SampleConnections, sampleExchange, sampleServices } from './sample-services.ts';
+import { gateway } from './sample-skills.ts';
 import { Subscriber } from './subscriber.ts';
 
 type Where = (typeof RELAY_EDITS)[number]['where'];
@@ -200,6 +201,24 @@ const PROOFS: Readonly<Record<Where, () => Promise<void>>> = {
     await subscriber.watchResource('a', 'memo://x', 'turnpike://a/memo%3A%2F%2Fx');
     connection.emit({ kind: 'notification', method: 'notifications/resources/updated', params: Buffer.from('{"v":1.0,"uri":"memo://x"}') });
     expect(told).toEqual(['{"v":1.0,"uri":"turnpike://a/memo%3A%2F%2Fx"}']);
+  },
+  'result.contents[].uri': async () => {
+    const answer = () => resultOf({ contents: [{ uri: 'memo://x' }, { uri: 'memo://y' }] });
+    const uri = 'turnpike://a/memo%3A%2F%2Fx';
+    expect((await through('modern', answer, { method: 'resources/read', body: { uri } })).reply.contents).toEqual([{ uri }, { uri: 'memo://y' }]);
+    expect((await through('modern', answer, read)).reply.contents).toEqual([{ uri: 'memo://x' }, { uri: 'memo://y' }]);
+  },
+  'result.skill, result.resources[]': async () => {
+    const said = { uri: 'skill://s/SKILL.md', resources: [{ uri: 'skill://s/SKILL.md', size: 1 }], _meta: { 'io.modelcontextprotocol/x': 1, v: 2 } };
+    const answer: Answering = ({ method }) => resultOf(method === 'skills/get' ? { skill: said } : { resources: [said] });
+    const { result } = gateway({ a: { answer, settings: { directoryRead: true } } });
+    const uri = 'turnpike://a/skill://s/SKILL.md';
+    const plain = { ...said, _meta: { v: 2 } };
+    const cached = { ttlMs: 0, cacheScope: 'private' };
+    expect(await result('skills/get', { uri: said.uri })).toMatchObject({ skill: plain, ...cached });
+    expect(await result('skills/get', { uri })).toMatchObject({ skill: { ...plain, uri, resources: [{ uri, size: 1 }] }, ...cached });
+    expect(await result('resources/directory/read', { uri: 'skill://s' })).toMatchObject({ resources: [plain] });
+    expect(await result('resources/directory/read', { uri: 'turnpike://a/skill://s' })).toMatchObject({ resources: [{ ...plain, uri }] });
   },
   'params.name, params.uri': async () => {
     expect((await through('modern', () => resultOf(tools))).sent).toEqual({ name: 'read' });

@@ -55,6 +55,12 @@ export const RELAY_EDITS = [
   { where: 'notification params._meta', change: "reserved members are removed; `subscriptionId` is the client's", when: 'always' },
   { where: 'notification params.progressToken', change: "the token of the client's own request", when: 'notifications/progress' },
   { where: 'params.uri', change: 'the URI under which the client knows the resource', when: 'notifications/resources/updated' },
+  { where: 'result.contents[].uri', change: 'the URI that the client asked for', when: 'resources/read of a `turnpike://` URI' },
+  {
+    where: 'result.skill, result.resources[]',
+    change: 'URIs are `turnpike://UPSTREAM/` and the URI; reserved members of `_meta` are removed; skills/get has caching fields as resources/read',
+    when: 'skills/get and resources/directory/read; the URIs only where the client asked for a `turnpike://` one',
+  },
   { where: 'params.name, params.uri', change: "the upstream's own name or URI", when: 'requests' },
   { where: 'params._meta', change: "the envelope of the upstream's era; vendor members pass", when: 'requests' },
   { where: 'params.task', change: 'removed', when: 'requests' },
