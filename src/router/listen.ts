@@ -3,7 +3,7 @@ import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isJsonObject, META } from '../core/mcp.ts';
-import { NO_PROFILE } from '../upstream/profile.ts';
+import { profileOf } from '../upstream/profile.ts';
 import { editMeta } from './edits.ts';
 import { resolveUri } from './resources.ts';
 import { declaresTasks } from './results.ts';
@@ -36,7 +36,9 @@ export async function listen(services: Services, exchange: Exchange, ended: Abor
     if (acknowledged) deliver();
     else early.push(deliver);
   };
-  const subscriber = new Subscriber({ services, caller: exchange.caller, profile: NO_PROFILE, signal: stop, notify: send });
+  // The profile of the caller's calls: what they change in a session upstream is told on the connection that they use.
+  const profile = profileOf(exchange.capabilities, services.settings.bridge.interactive);
+  const subscriber = new Subscriber({ services, caller: exchange.caller, profile, signal: stop, notify: send });
   const wants = {
     tools: asked.toolsListChanged === true,
     prompts: asked.promptsListChanged === true,

@@ -176,14 +176,17 @@ describe.each(['SDK 1.32', 'SDK 2.4 session'] satisfies Kind[])('%s', (kind) => 
       expect(completion.values).toEqual(['anna', 'anton']);
     });
 
-    it('refuses what would have to ask the client, and says why', async () => {
+    it('is asked on its own stream for what the upstream returns as rounds, and the call ran once', async () => {
       const asked = party.asked.length;
-      const refused = await party.call('x_new_book', { place: 'Rome' });
-      expect(refused).toMatchObject({ isError: true, _meta: { 'turnpike/error': { code: -31006, upstream: 'new' } } });
-      expect(textOf(refused)).toMatch(/elicitation.* not carried from a 2025-11-25 client/);
-      expect(await party.call('x_new_consult')).toMatchObject({ isError: true, _meta: { 'turnpike/error': { code: -31006 } } });
-      expect(party.asked).toHaveLength(asked);
-      expect(textOf(await party.call('x_new_greet', { name: 'again' }))).toBe('Hello, again!');
+      expect(textOf(await party.call('x_new_book', { place: 'Rome' }))).toBe('Booked Rome: day=Monday, seat=4a (accept)');
+      expect(party.asked.slice(asked).map(({ params }) => params.message)).toEqual([
+        'Server “new” asks: Which day in Rome?',
+        'Server “new” asks: Which seat in Rome?',
+      ]);
+      expect(JSON.parse(textOf(await party.call('x_new_consult')))).toEqual({
+        advice: { type: 'text', text: 'a sampled answer' },
+        roots: ['file:///srv/work'],
+      });
     });
 
     it('hears of a changed list and of a changed resource', async () => {
