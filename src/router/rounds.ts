@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { sleep } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { editObject, member, memberSpans, objectOf, parseJson, toJson } from '../core/json.ts';
+import { editObject, member, memberSpans, objectOf, parseJson, repeatedMember, toJson } from '../core/json.ts';
+import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isJsonObject, type JsonObject } from '../core/mcp.ts';
 import { cancelAnswer } from './answers.ts';
 import { type Answered, type Call, type RoundInput, send } from './attempt.ts';
-import { labelled } from './edits.ts';
+import { editMeta, labelled } from './edits.ts';
 import { allows, NEEDS, needOf } from './interactions.ts';
 import { judge } from './judged-questions.ts';
 import { MAX_PENDING } from './pending-questions.ts';
@@ -59,28 +60,44 @@ function readAsking(call: Call, result: Buffer, body: JsonObject): Asking {
   const { requestState: state } = body;
   if (typeof state === 'string' && Buffer.byteLength(state) > MAX_STATE_BYTES) throw wrong('sent a request state above 64 KiB');
   const requests = isJsonObject(body.inputRequests) ? member(result, 'inputRequests') : undefined;
+  checkReadable(result, requests, wrong);
   const questions: Question[] = [];
   const forced: Record<string, Buffer> = {};
   for (const { key, valueStart, end } of requests === undefined ? [] : memberSpans(requests)) {
     const question = (requests as Buffer).subarray(valueStart, end);
     const parsed = JSON.parse(question.toString('utf8')) as unknown;
+    if (isJsonObject(parsed) && repeatedMember(question) !== undefined) throw wrong(AMBIGUOUS);
     const method = isJsonObject(parsed) ? parsed.method : undefined;
-    const params = isJsonObject(parsed) && isJsonObject(parsed.params) ? parsed.params : {};
+    const { params: given = {} } = isJsonObject(parsed) ? parsed : {};
+    const params = isJsonObject(given) ? given : {};
     if (typeof method !== 'string' || !NEEDS.has(method)) throw wrong(`asked for what it was not offered: ${String(method)}`);
     if (!allows(profile, method, params)) {
       if (exchange.era === 'legacy') throw refusedInteraction(needOf(method, params), exchange, upstream, services.settings.bridge.interactive);
       throw wrong(`asked for what it was not offered: ${method}`);
     }
+    if (given !== params) throw wrong(`asked for ${method} with params that are no object`);
+    const bytes = member(question, 'params') ?? toJson({});
     const verdict = judge(
       { services, caller: exchange.caller, era: exchange.era, upstream, profile },
       method,
-      member(question, 'params') ?? toJson({}),
+      editObject(bytes, editMeta(bytes, {})),
     );
     if (verdict.kind === 'ask') questions.push({ key, method, params: verdict.params });
     else if (verdict.answer.kind === 'result') forced[key] = verdict.answer.result;
     else throw wrong(`asked by a form that cannot be shown: ${messageOf(verdict.answer)}`);
   }
   return { questions, forced, ...(typeof state === 'string' ? { state } : {}) };
+}
+
+const AMBIGUOUS = 'asked in a way that can be read twice';
+
+/** Throws for what two readers may take for two things: the client could show what was not judged. */
+function checkReadable(result: Buffer, requests: Buffer | undefined, wrong: (what: string) => TurnpikeError): void {
+  if (memberSpans(result).filter(({ key }) => key === 'inputRequests').length > 1) throw wrong(AMBIGUOUS);
+  if (requests === undefined) return;
+  if (repeatedMember(requests) !== undefined) throw wrong(AMBIGUOUS);
+  // As the name of a member it is something else to many a program, ours included.
+  if (memberSpans(requests).some(({ key }) => key === '__proto__')) throw wrong('asked under a key that cannot be carried');
 }
 
 /**
@@ -110,25 +127,27 @@ export function roundInput(responses: Buffer | undefined, state: string | undefi
   return { ...(responses === undefined ? {} : { responses }), ...(state === undefined ? {} : { state }) };
 }
 
-/** One request to the client for each question, all at once. */
+/** One request to the client for each question, all at once. What it need not answer any more is taken back. */
 async function askAll(call: Call, questions: readonly Question[]): Promise<Record<string, Buffer>> {
-  const answers = await Promise.all(
-    questions.map(
-      async (question, at) =>
-        [question.key, at < MAX_PENDING ? await askOne(call, question) : inItsStead(call, question, cancelAnswer(question.method))] as const,
-    ),
-  );
-  return Object.fromEntries(answers);
+  using open = new LinkedAbort(call.life.signal);
+  const ask = async (question: Question, at: number) =>
+    [question.key, at < MAX_PENDING ? await askOne(call, question, open.signal) : inItsStead(call, question, cancelAnswer(question.method))] as const;
+  try {
+    return Object.fromEntries(await Promise.all(questions.map(ask)));
+  } catch (error) {
+    open.abort(error);
+    throw error;
+  }
 }
 
-async function askOne(call: Call, question: Question): Promise<Buffer> {
+async function askOne(call: Call, question: Question, signal: AbortSignal): Promise<Buffer> {
   const { services, exchange, request, life, label } = call;
   const { method } = question;
   if (exchange.ask === undefined) throw refusedInteraction(needOf(method, {}), exchange, request.upstream, services.settings.bridge.interactive);
   const params = asked(exchange, method, label ? labelled(method, question.params, request.upstream) : question.params);
   life.deadline.pause();
   try {
-    const answer = await exchange.ask(method, params, life.signal);
+    const answer = await exchange.ask(method, params, signal);
     life.signal.throwIfAborted();
     return answer.kind === 'result' ? answer.result : inItsStead(call, question, answer);
   } finally {

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { TurnpikeError } from '../core/errors.ts';
+import { ManualClock } from '../core/manual-clock.ts';
+import { CallLife } from './call-life.ts';
+
+function start() {
+  const clock = new ManualClock();
+  const life = new CallLife(clock, { call: 100, callMax: 1_000 }, (ms) => new TurnpikeError('upstream/timeout', `late after ${ms}`));
+  return { clock, life };
+}
+
+describe('a call ends', () => {
+  it('with its time', () => {
+    const { clock, life } = start();
+    clock.advance(100);
+    expect(life.signal.reason).toMatchObject({ code: 'upstream/timeout', message: 'late after 100' });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('with whoever it follows, and says why; the first reason counts', () => {
+    const { clock, life } = start();
+    const [one, two] = [new AbortController(), new AbortController()];
+    life.follow(one.signal);
+    life.follow(two.signal);
+    two.abort('two');
+    one.abort('one');
+    clock.advance(100);
+    expect(life.signal.reason).toBe('two');
+  });
+
+  it('at once with one that has ended', () => {
+    const { life } = start();
+    const leave = life.follow(AbortSignal.abort('gone'));
+    expect(life.signal.reason).toBe('gone');
+    leave();
+  });
+
+  it('not with one that it follows no more', () => {
+    const { life } = start();
+    const [one, two] = [new AbortController(), new AbortController()];
+    const leave = life.follow(one.signal);
+    life.follow(two.signal);
+    leave();
+    leave();
+    one.abort('one');
+    expect(life.signal.aborted).toBe(false);
+    two.abort('two');
+    expect(life.signal.reason).toBe('two');
+  });
+});
+
+it('what is over follows nobody and has no timer', () => {
+  const { clock, life } = start();
+  const source = new AbortController();
+  life.follow(source.signal);
+  life[Symbol.dispose]();
+  source.abort('late');
+  clock.advance(10_000);
+  expect(life.signal.aborted).toBe(false);
+  expect(clock.pending).toBe(0);
+  life.deadline.pause();
+  life.deadline.resume();
+  life.deadline.restart();
+  expect(clock.pending).toBe(0);
+});
