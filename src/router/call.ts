@@ -25,7 +25,7 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
   if (mayAsk) checkInputResponses(exchange.body.inputResponses);
   const state = mayAsk ? openState(services, exchange, request) : undefined;
   // Of a session client nothing of the kind is expected: it would answer what was never asked.
-  const given = mayAsk ? member(exchange.params, 'inputResponses') : undefined;
+  const given = exchange.era === 'modern' ? member(exchange.params, 'inputResponses') : undefined;
   if (state?.kind === 'park') return services.parking.resume(exchange, state, request.upstream, given);
   // Answers without a state answer nothing yet: they wait for their questions.
   const questions = mayAsk
