@@ -313,6 +313,12 @@ describe('readers', () => {
     socket.resume();
     await closed;
     expect((await session.send('ping')).result).toEqual({});
+    // The call goes on to its end; what comes after the resumption would be told besides what is kept.
+    await until(
+      () => rig.audit(),
+      (records) => records.length === 1,
+      20_000,
+    );
     // A lost connection is no cancel: the answer is there, with as much before it as is kept.
     const resumed = await session.listen({ 'last-event-id': '0-0' });
     await resumed.until((messages) => messages.some(({ id }) => id === 'slow'), 15_000);

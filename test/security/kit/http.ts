@@ -55,6 +55,7 @@ function read(request: http.ClientRequest, response: http.IncomingMessage): Stre
   const isStream = response.headers['content-type'] === 'text/event-stream';
   const waiting = new Set<() => void>();
   let text = '';
+  let rest = '';
   let messages: JsonObject[] = [];
   const look = () => {
     for (const one of [...waiting]) one();
@@ -64,7 +65,13 @@ function read(request: http.ClientRequest, response: http.IncomingMessage): Stre
   response.setEncoding('utf8');
   response.on('data', (piece: string) => {
     text += piece;
-    if (isStream) messages = eventsOf(text).flatMap(({ data }) => messagesOf(data));
+    if (isStream) {
+      // Only what is new is parsed: streams of many megabytes come in many pieces.
+      rest += piece;
+      const end = lastBoundary(rest, rest.length - piece.length - 3);
+      messages.push(...eventsOf(rest.slice(0, end)).flatMap(({ data }) => messagesOf(data)));
+      rest = rest.slice(end);
+    }
     look();
   });
   response.on('close', () => {
@@ -99,6 +106,14 @@ function read(request: http.ClientRequest, response: http.IncomingMessage): Stre
     },
     close: () => request.destroy(),
   };
+}
+
+/** Where the last complete event ends, looked for from `from` on; 0 if none does. */
+function lastBoundary(text: string, from: number): number {
+  const start = Math.max(0, from);
+  const tail = text.slice(start);
+  const ends = ['\r\n\r\n', '\n\n', '\r\r'].map((mark) => (tail.includes(mark) ? start + tail.lastIndexOf(mark) + mark.length : 0));
+  return Math.max(...ends);
 }
 
 export interface Event {
