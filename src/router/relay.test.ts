@@ -109,6 +109,15 @@ describe('what an upstream says during a call', () => {
   });
 });
 
+describe('progress over the rounds of one call', () => {
+  it('only rises, although the upstream counts from the beginning in each', () => {
+    const { relay, told, dropped } = start({ progressToken: 't' });
+    for (const value of [1, 2, 1, 2, 3]) relay.notification('notifications/progress', progress(value));
+    expect(told.map(({ params }) => params.progress)).toEqual([1, 2, 3]);
+    expect(dropped).toEqual(['progress', 'progress']);
+  });
+});
+
 describe('what an upstream asks during a call', () => {
   it('reaches the client of a session, labelled, and the time of a person is not the time of the call', async () => {
     const { relay, asked, answers, clock, expired } = start({ era: 'legacy' });

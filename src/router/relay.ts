@@ -33,6 +33,8 @@ export class CallRelay implements Relay {
   #refused: Need | undefined;
   #reached = false;
   #ended = false;
+  /** What the client heard last: an upstream that is asked again after a round may count from the beginning. */
+  #progress = Number.NEGATIVE_INFINITY;
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -72,6 +74,7 @@ export class CallRelay implements Relay {
     else if (exchange === undefined) this.#options.dropped('parked');
     else if (method === 'notifications/progress') {
       if (exchange.progressToken === undefined) this.#options.dropped('progress not wanted');
+      else if (!this.#rises(params)) this.#options.dropped('progress');
       else this.#notify(exchange, method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }));
     } else if (method === 'notifications/message' && !wantsLog(exchange, params)) this.#options.dropped('log level');
     else this.#notify(exchange, method, notificationParams(params));
@@ -112,6 +115,13 @@ export class CallRelay implements Relay {
     this.#options.services.instruments.bridgeRefused('capability').add();
     const code = exchange.era === 'modern' && isCall ? RPC.methodNotFound : RPC.invalidRequest;
     return refusal(code, `the client cannot be asked for ${need.name}`);
+  }
+
+  #rises(params: Buffer): boolean {
+    const { progress } = JSON.parse(params.toString('utf8')) as { progress?: unknown };
+    if (typeof progress !== 'number' || progress <= this.#progress) return false;
+    this.#progress = progress;
+    return true;
   }
 
   #notify(exchange: Exchange, method: string, params: Buffer): void {
