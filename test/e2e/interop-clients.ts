@@ -52,8 +52,23 @@ export const ANSWERS: Readonly<Record<string, JsonObject>> = {
   'elicitation/create': { action: 'accept', content: { name: 'Anna', day: 'Monday', seat: '4a' } },
   'roots/list': { roots: [{ uri: 'file:///srv/work', name: 'work' }] },
 };
+/** To a question that offers tools. */
+export const TOOL_USE: JsonObject = {
+  model: 'test-model',
+  role: 'assistant',
+  stopReason: 'toolUse',
+  content: [{ type: 'tool_use', id: 'use-1', name: 'add', input: { a: 1, b: 2 } }],
+};
 const CAPABILITIES = { sampling: {}, elicitation: { form: {} }, roots: { listChanged: true } };
+/** Everything that a server may ask for. */
+export const ALL_CAPABILITIES = { sampling: { tools: {} }, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
 const INFO = { name: 'interop', version: '1.0.0' };
+
+export interface PartyOptions {
+  /** By default: sampling, forms, roots. */
+  readonly capabilities?: JsonObject;
+  readonly token?: string;
+}
 
 /** A published client that is connected, what it heard, and what it was asked. */
 export class Party implements AsyncDisposable {
@@ -61,6 +76,8 @@ export class Party implements AsyncDisposable {
   readonly client: Surface;
   readonly heard: Message[] = [];
   readonly asked: Message[] = [];
+  /** What it says instead of `ANSWERS`. */
+  answering: ((message: Message) => Promise<JsonObject> | undefined) | undefined;
   readonly call: (name: string, args?: JsonObject, options?: CallOptions) => Promise<JsonObject>;
   /** `subscriptions/listen`, where the era has it. */
   readonly listen: (filter: JsonObject) => Promise<{ close(): Promise<void> }>;
@@ -73,9 +90,14 @@ export class Party implements AsyncDisposable {
     made.fallbackNotificationHandler = async ({ method, params }: { method: string; params?: object | undefined }) => {
       this.heard.push({ method, params: { ...params } });
     };
-    const answer = (method: string, params: unknown): JsonObject => {
-      this.asked.push({ method, params: (params ?? {}) as JsonObject });
-      return ANSWERS[method] ?? {};
+    const answer = (method: string, given: unknown): JsonObject | Promise<JsonObject> => {
+      const params = (given ?? {}) as JsonObject;
+      this.asked.push({ method, params });
+      const own = this.answering?.({ method, params });
+      if (own !== undefined) return own;
+      if (params.tools !== undefined) return TOOL_USE;
+      if (params.mode === 'url') return { action: 'accept' };
+      return method === 'elicitation/create' ? filledIn(params) : (ANSWERS[method] ?? {});
     };
     if (made instanceof Client1) {
       for (const schema of [CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema])
@@ -92,35 +114,45 @@ export class Party implements AsyncDisposable {
   }
 
   /** Over streamable HTTP. */
-  static async overHttp(kind: Kind, url: URL): Promise<Party> {
+  static async overHttp(kind: Kind, url: URL, { capabilities, token }: PartyOptions = {}): Promise<Party> {
+    const options = token === undefined ? {} : { requestInit: { headers: { authorization: `Bearer ${token}` } } };
     if (kind === 'SDK 1.32') {
-      const transport = new HttpTransport1(url);
-      const party = await Party.#over1(transport as Transport1);
+      const transport = new HttpTransport1(url, options);
+      const party = await Party.#over1(transport as Transport1, capabilities);
       party.terminate = () => terminated(transport);
       return party;
     }
-    const transport = new HttpTransport2(url);
-    const party = await Party.#over2(kind, transport);
+    const transport = new HttpTransport2(url, options);
+    const party = await Party.#over2(kind, transport, capabilities);
     party.terminate = () => terminated(transport);
     return party;
   }
 
   /** Over the pipes of a child. */
-  static overStdio(kind: Kind, command: string, args: readonly string[], env: Record<string, string>, cwd: string): Promise<Party> {
+  static overStdio(
+    kind: Kind,
+    command: string,
+    args: readonly string[],
+    env: Record<string, string>,
+    cwd: string,
+    capabilities?: JsonObject,
+  ): Promise<Party> {
     const parameters = { command, args: [...args], env, cwd, stderr: 'ignore' as const };
-    return kind === 'SDK 1.32' ? Party.#over1(new StdioTransport1(parameters)) : Party.#over2(kind, new StdioTransport2(parameters));
+    return kind === 'SDK 1.32'
+      ? Party.#over1(new StdioTransport1(parameters), capabilities)
+      : Party.#over2(kind, new StdioTransport2(parameters), capabilities);
   }
 
-  static async #over1(transport: Transport1): Promise<Party> {
-    const client = new Client1(INFO, { capabilities: CAPABILITIES });
+  static async #over1(transport: Transport1, capabilities: JsonObject = CAPABILITIES): Promise<Party> {
+    const client = new Client1(INFO, { capabilities });
     const party = new Party('SDK 1.32', client);
     await client.connect(transport);
     return party;
   }
 
-  static async #over2(kind: Kind, transport: Transport2): Promise<Party> {
+  static async #over2(kind: Kind, transport: Transport2, capabilities: JsonObject = CAPABILITIES): Promise<Party> {
     const mode = kind === 'SDK 2.4 stateless' ? { pin: '2026-07-28' } : 'legacy';
-    const client = new Client2(INFO, { capabilities: CAPABILITIES, versionNegotiation: { mode } });
+    const client = new Client2(INFO, { capabilities, versionNegotiation: { mode } });
     const party = new Party(kind, client);
     await client.connect(transport);
     return party;
@@ -134,6 +166,13 @@ export class Party implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client.close();
   }
+}
+
+/** A form holds the fields that were asked for, and no others. */
+function filledIn({ requestedSchema }: JsonObject): JsonObject {
+  const { action, content } = ANSWERS['elicitation/create'] as { action: string; content: JsonObject };
+  const { properties } = requestedSchema as { properties: JsonObject };
+  return { action, content: Object.fromEntries(Object.entries(content).filter(([name]) => properties[name] !== undefined)) };
 }
 
 async function terminated(transport: HttpTransport1 | HttpTransport2): Promise<string | undefined> {

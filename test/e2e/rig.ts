@@ -17,6 +17,7 @@ const everything = createRequire(import.meta.url).resolve('@modelcontextprotocol
 export const STDIO = {
   everything: [everything, 'stdio'],
   workshop: [join(fixtures, 'sdk-servers/server.ts'), '--stdio'],
+  workshopV1: [join(fixtures, 'sdk-servers/v1/server.ts'), '--stdio'],
   modern: [join(fixtures, 'modern/server.ts'), '--stdio'],
   legacy: [join(fixtures, 'legacy/server.ts'), '--stdio'],
 } as const;
@@ -27,6 +28,8 @@ const HTTP = {
   everything: [...LOOPBACK, everything, 'streamableHttp'],
   sse: [...LOOPBACK, everything, 'sse'],
   workshop: [join(fixtures, 'sdk-servers/server.ts')],
+  workshopSessions: [join(fixtures, 'sdk-servers/server.ts'), '--sessions'],
+  workshopV1: [join(fixtures, 'sdk-servers/v1/server.ts')],
   modern: [join(fixtures, 'modern/server.ts')],
   legacy: [join(fixtures, 'legacy/server.ts')],
 } as const;
