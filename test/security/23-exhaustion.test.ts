@@ -163,6 +163,18 @@ describe('before authentication', () => {
     expect(upstream.count('tools/call')).toBe(2);
   });
 
+  it('the rate of an address ends in 429 by itself, long before its failures do; its burst is what passes', async () => {
+    const { rig, upstream } = await rigFor(undefined, { limits: { ip: 1, ipBurst: 10 } });
+    const wrong = () => send(rig.url, 'POST', { 'content-type': 'application/json', authorization: 'Bearer wrong' }, '{}');
+    const replies = await Promise.all(Array.from({ length: 40 }, wrong));
+    const refused = replies.filter(({ status }) => status === 429);
+    // At one a second a few more pass while they come.
+    expect(refused.length).toBeGreaterThanOrEqual(20);
+    expect(refused.length).toBeLessThanOrEqual(30);
+    expect(refused[0]?.text).toContain('Rate limit exceeded. Please try again later.');
+    expect(upstream.calls()).toEqual([]);
+  });
+
   it('the rate of a principal ends in 429; other principals are served', async () => {
     const { rig, upstream } = await rigFor(undefined, { limits: { user: 1, userBurst: 5 } });
     const replies = await Promise.all(Array.from({ length: 20 }, () => rig.modern('alice').call('x_up_say')));
