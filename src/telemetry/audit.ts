@@ -252,20 +252,20 @@ const WORDS: Readonly<Record<string, { readonly message: string; readonly subsys
   'tools/call': { message: 'tool call', subsystem: 'MCP-Tool' },
   'prompts/get': { message: 'prompt get', subsystem: 'MCP-Prompt' },
   'resources/read': { message: 'resource read', subsystem: 'MCP-Resource' },
+  'skills/get': { message: 'skill get', subsystem: 'MCP-Skill' },
+  'resources/directory/read': { message: 'directory read', subsystem: 'MCP-Resource' },
   'tasks/get': { message: 'task get', subsystem: 'MCP-Task' },
   'tasks/update': { message: 'task update', subsystem: 'MCP-Task' },
   'tasks/cancel': { message: 'task cancel', subsystem: 'MCP-Task' },
 };
+/** Methods whose subject is a URI. */
+const NAMED_BY_URI: ReadonlySet<string> = new Set(['resources/read', 'skills/get', 'resources/directory/read']);
 const OTHER_WORDS = { message: 'call', subsystem: 'MCP' };
 
 function lineOf(record: AuditRecord, now: number, secrets: readonly Secret[]): Record<string, unknown> {
   const clean = (text: string, max?: number) => redactText(maskValues(text, secrets), max);
-  const named = (name: string) => {
-    const [, head, inner] = REVERSIBLE.exec(name) ?? [];
-    return head === undefined || inner === undefined ? clean(name, MAX_NAME) : `${head}${clean(decoded(inner), MAX_NAME)}`;
-  };
   // What the catalog knows is clean; any other name is the caller's own text, and so is a URI, which templates let through.
-  const isForeign = record.upstream === undefined || record.method === 'resources/read';
+  const isForeign = record.upstream === undefined || NAMED_BY_URI.has(record.method);
   return {
     time: new Date(now).toISOString(),
     ...(WORDS[record.method] ?? OTHER_WORDS),
@@ -275,8 +275,8 @@ function lineOf(record: AuditRecord, now: number, secrets: readonly Secret[]): R
     session: record.session,
     era: record.era,
     method: record.method.length > MAX_NAME ? clean(record.method, MAX_NAME) : record.method,
-    tool: isForeign ? named(record.tool) : record.tool,
-    original: isForeign && record.original !== undefined ? named(record.original) : record.original,
+    tool: isForeign ? clean(record.tool, MAX_NAME) : record.tool,
+    original: isForeign && record.original !== undefined ? clean(record.original, MAX_NAME) : record.original,
     upstream: record.upstream,
     decision: record.decision,
     outcome: record.outcome,
@@ -287,15 +287,4 @@ function lineOf(record: AuditRecord, now: number, secrets: readonly Secret[]): R
     bytesOut: record.bytesOut,
     credentialMode: record.credentialMode,
   };
-}
-
-/** The URI inside a `turnpike://` one is percent-encoded: nothing in it would be recognized. */
-const REVERSIBLE = /^(turnpike:\/\/[A-Za-z0-9_-]{1,63}\/)(.+)$/s;
-
-function decoded(uri: string): string {
-  try {
-    return decodeURIComponent(uri);
-  } catch {
-    return uri;
-  }
 }

@@ -26,6 +26,11 @@ describe('a text', () => {
     ['https://[::1]:8080/x?SENTINEL', 'https://[::1]:8080/x'],
     ['https://registry.example/@scope/pkg', 'https://registry.example/@scope/pkg'],
     ['-----BEGIN RSA PRIVATE KEY-----\nSENTINEL\n-----END RSA PRIVATE KEY-----', '***'],
+    ['resource not found: turnpike://nobody/https%3A%2F%2Fuser%3ASENTINEL%40host%2Fx', 'resource not found: turnpike://nobody/https://host/x'],
+    ['turnpike://b/https://user:SENTINEL@host/x?token=SENTINEL', 'turnpike://b/https://host/x'],
+    ['turnpike://b/https%3A%2F%2Fuser%3ASENTINEL%40host%2F%zz', 'turnpike://b/https://host/%zz'],
+    ['turnpike://b/turnpike%3A%2F%2Fc%2Fhttps%253A%252F%252Fu%253ASENTINEL%2540h', 'turnpike://b/turnpike://c/https://h'],
+    ['turnpike://b/memo%3A%2F%2Fx', 'turnpike://b/memo://x'],
   ])('%j becomes %j', (text, expected) => {
     expect(redactText(text)).toBe(expected);
   });

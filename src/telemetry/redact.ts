@@ -111,13 +111,30 @@ function maskSecrets(text: string): string {
     .replace(RUN, judge);
 }
 
+/** Percent-encoding undone, as far as it is one. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text.replaceAll(/%3a/gi, ':').replaceAll(/%2f/gi, '/').replaceAll(/%40/g, '@');
+  }
+}
+
 function maskNamed(_match: string, name: string, separator: string, value: string): string {
   const quote = /^\\{0,3}["']/.exec(value)?.[0] ?? '';
   return `${name}${separator}${quote}${MASK}${quote === '' ? '' : quote}`;
 }
 
-/** What follows `scheme://`, without user info, query and fragment. */
-function bareUrl(rest: string): string {
+/** The URI inside another one, as `turnpike://` URIs hold it: encoded or not. */
+const INNER = /^([^/?#]*\/)([a-z][a-z0-9+.-]{0,20}(?::|%3a)(?:\/|%2f){2}.*)$/is;
+
+/** What follows `scheme://`, without user info, query and fragment; a URI inside it is cleaned alike. */
+function bareUrl(rest: string, depth = 0): string {
+  const [, head, inner] = INNER.exec(rest) ?? [];
+  if (head !== undefined && inner !== undefined && depth < 2) {
+    const [, scheme = '', within = ''] = /^(.*?:\/\/)(.*)$/s.exec(decoded(inner)) ?? [];
+    return head + scheme + bareUrl(within, depth + 1);
+  }
   const query = rest.search(/[?#]/);
   const path = query === -1 ? rest : rest.slice(0, query);
   const slash = path.indexOf('/');
