@@ -62,6 +62,8 @@ export const TOOL_USE: JsonObject = {
 const CAPABILITIES = { sampling: {}, elicitation: { form: {} }, roots: { listChanged: true } };
 /** Everything that a server may ask for. */
 export const ALL_CAPABILITIES = { sampling: { tools: {} }, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
+/** What the handlers need, in their order: the SDKs take none for what was not declared. */
+const NEEDED = ['sampling', 'elicitation', 'roots'];
 const INFO = { name: 'interop', version: '1.0.0' };
 
 export interface PartyOptions {
@@ -84,7 +86,7 @@ export class Party implements AsyncDisposable {
   /** `DELETE`, where the transport has it; returns the id of the session that was. */
   terminate: () => Promise<string | undefined> = async () => undefined;
 
-  private constructor(kind: Kind, made: Client1 | Client2) {
+  private constructor(kind: Kind, made: Client1 | Client2, capabilities: JsonObject) {
     this.kind = kind;
     this.client = made as unknown as Surface;
     made.fallbackNotificationHandler = async ({ method, params }: { method: string; params?: object | undefined }) => {
@@ -100,12 +102,16 @@ export class Party implements AsyncDisposable {
       return method === 'elicitation/create' ? filledIn(params) : (ANSWERS[method] ?? {});
     };
     if (made instanceof Client1) {
-      for (const schema of [CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema])
+      for (const schema of [CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema].filter(
+        (_, at) => capabilities[NEEDED[at] ?? ''],
+      ))
         made.setRequestHandler(schema, ({ method, params }) => answer(method, params) as never);
       this.call = (name, args = {}, options = {}) => made.callTool({ name, arguments: args }, undefined, options as never);
       this.listen = async () => Promise.reject(new Error('this revision has no listen'));
     } else {
-      for (const method of ['sampling/createMessage', 'elicitation/create', 'roots/list'] as const)
+      for (const method of (['sampling/createMessage', 'elicitation/create', 'roots/list'] as const).filter(
+        (_, at) => capabilities[NEEDED[at] ?? ''],
+      ))
         made.setRequestHandler(method, ({ params }) => answer(method, params) as never);
       this.call = (name, args = {}, { logLevel, ...options } = {}) =>
         made.callTool({ name, arguments: args, ...(logLevel === undefined ? {} : { _meta: { [META.logLevel]: logLevel } }) }, options as never);
@@ -145,7 +151,7 @@ export class Party implements AsyncDisposable {
 
   static async #over1(transport: Transport1, capabilities: JsonObject = CAPABILITIES): Promise<Party> {
     const client = new Client1(INFO, { capabilities });
-    const party = new Party('SDK 1.32', client);
+    const party = new Party('SDK 1.32', client, capabilities);
     await client.connect(transport);
     return party;
   }
@@ -153,7 +159,7 @@ export class Party implements AsyncDisposable {
   static async #over2(kind: Kind, transport: Transport2, capabilities: JsonObject = CAPABILITIES): Promise<Party> {
     const mode = kind === 'SDK 2.4 stateless' ? { pin: '2026-07-28' } : 'legacy';
     const client = new Client2(INFO, { capabilities, versionNegotiation: { mode } });
-    const party = new Party(kind, client);
+    const party = new Party(kind, client, capabilities);
     await client.connect(transport);
     return party;
   }
