@@ -26,6 +26,7 @@ import { TrustedProxies } from './edge/steps/address.ts';
 import { Work } from './edge/work.ts';
 import { Admission } from './limit/admission.ts';
 import { TokenBuckets } from './limit/rate.ts';
+import { HostedTasks } from './router/hosted-tasks.ts';
 import { ToldLevels } from './router/log-levels.ts';
 import { ParkingLot } from './router/parking-lot.ts';
 import type { Services } from './router/services.ts';
@@ -198,6 +199,12 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const settings = routerSettings(config, serverInfo);
   const parking = new ParkingLot(settings.bridge.park);
   parts.defer(() => parking.end(new TurnpikeError('gateway/draining')));
+  const hosted = new HostedTasks({
+    store: opened.store,
+    clock,
+    onStoreFailure: (error) => logger.warn('the store forgot a task', { reason: asTurnpikeError(error).details.reason }),
+  });
+  parts.defer(() => hosted.end());
   const services: Services = {
     catalog,
     lists,
@@ -205,6 +212,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     subscriptions: new SubscriptionCounts(),
     levels: new ToldLevels(),
     parking,
+    hosted,
     upstreams: registry,
     seals: { state: new Sealer(sealing, 'rs1.', clock), task: new Sealer(sealing, 'tk1.', clock, { oldKeysOpenFor: Number.POSITIVE_INFINITY }) },
     fingerprint,

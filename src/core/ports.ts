@@ -46,6 +46,8 @@ export interface Relay {
   notification(method: string, params: Buffer): void;
   /** A request of the server that belongs to the call. The answer goes back to the upstream. */
   request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer>;
+  /** Hears for a task that outlives its call: what names neither its call nor its task is not meant for it. */
+  readonly forTask?: true;
 }
 
 /** One request to an upstream. `params` are complete but for the reserved `_meta` members, which the connection mints. */
@@ -61,6 +63,8 @@ export interface UpstreamCall {
   readonly headers?: Readonly<Record<string, string>>;
   readonly relay: Relay;
   readonly signal: AbortSignal;
+  /** Progress is still relayed after the answer, until this aborts: a task goes on under the token of its call (2025-11-25). */
+  readonly lasting?: AbortSignal;
   /** Called when the request was handed to the transport: from here on it may have run. */
   readonly onSent?: () => void;
 }
@@ -84,6 +88,8 @@ export interface Connection {
    * Set by whoever owns the session behind the connection.
    */
   onRequest?: (method: string, params: Buffer, signal: AbortSignal) => Promise<Answer>;
+  /** What names this task of the upstream's goes to `relay`, in whatever way it comes; the returned function ends that. */
+  claimTask(taskId: string, relay: Relay): () => void;
   /** Listens to events; the returned function stops it. */
   subscribe(listener: (event: ConnectionEvent) => void): () => void;
   /** False once the link is lost or closed; such a connection is never handed out again. */

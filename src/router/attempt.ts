@@ -2,7 +2,7 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
-import { type Answer, CARRIED_EXTENSIONS, type Era, isJsonObject, type JsonObject } from '../core/mcp.ts';
+import { type Answer, CARRIED_EXTENSIONS, type Era, isJsonObject, type JsonObject, TASKS_EXTENSION } from '../core/mcp.ts';
 import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { ConnectionLease } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
@@ -12,6 +12,8 @@ import { permitted } from './interactions.ts';
 import { ownerThrough } from './outside.ts';
 import type { CallRelay } from './relay.ts';
 import type { Services } from './services.ts';
+import { type CreatedTask, createdTask, type TaskSupport } from './task-shapes.ts';
+import { type TaskWish, taskWish } from './task-wish.ts';
 
 /** A request that goes to one upstream. */
 export interface UpstreamRequest {
@@ -26,6 +28,8 @@ export interface UpstreamRequest {
   /** `mcp-param-*` headers computed from the body with the upstream's schema. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly wrapped?: boolean;
+  /** Whether a session upstream's tool can run as a task. */
+  readonly taskSupport?: TaskSupport;
 }
 
 /** One call on its way to an upstream: who made it, what it is, how long it may take. */
@@ -48,12 +52,23 @@ export interface RoundInput {
   readonly responses?: Buffer;
   /** The upstream's own `requestState`. */
   readonly state?: string;
+  /** Declares tasks for a client that knows none. */
+  readonly tasks?: true;
+}
+
+/** A task that a session upstream made of a call. Whoever takes it ends the wish and the lease. */
+export interface KeptTask extends CreatedTask {
+  readonly lease: ConnectionLease;
+  readonly wish: TaskWish;
 }
 
 /** What an upstream answered, and in which era it spoke. */
 export interface Answered {
   readonly answer: Answer;
   readonly era: Era;
+  readonly created?: KeptTask;
+  /** The answer is a task that we host. */
+  readonly hosted?: boolean;
 }
 
 /** A connection that turned serial sends calls on to a sibling; as often as it has siblings, twice. */
@@ -86,27 +101,35 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
   using both = new LinkedAbort(life.signal, lease.ended);
   const { connection } = lease;
   let outcome: 'ok' | 'transport-error' = 'ok';
+  let wish: TaskWish | undefined;
+  let kept = false;
   try {
     services.instruments.bridgeCalls(exchange.era, connection.era).add();
-    const params = paramsFor(connection.era, request, input);
+    wish = taskWish(services, exchange, request, connection);
+    const params = paramsFor(connection.era, request, input, wish);
     await services.levels.tell(connection, exchange.logLevel, both.signal);
     const answer = await connection.request({
       method: request.method,
       params,
-      capabilities: carried(exchange, services.settings.bridge.interactive),
+      capabilities: carried(exchange, services.settings.bridge.interactive, input.tasks),
       // A session upstream's call may be continued by a request that wants progress, although this one does not.
       progress: exchange.progressToken !== undefined || exchange.era === 'legacy' || connection.era === 'legacy',
       headers: { ...request.headers, 'mcp-name': encodeHeaderValue(request.original) },
       relay,
       signal: both.signal,
+      ...(wish === undefined ? {} : { lasting: wish.over }),
       ...(exchange.logLevel === undefined ? {} : { logLevel: exchange.logLevel }),
     });
-    return { answer, era: connection.era };
+    const created = wish === undefined ? undefined : createdTask(answer, upstream, services.clock);
+    if (wish === undefined || created === undefined) return { answer, era: connection.era };
+    kept = true;
+    return { answer, era: connection.era, created: { ...created, lease, wish } };
   } catch (error) {
     outcome = outcomeOf(error, life);
     throw forCaller(error, life, lease, upstream);
   } finally {
-    lease.release(outcome);
+    if (!kept) wish?.end();
+    if (!kept) lease.release(outcome);
   }
 }
 
@@ -118,11 +141,12 @@ async function leased({ life, request }: Call, lease: Promise<ConnectionLease>):
   }
 }
 
-function paramsFor(era: Era, request: UpstreamRequest, { responses, state }: RoundInput): Buffer {
+function paramsFor(era: Era, request: UpstreamRequest, { responses, state }: RoundInput, wish: TaskWish | undefined): Buffer {
   // A state of an upstream that meanwhile speaks another era: nobody is left who could read it.
   if (era === 'legacy' && state !== undefined) throw invalidState();
   return editObject(request.params, {
-    task: undefined,
+    // What the client sent is not meant for this hop.
+    task: wish?.task,
     inputResponses: era === 'legacy' ? undefined : responses,
     requestState: state === undefined ? undefined : toJson(state),
   });
@@ -132,11 +156,12 @@ function paramsFor(era: Era, request: UpstreamRequest, { responses, state }: Rou
  * Capabilities for a modern upstream: the caller's, minus what is not carried, not allowed, or cannot be asked: a session
  * client on a connection that takes JSON only (protocol.md section 10, "LM").
  */
-function carried(exchange: Exchange, interactive: readonly string[]): JsonObject {
+function carried(exchange: Exchange, interactive: readonly string[], tasks: true | undefined): JsonObject {
   const { era, version, capabilities, ask } = exchange;
   if (era === 'legacy') {
     const { elicitation, sampling, roots } = permitted(capabilities, ask === undefined ? [] : offeredBy(version, interactive));
-    return JSON.parse(JSON.stringify({ elicitation, sampling, roots })) as JsonObject;
+    const extensions = tasks && { [TASKS_EXTENSION]: {} };
+    return JSON.parse(JSON.stringify({ elicitation, sampling, roots, extensions })) as JsonObject;
   }
   const { extensions, ...others } = permitted(capabilities, interactive);
   if (!isJsonObject(extensions)) return others;
@@ -149,7 +174,7 @@ function offeredBy(version: string, interactive: readonly string[]): readonly st
 }
 
 /** Connection refused or lost, malformed frames, deadlines count against a connection; answers and cancels do not (aggregator.md section 6). */
-function outcomeOf(error: unknown, { signal }: CallLife): 'ok' | 'transport-error' {
+export function outcomeOf(error: unknown, { signal }: CallLife): 'ok' | 'transport-error' {
   const { code } = asTurnpikeError(signal.aborted ? signal.reason : error);
   return code === 'upstream/lost' || code === 'upstream/timeout' || code === 'upstream/down' || code === 'upstream/protocol'
     ? 'transport-error'
@@ -157,7 +182,7 @@ function outcomeOf(error: unknown, { signal }: CallLife): 'ok' | 'transport-erro
 }
 
 /** Why the call was to end, else why the connection ended, else the error itself. */
-function forCaller(error: unknown, life: CallLife, lease: ConnectionLease, upstream: string): unknown {
+export function forCaller(error: unknown, life: CallLife, lease: ConnectionLease, upstream: string): unknown {
   if (life.signal.aborted) return endOf(life, upstream);
   if (lease.ended.aborted && !(error instanceof TurnpikeError)) {
     return new TurnpikeError('upstream/lost', `upstream '${upstream}' closed the connection after the request was sent; the outcome is unknown`, {

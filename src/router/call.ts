@@ -3,7 +3,7 @@ import type { Exchange } from '../core/exchange.ts';
 import { editObject, member, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject } from '../core/mcp.ts';
 import { profileOf } from '../upstream/profile.ts';
-import { type Call, type RoundInput, send, type UpstreamRequest } from './attempt.ts';
+import type { Call, RoundInput, UpstreamRequest } from './attempt.ts';
 import { CallLife } from './call-life.ts';
 import type { State } from './carried-state.ts';
 import { finish } from './finish.ts';
@@ -14,6 +14,7 @@ import { openState } from './request-state.ts';
 import { nameOf } from './results.ts';
 import { MAY_ASK, playRounds, roundInput } from './rounds.ts';
 import type { Services } from './services.ts';
+import { sendWithTasks } from './task-calls.ts';
 
 /**
  * One request that goes to one upstream → its answer, whatever either side speaks (protocol.md section 10): send, play the
@@ -32,7 +33,7 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
     ? new Questions({ clock: services.clock, gatherWindow: services.settings.bridge.gatherWindow, early: state === undefined ? given : undefined })
     : undefined;
   const call = newCall(services, exchange, request, questions);
-  const playing = send(call, inputOf(state, given)).then((answered) => playRounds(call, answered));
+  const playing = sendWithTasks(call, inputOf(state, given)).then((answered) => playRounds(call, answered, sendWithTasks));
   if (questions !== undefined) {
     const recalls = state?.kind === 'recall' ? state.round : 0;
     const parked = new ParkedCall({ id: services.parking.newId(), call, questions, lot: services.parking, playing, recalls });

@@ -15,7 +15,7 @@ import { sealTask } from './task-ids.ts';
  * The last answer of an upstream as the client of `exchange` gets it.
  * @param recalls how often the call was made afresh because its client had to open a URL first
  */
-export function finish(call: Call, exchange: Exchange, { answer, era, asking }: Played, recalls = 0): Answer {
+export function finish(call: Call, exchange: Exchange, { answer, era, asking, hosted = false }: Played, recalls = 0): Answer {
   const { services, request, relay, profile, label } = call;
   const { upstream } = request;
   const { serverInfo, bridge } = services.settings;
@@ -37,7 +37,7 @@ export function finish(call: Call, exchange: Exchange, { answer, era, asking }: 
     label,
     wrapped: request.wrapped ?? false,
     sealState: (state) => sealState(services, exchange, request, state),
-    sealTask: (taskId) => sealTask(services, exchange.caller, upstream, taskId),
+    sealTask: (taskId) => sealTask(services, exchange.caller, { upstream, taskId, hosted }),
     ...(asking === undefined ? {} : { asking }),
   });
 }

@@ -2,9 +2,19 @@ import { cutHidden } from '../catalog/hidden-text.ts';
 import type { Caller } from '../core/caller.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { toJson } from '../core/json.ts';
-import { type Answer, CARRIED_EXTENSIONS, isJsonObject, type JsonObject, META, MODERN_VERSION, SKILLS_EXTENSION } from '../core/mcp.ts';
+import {
+  type Answer,
+  CARRIED_EXTENSIONS,
+  isJsonObject,
+  type JsonObject,
+  META,
+  MODERN_VERSION,
+  SKILLS_EXTENSION,
+  TASKS_EXTENSION,
+} from '../core/mcp.ts';
 import type { Services } from './services.ts';
 import { skillsCapability } from './skill-owners.ts';
+import { runsTasks } from './task-shapes.ts';
 import { viewOf } from './view-of.ts';
 
 const DISCOVER_TTL_MS = 60_000;
@@ -24,7 +34,10 @@ export async function discover(services: Services, exchange: Exchange): Promise<
   const extensions: Record<string, unknown> = {};
   for (const { status, capabilities } of services.upstreams.snapshot()) {
     const offered = capabilities?.capabilities.extensions;
-    if (!visible.has(status.name) || capabilities?.era !== 'modern' || !isJsonObject(offered)) continue;
+    if (!visible.has(status.name) || capabilities === undefined) continue;
+    // Tasks of a session upstream are hosted.
+    if (capabilities.era === 'legacy' && runsTasks(capabilities.capabilities)) extensions[TASKS_EXTENSION] ??= {};
+    if (capabilities.era !== 'modern' || !isJsonObject(offered)) continue;
     for (const name of CARRIED_EXTENSIONS) if (name !== SKILLS_EXTENSION && isJsonObject(offered[name])) extensions[name] ??= {};
   }
   const skills = skillsCapability(services, exchange);

@@ -5,11 +5,12 @@ import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isJsonObject, META } from '../core/mcp.ts';
 import { profileOf } from '../upstream/profile.ts';
 import { editMeta } from './edits.ts';
+import { watchHosted } from './hosted-calls.ts';
 import { resolveUri } from './resources.ts';
-import { declaresTasks } from './results.ts';
 import type { Services } from './services.ts';
 import { Subscriber } from './subscriber.ts';
 import { openTask } from './task-ids.ts';
+import { declaresTasks } from './task-shapes.ts';
 import { requireScope } from './tools.ts';
 import { viewOf } from './view-of.ts';
 import { ViewWatch } from './view-watch.ts';
@@ -54,7 +55,7 @@ export async function listen(services: Services, exchange: Exchange, ended: Abor
   });
   try {
     const resources = await watchResources(services, exchange, subscriber, texts(asked.resourceSubscriptions));
-    const tasks = await watchTasks(services, exchange, subscriber, texts(asked.taskIds));
+    const tasks = await watchTasks(services, exchange, { subscriber, send, signal: stop }, texts(asked.taskIds));
     const honoured = {
       ...(wants.tools ? { toolsListChanged: true } : {}),
       ...(wants.prompts ? { promptsListChanged: true } : {}),
@@ -90,13 +91,23 @@ async function watchResources(services: Services, exchange: Exchange, subscriber
   return watched.flat();
 }
 
-async function watchTasks(services: Services, exchange: Exchange, subscriber: Subscriber, ids: readonly string[]): Promise<string[]> {
+interface TaskListener {
+  readonly subscriber: Subscriber;
+  readonly send: (method: string, params: Buffer) => void;
+  readonly signal: AbortSignal;
+}
+
+async function watchTasks(services: Services, exchange: Exchange, listener: TaskListener, ids: readonly string[]): Promise<string[]> {
   if (!declaresTasks(exchange)) return [];
   const watched = await Promise.all(
     ids.map(async (sealed) => {
       try {
-        const { upstream, taskId } = openTask(services, exchange.caller, sealed);
-        await subscriber.watchTask(upstream, taskId, sealed);
+        const { caller } = exchange;
+        const { upstream, taskId, hosted } = openTask(services, caller, sealed);
+        const { subscriber, send, signal } = listener;
+        const tell = (detail: Buffer) => send('notifications/tasks', editObject(detail, { taskId: toJson(sealed) }));
+        if (hosted) await watchHosted(services, { caller, upstream, taskId }, signal, tell);
+        else await subscriber.watchTask(upstream, taskId, sealed);
         return [sealed];
       } catch {
         return [];

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { member, memberSpans, objectOf, parseJson, toJson } from '../core/json.ts';
+import { member, memberSpans, objectOf, toJson } from '../core/json.ts';
 import type { Answer, JsonObject } from '../core/mcp.ts';
-import { cancelAnswer, checkAnswer } from './answers.ts';
+import { cancelAnswer } from './answers.ts';
+import { fittingAnswer } from './fitting-answers.ts';
 
 interface Question {
   readonly method: string;
@@ -60,7 +61,8 @@ export class Questions {
     const body = JSON.parse(params.toString('utf8')) as JsonObject;
     const key = this.#keyFor(wished);
     const early = this.#early.get(key);
-    if (early !== undefined && fits(method, body, early)) return Promise.resolve({ kind: 'result', result: early });
+    const fitting = early && fittingAnswer(method, body, early);
+    if (fitting !== undefined) return Promise.resolve({ kind: 'result', result: fitting });
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const onAbort = () => question.settle(cancelAnswer(method));
     const question: Question = {
@@ -97,9 +99,9 @@ export class Questions {
     for (const key of this.#shown) {
       const question = this.#open.get(key);
       const given = answers.get(key);
-      if (question !== undefined && given !== undefined && fits(question.method, question.body, given)) {
-        question.settle({ kind: 'result', result: given });
-      }
+      if (question === undefined || given === undefined) continue;
+      const fitting = fittingAnswer(question.method, question.body, given);
+      if (fitting !== undefined) question.settle({ kind: 'result', result: fitting });
     }
   }
 
@@ -131,11 +133,6 @@ export class Questions {
 
 function responsesOf(responses: Buffer): Map<string, Buffer> {
   return new Map(memberSpans(responses).map(({ key, valueStart, end }) => [key, responses.subarray(valueStart, end)]));
-}
-
-function fits(method: string, question: JsonObject, given: Buffer): boolean {
-  const parsed = parseJson(given);
-  return parsed.ok && checkAnswer(method, question, parsed.value);
 }
 
 /** The `inputResponses` of a request, if it has any. */

@@ -1,10 +1,11 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { type Edits, editObject, member, toJson } from '../core/json.ts';
-import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError, TASKS_EXTENSION } from '../core/mcp.ts';
+import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError } from '../core/mcp.ts';
 import type { State } from './carried-state.ts';
 import { editMeta, labelled, labelledRequests, ownResultMeta, plainContent } from './edits.ts';
 import type { Asking } from './rounds.ts';
+import { declaresTasks } from './task-shapes.ts';
 
 /** What the conversion of an answer needs to know besides its bytes. */
 export interface AnswerContext {
@@ -82,12 +83,6 @@ function task(body: JsonObject, { exchange, upstream, sealTask }: AnswerContext)
     throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' made a task for a client that declared none`, { upstream });
   }
   return { taskId: toJson(sealTask(body.taskId)) };
-}
-
-/** Whether the client of this request declared the tasks extension. */
-export function declaresTasks(exchange: Exchange): boolean {
-  const { extensions } = exchange.capabilities;
-  return isJsonObject(extensions) && isJsonObject(extensions[TASKS_EXTENSION]);
 }
 
 function caching(body: JsonObject, upstreamEra: Era): Edits {

@@ -6,7 +6,7 @@ import { editObject, member, memberSpans, objectOf, parseJson, repeatedMember, t
 import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isJsonObject, type JsonObject } from '../core/mcp.ts';
 import { cancelAnswer } from './answers.ts';
-import { type Answered, type Call, type RoundInput, send } from './attempt.ts';
+import type { Answered, Call, RoundInput } from './attempt.ts';
 import { editMeta, labelled } from './edits.ts';
 import { allows, NEEDS, needOf } from './interactions.ts';
 import { judge } from './judged-questions.ts';
@@ -52,7 +52,7 @@ function askingBody({ answer, era }: Answered): JsonObject | undefined {
 }
 
 /** Throws `upstream/protocol` for what is no valid question, and when it was not offered to the upstream. */
-function readAsking(call: Call, result: Buffer, body: JsonObject): Asking {
+export function readAsking(call: Call, result: Buffer, body: JsonObject): Asking {
   const { services, exchange, request, profile } = call;
   const { upstream } = request;
   const wrong = (what: string) => new TurnpikeError('upstream/protocol', `upstream '${upstream}' ${what}`, { upstream });
@@ -105,7 +105,7 @@ function checkReadable(result: Buffer, requests: Buffer | undefined, wrong: (wha
  * the stream of its call (protocol.md section 10, "LM"); of a stateless one those in which every question is answered in its stead.
  * Throws `bridge/rounds`, `bridge/interaction`, and as `send`.
  */
-export async function playRounds(call: Call, first: Answered): Promise<Played> {
+export async function playRounds(call: Call, first: Answered, send: (call: Call, input: RoundInput) => Promise<Answered>): Promise<Played> {
   const { services, exchange, life } = call;
   let answered = first;
   for (let round = 1; ; round++) {
@@ -128,7 +128,7 @@ export function roundInput(responses: Buffer | undefined, state: string | undefi
 }
 
 /** One request to the client for each question, all at once. What it need not answer any more is taken back. */
-async function askAll(call: Call, questions: readonly Question[]): Promise<Record<string, Buffer>> {
+export async function askAll(call: Call, questions: readonly Question[]): Promise<Record<string, Buffer>> {
   using open = new LinkedAbort(call.life.signal);
   const ask = async (question: Question, at: number) =>
     [question.key, at < MAX_PENDING ? await askOne(call, question, open.signal) : inItsStead(call, question, cancelAnswer(question.method))] as const;

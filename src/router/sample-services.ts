@@ -7,12 +7,14 @@ import type { Exchange } from '../core/exchange.ts';
 import { toJson } from '../core/json.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { Answer, Era, JsonObject } from '../core/mcp.ts';
-import type { Connection, ConnectionEvent, ConnectionLease, ConnectionOwner, ConnectionSource, UpstreamCall } from '../core/ports.ts';
+import type { Connection, ConnectionEvent, ConnectionLease, ConnectionOwner, ConnectionSource, Relay, UpstreamCall } from '../core/ports.ts';
 import { Fingerprinter } from '../core/secret.ts';
+import { MemoryStore } from '../store/memory.ts';
 import { Sealer } from '../store/seal.ts';
 import { AuditLog } from '../telemetry/audit.ts';
 import { Instruments } from '../telemetry/instruments.ts';
 import { silentLogger } from '../telemetry/log.ts';
+import { HostedTasks } from './hosted-tasks.ts';
 import { ToldLevels } from './log-levels.ts';
 import { ParkingLot } from './parking-lot.ts';
 import type { Services } from './services.ts';
@@ -32,10 +34,12 @@ export class SampleConnection implements Connection {
   readonly era: Era;
   readonly version: string;
   readonly serverInfo = { name: 'sample', version: '1' };
-  readonly capabilities: JsonObject = { tools: {}, logging: {}, resources: { subscribe: true } };
+  capabilities: JsonObject = { tools: {}, logging: {}, resources: { subscribe: true } };
   readonly calls: UpstreamCall[] = [];
   answer: Answering = () => resultOf({ content: [] });
   alive = true;
+  /** Who hears of which task. */
+  readonly claims = new Map<string, Relay>();
   readonly #listeners = new Set<(event: ConnectionEvent) => void>();
 
   constructor(era: Era) {
@@ -66,6 +70,11 @@ export class SampleConnection implements Connection {
   }
 
   async notify(): Promise<void> {}
+
+  claimTask(taskId: string, relay: Relay): () => void {
+    this.claims.set(taskId, relay);
+    return () => void this.claims.delete(taskId);
+  }
 
   subscribe(listener: (event: ConnectionEvent) => void): () => void {
     this.#listeners.add(listener);
@@ -169,6 +178,7 @@ export function sampleServices(connections: SampleConnections = new SampleConnec
     subscriptions: new SubscriptionCounts(),
     levels: new ToldLevels(),
     parking: new ParkingLot(settings.bridge.park),
+    hosted: new HostedTasks({ store: new MemoryStore(clock), clock, onStoreFailure: () => {} }),
     upstreams: source,
     seals: { state: new Sealer([key(1)], 'rs1.', clock), task: new Sealer([key(1)], 'tk1.', clock) },
     fingerprint: new Fingerprinter(Buffer.alloc(32, 3)),

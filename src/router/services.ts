@@ -7,6 +7,7 @@ import type { Sealer } from '../store/seal.ts';
 import type { AuditLog } from '../telemetry/audit.ts';
 import type { Instruments } from '../telemetry/instruments.ts';
 import type { Logger } from '../telemetry/log.ts';
+import type { HostedTasks } from './hosted-tasks.ts';
 import type { ToldLevels } from './log-levels.ts';
 import type { ParkingLot } from './parking-lot.ts';
 import type { RouterSettings } from './settings.ts';
@@ -20,6 +21,7 @@ export interface Services {
   readonly subscriptions: SubscriptionCounts;
   readonly levels: ToldLevels;
   readonly parking: ParkingLot;
+  readonly hosted: HostedTasks;
   readonly upstreams: CapabilitySource;
   readonly seals: { readonly state: Sealer; readonly task: Sealer };
   readonly fingerprint: Fingerprinter;

@@ -10,6 +10,7 @@ import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
+import { taskSupportOf } from './task-shapes.ts';
 import { viewOf } from './view-of.ts';
 
 /** `tools/call`: view, policy, headers, scope, then the upstream (protocol.md section 1, checks 16 to 19). */
@@ -39,6 +40,7 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
   const { arguments: given } = exchange.body;
   if (given !== undefined && !isJsonObject(given)) throw new TurnpikeError('request/params', 'params.arguments must be an object');
   const { inputSchema, outputSchema } = capability.parsed;
+  const taskSupport = taskSupportOf(capability.parsed);
   if (exchange.era === 'modern' && exchange.headers !== undefined) {
     const checked = checkParamHeaders(inputSchema, given, exchange.headers);
     if (!checked.ok) throw new TurnpikeError('request/header', checked.error);
@@ -52,6 +54,7 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
     repeatable: decision.safety !== 'write',
     headers: { ...foreignParamHeaders(exchange), ...paramHeaders(inputSchema, given) },
     wrapped: isWrapped(outputSchema),
+    ...(taskSupport === undefined ? {} : { taskSupport }),
   });
 }
 

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { type Answer, type Era, type JsonObject, RPC } from '../core/mcp.ts';
-import type { Connection, ConnectionEvent, Transport, UpstreamCall } from '../core/ports.ts';
+import type { Connection, ConnectionEvent, Relay, Transport, UpstreamCall } from '../core/ports.ts';
 import { unlessAborted, within } from './deadline.ts';
 import { answerOutsideCall, ownCall } from './own-call.ts';
 import { Peer } from './peer.ts';
@@ -183,6 +183,10 @@ export class Link implements Connection {
     const late = () => new TurnpikeError('upstream/timeout', `upstream '${name}' did not answer within ${ms / 1000}s`, { upstream: name });
     const method = this.era === 'modern' ? 'server/discover' : 'ping';
     await within({ clock, ms, late, signals: [signal, this.ended] }, (until) => this.request(ownCall(method, toJson({}), until)));
+  }
+
+  claimTask(taskId: string, relay: Relay): () => void {
+    return this.peer.claimTask(taskId, relay);
   }
 
   subscribe(listener: (event: ConnectionEvent) => void): () => void {

@@ -19,6 +19,9 @@ const LISTEN = 'subscriptions/listen';
 /** Requests that change what a connection says, and during which no upstream asks or reports anything of their own. */
 const SILENT: ReadonlySet<string> = new Set([LISTEN, 'logging/setLevel', 'resources/subscribe', 'resources/unsubscribe', 'ping']);
 
+/** Notifications that belong to no call, also when they come on the stream of one. */
+const OF_CONNECTION: ReadonlySet<string> = new Set(['notifications/resources/updated', 'notifications/tasks/status']);
+
 export function isListen({ call }: Pending): boolean {
   return call.method === LISTEN;
 }
@@ -65,7 +68,7 @@ export class InFlight {
 
   /** Calls of callers, oldest first: what a message without address may belong to. */
   calls(): Pending[] {
-    return this.all().filter(({ call }) => call.relay !== NO_RELAY && !SILENT.has(call.method));
+    return this.all().filter(({ call }) => call.relay !== NO_RELAY && call.relay.forTask !== true && !SILENT.has(call.method));
   }
 
   /** The only call in flight, else the newest: a guess, so never between callers who do not know each other. */
@@ -79,7 +82,7 @@ export class InFlight {
    */
   ownerOf(method: string, body: JsonObject, origin: Pending | undefined): Pending | 'connection' | 'nobody' {
     const subscription = isJsonObject(body._meta) ? body._meta[META.subscriptionId] : undefined;
-    const ofConnection = method.endsWith('/list_changed') || method === 'notifications/resources/updated';
+    const ofConnection = method.endsWith('/list_changed') || OF_CONNECTION.has(method);
     if (origin !== undefined) {
       if (isListen(origin)) return subscription === undefined || subscription === origin.id ? origin : 'nobody';
       return ofConnection ? 'connection' : origin;

@@ -276,12 +276,15 @@ describe('what belongs to no call', () => {
   });
 
   it('a question about a task is not given to the call beside it; ping is answered', async () => {
-    const { peer, transport } = rig('channel');
+    const { peer, transport, clock } = rig('channel');
     const ear = new Ear();
     void peer.request(call({ relay: ear })).catch(() => {});
     await settle();
     transport.say(question(1, { _meta: { 'io.modelcontextprotocol/related-task': { taskId: 'x' } } }));
     transport.say({ jsonrpc: '2.0', id: 2, method: 'ping' });
+    await settle();
+    // Whoever claims the task might come a moment later.
+    clock.advance(1_000);
     await settle();
     expect(ear.asked).toEqual([]);
     expect(transport.sent.find(({ id, method }) => id === 1 && method === undefined)).toMatchObject({ error: { code: -32600 } });

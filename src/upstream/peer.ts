@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { editObject, elements, member, parseJson, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, isRequestId, type JsonObject, META, type RequestId } from '../core/mcp.ts';
-import type { Transport, UpstreamCall } from '../core/ports.ts';
+import type { Relay, Transport, UpstreamCall } from '../core/ports.ts';
 import { within } from './deadline.ts';
 import { legacyParams, mirroredHeaders, modernParams, notificationMessage, requestMessage, responseMessage } from './envelope.ts';
 import { closed, lost } from './http/upstream-errors.ts';
@@ -10,6 +10,7 @@ import { answerOf, InFlight, type Pending } from './in-flight.ts';
 import { NO_RELAY } from './own-call.ts';
 import { ProgressGate } from './progress-gate.ts';
 import { ServerRequests } from './server-requests.ts';
+import { type Claim, namesTask, relatedTask, TaskClaims } from './task-claims.ts';
 import { Turns } from './turns.ts';
 
 export interface PeerOptions {
@@ -46,12 +47,16 @@ export class Peer {
   readonly #inFlight: InFlight;
   readonly #foreign = new ServerRequests();
   readonly #turns = new Turns();
+  readonly #tasks: TaskClaims;
+  /** Calls that were answered with a task, whose progress goes on. */
+  readonly #lasting = new Map<number, Pending>();
   #nextId = 1;
   #dead = false;
 
   constructor(options: PeerOptions) {
     this.#options = options;
     this.#inFlight = new InFlight(options.shared === true);
+    this.#tasks = new TaskClaims(options.clock);
     options.transport.onMessage = (message) => void this.#receive(message);
   }
 
@@ -89,6 +94,11 @@ export class Peer {
     }
   }
 
+  /** As `Connection.claimTask`. */
+  claimTask(taskId: string, relay: Relay): () => void {
+    return this.#tasks.claim(taskId, relay);
+  }
+
   /** Sends a notification; failures of the transport are thrown. */
   async notify(method: string, params: Buffer, signal: AbortSignal): Promise<void> {
     if (this.#dead) throw closed(this.#options.name);
@@ -121,8 +131,10 @@ export class Peer {
         if (!this.#inFlight.remove(pending)) return;
         call.signal.removeEventListener('abort', onAbort);
         for (const asked of pending.asked) asked.abort(new Error('the call that asked is over'));
-        if ('answer' in outcome) resolve(outcome.answer);
-        else reject(outcome.error);
+        if ('answer' in outcome) {
+          this.#last(pending);
+          resolve(outcome.answer);
+        } else reject(outcome.error);
       },
     };
     const onAbort = () => {
@@ -133,6 +145,13 @@ export class Peer {
     call.signal.addEventListener('abort', onAbort, { once: true });
     void this.#send(pending);
     return promise;
+  }
+
+  #last(pending: Pending): void {
+    const { lasting } = pending.call;
+    if (lasting === undefined || lasting.aborted) return;
+    this.#lasting.set(pending.id, pending);
+    lasting.addEventListener('abort', () => this.#lasting.delete(pending.id), { once: true });
   }
 
   async #send(pending: Pending): Promise<void> {
@@ -238,7 +257,9 @@ export class Peer {
 
   #pass(method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): void {
     const target = this.#inFlight.ownerOf(method, body, origin);
-    if (target === 'nobody') this.#options.onDropped(`${shown(method)} of no call`);
+    const claim = target === 'connection' ? undefined : this.#tasks.get(relatedTask(body));
+    if (claim !== undefined) this.#safely(method, () => claim.relay.notification(method, params));
+    else if (target === 'nobody') this.#options.onDropped(`${shown(method)} of no call`);
     else
       this.#safely(method, () =>
         target === 'connection' ? this.#options.onNotification(method, params) : target.call.relay.notification(method, params),
@@ -252,14 +273,21 @@ export class Peer {
   }
 
   #progress(params: Buffer, body: JsonObject, origin: Pending | undefined): void {
-    const pending = this.#inFlight.get(body.progressToken);
-    if (pending === undefined || !pending.call.progress || (origin !== undefined && origin !== pending)) {
-      this.#options.onDropped('progress of no call');
-    } else if (pending.progress.admits(body.progress)) {
-      this.#safely('progress', () =>
-        pending.call.relay.notification('notifications/progress', editObject(params, { [META.progressToken]: undefined })),
-      );
+    const target = this.#progressing(body, origin);
+    if (target === undefined) this.#options.onDropped('progress of no call');
+    else if (target.progress.admits(body.progress)) {
+      this.#safely('progress', () => target.relay.notification('notifications/progress', editObject(params, { [META.progressToken]: undefined })));
     }
+  }
+
+  /** A task goes on under the token of its call, on whatever stream. */
+  #progressing(body: JsonObject, origin: Pending | undefined): Pick<Claim, 'relay' | 'progress'> | undefined {
+    const { progressToken: token } = body;
+    const pending = this.#inFlight.get(token);
+    const lasting = typeof token === 'number' ? this.#lasting.get(token) : undefined;
+    const found = lasting ?? (origin !== undefined && origin !== pending ? undefined : pending);
+    if (found === undefined) return this.#tasks.get(relatedTask(body));
+    return found.call.progress ? { relay: found.call.relay, progress: found.progress } : undefined;
   }
 
   async #serverRequest(id: RequestId, method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): Promise<void> {
@@ -271,21 +299,29 @@ export class Peer {
 
   async #answerTo(method: string, params: Buffer, body: JsonObject, origin: Pending | undefined, controller: AbortController): Promise<Answer> {
     if (method === 'ping') return { kind: 'result', result: EMPTY };
-    const owner = origin ?? this.#asker(body);
-    if (owner === undefined || owner.call.relay === NO_RELAY) return this.#options.onRequest(method, params, controller.signal);
+    const taskId = relatedTask(body);
+    const known = this.#tasks.get(taskId) ?? this.#callOf(body, origin);
+    const owner = known ?? (taskId === undefined ? undefined : await this.#tasks.find(taskId, controller.signal));
+    if (owner === undefined || owner.relay === NO_RELAY) return this.#options.onRequest(method, params, controller.signal);
     owner.asked.add(controller);
     // A person may take long: those who wait for their turn find another connection.
     if (this.busy) this.#turns.dismiss(busy(this.#options.name));
     try {
-      return await owner.call.relay.request(method, params, controller.signal);
+      return await owner.relay.request(method, params, controller.signal);
     } finally {
       owner.asked.delete(controller);
     }
   }
 
+  /** The call on whose stream a question came, else one in flight. */
+  #callOf(body: JsonObject, origin: Pending | undefined): Pick<Claim, 'relay' | 'asked'> | undefined {
+    const pending = origin ?? this.#asker(body);
+    return pending && { relay: pending.call.relay, asked: pending.asked };
+  }
+
   /** Whose question it is that came outside a call's own stream. One about a task is not that of the call next to it. */
   #asker(body: JsonObject): Pending | undefined {
-    if (isJsonObject(body._meta) && body._meta[META.relatedTask] !== undefined) return undefined;
+    if (namesTask(body)) return undefined;
     if (this.#options.shared !== true && this.#inFlight.calls().length > 1) this.#turns.becomeSerial();
     return this.#inFlight.newest();
   }
