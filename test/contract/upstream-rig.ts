@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
-import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/core/clock.ts';
 import { toJson } from '../../src/core/json.ts';
@@ -15,6 +14,7 @@ import { EraMemory } from '../../src/upstream/era-memory.ts';
 import { Reaper } from '../../src/upstream/process/reaper.ts';
 import { Registry } from '../../src/upstream/registry.ts';
 import type { UpstreamSettings } from '../../src/upstream/settings.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { MARK, newMark, processesWithMark, until } from '../fixtures/processes.ts';
 
 const fixture = (era: 'modern' | 'legacy') => fileURLToPath(new URL(`../fixtures/${era}/server.ts`, import.meta.url));
@@ -125,15 +125,6 @@ export class HttpServerProcess implements AsyncDisposable {
     this.#child.kill('SIGKILL');
     await once(this.#child, 'exit');
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Calls a tool; what it said as a result. */

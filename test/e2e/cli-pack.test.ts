@@ -5,8 +5,9 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { freePort } from '../fixtures/free-port.ts';
 import { isAlive, until } from '../fixtures/processes.ts';
-import { freePort, Rig, ROOT } from './cli-rig.ts';
+import { Rig, ROOT } from './cli-rig.ts';
 
 const exec = promisify(execFile);
 /** An install may have to fetch packages. Milliseconds. */

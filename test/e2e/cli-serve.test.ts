@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort, inHome, leftIn, MAIN, Rig, ROOT } from './cli-rig.ts';
+import { freePort } from '../fixtures/free-port.ts';
+import { inHome, leftIn, MAIN, Rig, ROOT } from './cli-rig.ts';
 
 const EVERYTHING = join(ROOT, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js');
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort, inHome, leftIn, Rig, ROOT } from './cli-rig.ts';
+import { freePort } from '../fixtures/free-port.ts';
+import { inHome, leftIn, Rig, ROOT } from './cli-rig.ts';
 
 let rig: Rig;
 beforeAll(async () => {

@@ -1,10 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../fixtures/free-port.ts';
 import { GatewayRig } from '../fixtures/hostile/gateway-rig.ts';
 import { Front, textOf } from '../fixtures/hostile/wire.ts';
 import { isAlive, liveProcesses, until } from '../fixtures/processes.ts';
-import { freePort, leftIn, Rig, ROOT } from './cli-rig.ts';
+import { leftIn, Rig, ROOT } from './cli-rig.ts';
 
 const LOST = "upstream 'bad' closed the connection after the request was sent; the outcome is unknown";
 

@@ -3,9 +3,10 @@ import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { META } from '../../src/core/mcp.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { Front, headOf, messagesOf, modernMeta, modernRequest, namesOf, read, textOf } from '../fixtures/hostile/wire.ts';
 import { until } from '../fixtures/processes.ts';
-import { freePort, inHome, leftIn, Rig, ROOT, type Started } from './cli-rig.ts';
+import { inHome, leftIn, Rig, ROOT, type Started } from './cli-rig.ts';
 
 const CHILD = join(ROOT, 'test/fixtures/hostile/child.mjs');
 
