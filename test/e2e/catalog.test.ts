@@ -109,7 +109,14 @@ it('an upstream gets its configured headers and its own credential, and nothing 
   const value = `\${file:${join(folder, 'key')}}`;
   const own = { headers: { 'X-Region': 'eu' }, auth: { mode: 'header', header: { name: 'X-Api-Key', value } } };
   const rig = await gateway({ upstreams: [entry('up', upstream, own)] });
-  const foreign = { cookie: 'a=b', 'x-actor-token': 'actor', 'impersonate-user': 'root', 'x-forwarded-for': '203.0.113.1', 'mcp-param-more': 'kept' };
+  const foreign = {
+    cookie: 'a=b',
+    'x-actor-token': 'actor',
+    'impersonate-user': 'root',
+    'x-forwarded-for': '203.0.113.1',
+    'mcp-param-more': 'kept',
+    'x-turnpike-toolset': 'server:up',
+  };
   await rig.modern('alice').call('x_up_say', {}, { headers: foreign });
   const session = await rig.session('bob');
   await session.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'x_up_say', arguments: {} } }, foreign);
@@ -120,7 +127,7 @@ it('an upstream gets its configured headers and its own credential, and nothing 
   );
   for (const { headers } of seen) {
     expect(headers).toMatchObject({ 'x-region': 'eu', 'x-api-key': 'key-of-up', 'mcp-method': 'tools/call', 'mcp-name': 'say' });
-    for (const name of ['authorization', 'cookie', 'x-actor-token', 'impersonate-user', 'x-forwarded-for', 'mcp-session-id'])
+    for (const name of ['authorization', 'cookie', 'x-actor-token', 'impersonate-user', 'x-forwarded-for', 'mcp-session-id', 'x-turnpike-toolset'])
       expect(headers[name]).toBeUndefined();
   }
   expect(seen.map(({ headers }) => headers['mcp-param-more'])).toEqual(['kept', undefined]);

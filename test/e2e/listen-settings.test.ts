@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Authority } from '../fixtures/authority.ts';
 import { GatewayRig, type Sections } from '../security/kit/gateway.ts';
 import { get, type Reply, send } from '../security/kit/http.ts';
-import { scripted, text, tool } from '../security/kit/upstreams.ts';
+import { event, scripted, text, tool } from '../security/kit/upstreams.ts';
 import { head, wire } from '../security/kit/wire.ts';
 
 /** The section `listen`, as clients meet it. */
@@ -96,16 +96,32 @@ it('every answer carries the headers of security.md; HSTS only where it is asked
   expect((await get(hsts.url.replace(/mcp$/, 'healthz'))).headers['strict-transport-security']).toBe('max-age=31536000; includeSubDomains');
 });
 
-it('listen.streaming: false answers as JSON only, refuses listen, and has no GET', async () => {
-  const rig = await gateway({ streaming: false });
-  const session = await rig.session('alice');
+it('listen.streaming: false answers as JSON only, whatever the upstream says besides, refuses listen, and has no GET', async () => {
+  const upstream = await scripted({
+    tools: [tool('say')],
+    act: ({ message }, response) => {
+      const said = { jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'a line' } };
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end(event(said) + event({ jsonrpc: '2.0', id: message.id, result: { resultType: 'complete', ...text('said') } }));
+      return undefined;
+    },
+  });
+  open.push(upstream);
+  const start = async (listen: object) => {
+    const rig = await GatewayRig.start({ listen, upstreams: [{ name: 'up', type: 'streamable-http', url: upstream.url }] });
+    open.push(rig);
+    const session = await rig.session('alice');
+    await session.send('logging/setLevel', { level: 'debug' });
+    const meta = { 'io.modelcontextprotocol/logLevel': 'debug' };
+    const answers = [await session.call('x_up_say'), await rig.modern('alice').call('x_up_say', {}, { meta })];
+    for (const { text } of answers) expect(text).toContain('said');
+    return { rig, session, types: answers.map(({ headers }) => headers['content-type']) };
+  };
+  const { rig, session, types } = await start({ streaming: false });
+  expect(types).toEqual(['application/json', 'application/json']);
   expect((await session.listen()).status).toBe(405);
-  const meta = { progressToken: 1, 'io.modelcontextprotocol/logLevel': 'debug' };
-  for (const answered of [await session.call('x_up_say'), await rig.modern('alice').call('x_up_say', {}, { meta })]) {
-    expect([answered.status, answered.headers['content-type']]).toEqual([200, 'application/json']);
-    expect(answered.text).toContain('said');
-  }
   expect((await rig.modern('alice').send('subscriptions/listen', { notifications: {} })).status).toBe(406);
+  expect((await start({})).types).toEqual(['text/event-stream', 'text/event-stream']);
 });
 
 describe('listen.trustedProxies', () => {
