@@ -1,7 +1,6 @@
 // Runs the pinned referee and compares with the pinned numbers (test/conformance/expected.json).
 //   node scripts/conformance.ts              Turnpike in front of the fixtures, and Turnpike as a client
 //   node scripts/conformance.ts --direct     the fixtures by themselves
-//   --unready                                also cells that are known not to pass yet
 //   --cell NAME, --scenario NAME             only these, for development; may be repeated
 // Exit code 1 if a number fell, a new warning appeared, or a process ended badly.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -9,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Cell, CLIENT_CELLS, DIRECT_CELLS, MATRIX, UNREADY } from '../test/conformance/cells.ts';
+import { type Cell, CLIENT_CELLS, DIRECT_CELLS, MATRIX } from '../test/conformance/cells.ts';
 import { type Report, referee } from '../test/conformance/referee.ts';
 import { notes, type Row, summary } from '../test/conformance/report.ts';
 import { wantedBy } from '../test/conformance/requirements.ts';
@@ -25,11 +24,10 @@ const { values } = parseArgs({
     direct: { type: 'boolean', default: false },
     cell: { type: 'string', multiple: true },
     scenario: { type: 'string', multiple: true },
-    unready: { type: 'boolean', default: false },
   },
 });
 const offered = values.direct ? DIRECT_CELLS : [...MATRIX, ...CLIENT_CELLS];
-const cells = offered.filter(({ name }) => values.cell?.includes(name) ?? (values.unready || !UNREADY.includes(name)));
+const cells = offered.filter(({ name }) => values.cell?.includes(name) ?? true);
 if (cells.length === 0) {
   console.error(`No such cell; there are: ${offered.map(({ name }) => name).join(', ')}`);
   process.exit(2);

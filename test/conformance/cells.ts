@@ -32,9 +32,6 @@ export const MATRIX: readonly Cell[] = [
   { name: 'modern-stdio', role: 'server', revision: '2026-07-28', fixture: 'modern', through: 'stdio', further: SKILLS },
 ];
 
-/** Cells of the matrix that do not pass yet: run by name or with `--unready`, and without pinned numbers. */
-export const UNREADY: readonly string[] = ['modern-to-legacy-http', 'modern-to-legacy-stdio'];
-
 /** Turnpike as a client. */
 export const CLIENT_CELLS: readonly Cell[] = [
   { name: 'client-2025-11-25', role: 'client', revision: '2025-11-25' },
