@@ -204,7 +204,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     clock,
     onStoreFailure: (error) => logger.warn('the store forgot a task', { reason: asTurnpikeError(error).details.reason }),
   });
-  parts.defer(() => hosted.end());
+  parts.defer(() => hosted.end(new TurnpikeError('gateway/draining')));
   const services: Services = {
     catalog,
     lists,

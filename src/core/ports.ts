@@ -63,7 +63,7 @@ export interface UpstreamCall {
   readonly headers?: Readonly<Record<string, string>>;
   readonly relay: Relay;
   readonly signal: AbortSignal;
-  /** Progress is still relayed after the answer, until this aborts: a task goes on under the token of its call (2025-11-25). */
+  /** The call goes on after its answer, until this aborts: as a task, under the token of its call (2025-11-25, "Tasks", "Task Progress"). */
   readonly lasting?: AbortSignal;
   /** Called when the request was handed to the transport: from here on it may have run. */
   readonly onSent?: () => void;

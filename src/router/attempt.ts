@@ -117,7 +117,7 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
       headers: { ...request.headers, 'mcp-name': encodeHeaderValue(request.original) },
       relay,
       signal: both.signal,
-      ...(wish === undefined ? {} : { lasting: wish.over }),
+      ...(wish?.over === undefined ? {} : { lasting: wish.over }),
       ...(exchange.logLevel === undefined ? {} : { logLevel: exchange.logLevel }),
     });
     const created = wish === undefined ? undefined : createdTask(answer, upstream, services.clock);

@@ -15,12 +15,12 @@ import { type CreatedTask, MAX_TASK_MS } from './task-shapes.ts';
  * What is answered is what a modern upstream answers. Throws `store/failed`.
  */
 export async function host(call: Call, { lease, wish, ...created }: KeptTask): Promise<Answered> {
-  const { services, exchange, request, profile } = call;
+  const { services, exchange, request, profile, life } = call;
   const { upstream } = request;
   const id: HostedId = { caller: exchange.caller, upstream, taskId: created.taskId };
   const { ttlMs } = JSON.parse(created.task.toString('utf8')) as { readonly ttlMs: number };
   const record = { profile, expiresAt: services.clock.now() + Math.min(ttlMs, MAX_TASK_MS) };
-  await services.hosted.begin(id, record, { free: () => wish.end() }, starting(services, id, { lease, created }));
+  await services.hosted.begin(id, record, { free: () => wish.end() }, starting(services, id, { lease, created }), life.signal);
   return { answer: { kind: 'result', result: editObject(created.task, { resultType: toJson('task') }) }, era: 'modern', hosted: true };
 }
 
@@ -30,7 +30,8 @@ export async function callHosted(services: Services, exchange: Exchange, upstrea
   const { inputResponses } = exchange.body;
   if (exchange.method === 'tasks/update' && !(isJsonObject(inputResponses) && Object.values(inputResponses).every(isJsonObject)))
     throw new TurnpikeError('request/params', 'params.inputResponses must be an object whose values are objects');
-  const found = await services.hosted.find(id, starting(services, id));
+  services.instruments.bridgeCalls(exchange.era, 'legacy').add();
+  const found = await services.hosted.find(id, starting(services, id), exchange.signal);
   let result = toJson({});
   if (exchange.method === 'tasks/get') result = Buffer.isBuffer(found) ? found : await found.detail(exchange.signal);
   else if (!Buffer.isBuffer(found)) {
@@ -45,7 +46,7 @@ export async function callHosted(services: Services, exchange: Exchange, upstrea
 
 /** Hears of every change of a hosted task until `signal` aborts. Throws `task/unknown`, `upstream/capacity`, `store/failed`. */
 export async function watchHosted(services: Services, id: HostedId, signal: AbortSignal, onChange: (detail: Buffer) => void): Promise<void> {
-  const found = await services.hosted.find(id, starting(services, id));
+  const found = await services.hosted.find(id, starting(services, id), signal);
   if (Buffer.isBuffer(found) || signal.aborted) return;
   signal.addEventListener('abort', found.listen(onChange), { once: true });
 }

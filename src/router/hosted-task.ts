@@ -2,10 +2,11 @@ import type { Caller } from '../core/caller.ts';
 import { sleep, type Timer } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import { editObject, toJson } from '../core/json.ts';
-import { type Answer, isJsonObject, type JsonObject, RPC } from '../core/mcp.ts';
-import type { Connection, ConnectionLease } from '../core/ports.ts';
-import { unlessAborted, within } from '../upstream/deadline.ts';
+import { isJsonObject, type JsonObject, RPC } from '../core/mcp.ts';
+import type { ConnectionLease } from '../core/ports.ts';
+import { unlessAborted } from '../upstream/deadline.ts';
 import type { Profile } from '../upstream/profile.ts';
+import { HostedConnection } from './hosted-connection.ts';
 import { HostedRelay } from './hosted-relay.ts';
 import type { LiveTask, TaskHooks } from './hosted-tasks.ts';
 import { Questions } from './pending-questions.ts';
@@ -22,119 +23,103 @@ export interface HostedTaskOptions extends TaskHooks {
   readonly profile: Profile;
   /** When the task is given up. Milliseconds since the epoch. */
   readonly expiresAt: number;
-  /** The connection that the task was created on; without it one is made when the upstream has to be asked. */
+  /** The connection that the task was created on. */
   readonly lease?: ConnectionLease;
   /** As it was created, if that was now. */
   readonly created?: CreatedTask;
 }
 
-/** How often an upstream is asked by us when nobody else does, and when somebody wants to hear of changes. Milliseconds. */
+/** How often an upstream is asked by us when nobody else does. Milliseconds. */
 const IDLE_POLL_MS = 30_000;
+/** The same, when somebody wants to hear of changes. Milliseconds. */
 const WATCHED_POLL = { least: 1_000, most: 5_000 } as const;
-/** How long the questions of a task that waits for input may take to come. */
+/** How long the questions of a task that waits for input may take to come. Milliseconds. */
 const QUESTION_MS = 1_000;
-/** How soon a task is looked at whose result came. */
+/** How soon a task is looked at whose result came. Milliseconds. */
 const SETTLED_MS = 100;
 
 /**
- * One task of a session upstream for a client without a session, while it lives in this process: holds the connection whose
- * session owns the task, asks the upstream how it stands, and keeps its questions until the client answers (protocol.md
- * section 8, "Hosted tasks").
+ * One task of a session upstream for a client without a session, while it lives in this process: asks the upstream how it
+ * stands when the client wants to know, and now and then by itself; keeps the task's questions until the client answers
+ * (protocol.md section 8, "Hosted tasks").
  */
 export class HostedTask implements LiveTask {
   readonly #options: HostedTaskOptions;
   readonly #questions: Questions;
-  readonly #relay: HostedRelay;
-  readonly #life = new AbortController();
+  readonly #connection: HostedConnection;
   readonly #expiry: Timer;
   readonly #listeners = new Set<(detail: Buffer) => void>();
-  #lease: ConnectionLease | undefined;
-  #letGo: () => void = () => {};
-  #connecting: Promise<Connection> | undefined;
   #refreshing: Promise<void> | undefined;
   #watch: Timer | undefined;
-  /** How it stands, as a modern client reads it. */
+  #over = false;
+  /** How it stands, as a modern client reads it, and as bytes. */
   #task: JsonObject = {};
   #bytes: Buffer | undefined;
-  /** `tasks/result` in flight, or what it brought. */
-  #result: Promise<Answer> | undefined;
-  #stopResult = new AbortController();
   #ended: Buffer | undefined;
   #told: Buffer | undefined;
 
   constructor(options: HostedTaskOptions) {
-    const { services, caller, upstream, profile, expiresAt, lease } = options;
+    const { services, caller, upstream, profile, expiresAt, created } = options;
     const { clock, settings } = services;
     this.#options = options;
     this.#questions = new Questions({ clock, gatherWindow: settings.bridge.gatherWindow });
-    this.#relay = new HostedRelay({ services, caller, upstream, profile, questions: this.#questions });
+    const relay = new HostedRelay({ services, caller, upstream, profile, questions: this.#questions });
+    if (created !== undefined) this.#note(created.task);
+    this.#connection = new HostedConnection({ ...options, relay, onStatus: () => this.#watchIn(0), onLost: () => this.#endIfIdle() });
     this.#expiry = clock.after(Math.max(0, expiresAt - clock.now()), () => this.end());
-    if (options.created !== undefined) this.#note(options.created.task);
-    if (lease !== undefined) this.#hold(lease);
     this.#awaitQuestions();
     this.#watchIn(IDLE_POLL_MS);
   }
 
-  /**
-   * How the task stands, as the result of `tasks/get` under the upstream's id. Throws `task/unknown`, `upstream/*`.
-   */
   async detail(signal: AbortSignal): Promise<Buffer> {
-    await this.#while(signal, () => this.#refresh());
+    await this.#during(signal, () => this.#refresh());
     if (this.#task.status === 'input_required' && this.#questions.size === 0) await this.#questionsCome(signal);
     return this.#compose();
   }
 
-  /** Delivers the answers that fit questions the client has seen. @param responses the bytes of `inputResponses` */
   async update(responses: Buffer, signal: AbortSignal): Promise<void> {
-    // Nothing was asked in this process: what the upstream waits for has to be found out first.
-    if (this.#questions.size === 0) await this.#while(signal, () => this.#refresh());
+    // Nothing waits that was asked in this process: what the upstream waits for has to be found out first.
+    if (this.#questions.size === 0) await this.#during(signal, () => this.#refresh());
     this.#questions.deliver(responses);
   }
 
-  /** Asks the upstream to cancel; a task that is over is left as it is. Throws `task/unknown`, `upstream/*`. */
   cancel(signal: AbortSignal): Promise<void> {
-    return this.#while(signal, async () => {
-      const { tasks } = (await this.#connection()).capabilities;
-      const answer = isJsonObject(tasks) && tasks.cancel !== undefined ? await this.#ask('tasks/cancel') : undefined;
+    return this.#during(signal, async () => {
+      const answer = (await this.#connection.cancels()) ? await this.#connection.ask('tasks/cancel') : undefined;
       // What an error means, the upstream shows when it is asked for the task.
       if (answer?.kind === 'result') await this.#take(answer.result);
       else await this.#refresh();
     });
   }
 
-  /** Hears of every change from now on, until the returned function is called. */
   listen(listener: (detail: Buffer) => void): () => void {
     this.#listeners.add(listener);
     this.#watchIn(WATCHED_POLL.least);
     return () => {
       this.#listeners.delete(listener);
-      this.#endIfUnheld();
+      this.#endIfIdle();
     };
   }
 
-  /** Gives the task up: questions are answered in the client's stead, nothing is held any more. The upstream's task goes on. */
-  end(): void {
-    if (this.#life.signal.aborted) return;
+  end(reason = unknown()): void {
+    if (this.#over) return;
+    this.#over = true;
     this.#expiry.cancel();
     this.#watch?.cancel();
-    this.#questions.end();
-    this.#life.abort(new TurnpikeError('request/cancelled'));
-    this.#stopResult.abort(new TurnpikeError('request/cancelled'));
     this.#listeners.clear();
-    // The upstream hears the answers before it hears that nobody waits any more.
-    this.#options.services.clock.after(0, () => this.#drop('ok'));
+    this.#questions.end();
+    this.#connection.end(reason);
     this.#options.onEnd(this.#ended);
   }
 
-  async #while(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  async #during(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     const running = work();
+    // Whoever asked may be gone when it fails.
+    running.catch(() => {});
     try {
       await unlessAborted(running, signal);
-    } catch (error) {
-      running.catch(() => {});
-      throw error;
     } finally {
-      this.#endIfUnheld();
+      this.#endIfIdle();
     }
   }
 
@@ -149,17 +134,14 @@ export class HostedTask implements LiveTask {
   async #look(): Promise<void> {
     if (this.#ended !== undefined) return;
     const { upstream, onGone } = this.#options;
-    const answer = await this.#ask('tasks/get');
+    const answer = await this.#connection.ask('tasks/get');
     if (answer.kind === 'result') return this.#take(answer.result);
-    if (answer.code === RPC.invalidParams || answer.code === RPC.methodNotFound) {
-      onGone();
-      this.end();
-      throw new TurnpikeError('task/unknown', 'Unknown task');
-    }
-    throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' could not say how the task stands`, {
-      upstream,
-      reason: answer.error.toString('utf8'),
-    });
+    const reason = answer.error.toString('utf8');
+    if (answer.code !== RPC.invalidParams && answer.code !== RPC.methodNotFound)
+      throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' could not say how the task stands`, { upstream, reason });
+    onGone();
+    this.end();
+    throw unknown();
   }
 
   /** What the upstream says of the task now. */
@@ -167,9 +149,10 @@ export class HostedTask implements LiveTask {
     const { services, upstream } = this.#options;
     const body: unknown = JSON.parse(bytes.toString('utf8'));
     const { task, status } = readTask(bytes, isJsonObject(body) ? body : {}, upstream, services.clock);
+    if (this.#ended !== undefined) return;
     this.#note(task);
-    if (status === 'input_required') void this.#fetch();
-    if (isOver(status)) await this.#finish(status);
+    if (status === 'input_required') this.#hear();
+    if (isOver(status)) await this.#finish(task, status);
     this.#tell();
   }
 
@@ -178,63 +161,31 @@ export class HostedTask implements LiveTask {
     this.#task = JSON.parse(task.toString('utf8')) as JsonObject;
   }
 
-  /** Asks for the result: it comes when the task is over, and what the task asks meanwhile comes on its stream (2025-11-25, "input_required"). */
-  #fetch(): Promise<Answer> {
-    this.#result ??= this.#send('tasks/result', this.#stopResult.signal).then(
-      (answer) => {
-        this.#watchIn(SETTLED_MS);
-        return answer;
-      },
-      (error: unknown) => {
-        this.#result = undefined;
-        throw error;
-      },
+  /** Lets the upstream ask, and learns soon when it is done. */
+  #hear(): void {
+    this.#connection.awaitResult().then(
+      () => this.#watchIn(SETTLED_MS),
+      () => {},
     );
-    // Perhaps nobody waits for it yet.
-    this.#result.catch(() => {});
-    return this.#result;
   }
 
-  async #finish(status: string): Promise<void> {
+  async #finish(task: Buffer, status: string): Promise<void> {
     this.#questions.end();
-    let ending: ReturnType<typeof endOf> | { readonly status: string } = { status };
-    if (status !== 'cancelled') {
-      ending = endOf(await this.#outcome(), status);
-    }
-    if (this.#ended !== undefined || this.#bytes === undefined) return;
-    const { status: ended, ...members } = ending;
-    this.#task = { ...this.#task, status: ended };
-    this.#ended = editObject(this.#bytes, { status: toJson(ended), ...members });
+    const { status: ended, ...members } = status === 'cancelled' ? { status } : endOf(await this.#connection.result(), status);
+    if (this.#ended !== undefined) return;
+    this.#ended = editObject(task, { status: toJson(ended), ...members });
     this.#tell();
     this.end();
   }
 
-  /** The result of a task that is over: it is there, so it must come in the time of a call. */
-  async #outcome(): Promise<Answer> {
-    const early = await this.#inTime(
-      'tasks/result',
-      (signal) => unlessAborted(this.#fetch(), signal),
-      () => {
-        this.#stopResult.abort(new TurnpikeError('request/cancelled'));
-        this.#stopResult = new AbortController();
-        this.#result = undefined;
-      },
-    );
-    if (early.kind === 'result') return early;
-    // It may have been asked for before the end, and the error was about that.
-    this.#result = undefined;
-    return this.#inTime('tasks/result', (signal) => this.#send('tasks/result', signal));
-  }
-
   #compose(): Buffer {
     if (this.#ended !== undefined) return this.#ended;
-    if (this.#bytes === undefined) throw new TurnpikeError('task/unknown', 'Unknown task');
+    if (this.#bytes === undefined) throw unknown();
     const inputRequests = this.#questions.take();
     this.#awaitQuestions();
-    const asks = this.#task.status === 'input_required';
     if (inputRequests !== undefined) return editObject(this.#bytes, { status: toJson('input_required'), inputRequests });
-    // It waits for what the client was not asked, or has just answered.
-    return asks ? editObject(this.#bytes, { status: toJson('working') }) : this.#bytes;
+    // It waits for what the client cannot be asked, or has answered just now.
+    return this.#task.status === 'input_required' ? editObject(this.#bytes, { status: toJson('working') }) : this.#bytes;
   }
 
   #awaitQuestions(): void {
@@ -242,19 +193,20 @@ export class HostedTask implements LiveTask {
   }
 
   async #questionsCome(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options.services;
     const stop = new AbortController();
-    const come = [this.#questions.gathered(), this.#fetch().catch(() => {}), sleep(clock, QUESTION_MS, stop.signal)];
+    const patience = sleep(this.#options.services.clock, QUESTION_MS, stop.signal);
+    patience.catch(() => {});
     try {
-      await unlessAborted(Promise.race(come), signal);
+      await unlessAborted(Promise.race([this.#questions.gathered(), this.#connection.awaitResult(), patience]), signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
     } finally {
       stop.abort(new TurnpikeError('request/cancelled'));
-      come[2]?.catch(() => {});
     }
   }
 
   #tell(): void {
-    if (this.#life.signal.aborted || this.#bytes === undefined) return;
+    if (this.#over || this.#bytes === undefined) return;
     const detail = this.#compose();
     if (this.#told?.equals(detail)) return;
     this.#told = detail;
@@ -263,95 +215,23 @@ export class HostedTask implements LiveTask {
 
   #watchIn(ms: number): void {
     this.#watch?.cancel();
-    if (this.#life.signal.aborted) return;
-    this.#watch = this.#options.services.clock.after(ms, () => {
-      this.#refresh()
-        .catch(() => {})
-        .finally(() => {
-          const { least, most } = WATCHED_POLL;
-          this.#endIfUnheld();
-          this.#watchIn(this.#listeners.size > 0 ? pollInterval(this.#task, least, most) : IDLE_POLL_MS);
-        });
-    });
+    if (this.#over) return;
+    this.#watch = this.#options.services.clock.after(ms, () => void this.#watched());
   }
 
-  #ask(method: string): Promise<Answer> {
-    return this.#inTime(method, (signal) => this.#send(method, signal));
+  async #watched(): Promise<void> {
+    await this.#refresh().catch(() => {});
+    this.#endIfIdle();
+    const { least, most } = WATCHED_POLL;
+    this.#watchIn(this.#listeners.size > 0 ? pollInterval(this.#task, least, most) : IDLE_POLL_MS);
   }
 
-  #inTime(method: string, work: (signal: AbortSignal) => Promise<Answer>, onLate = () => {}): Promise<Answer> {
-    const { services, upstream } = this.#options;
-    const ms = services.settings.upstreams.get(upstream)?.timeouts.call ?? 0;
-    const late = () => {
-      onLate();
-      return new TurnpikeError('upstream/timeout', `${method} timed out after ${ms / 1000}s`, { upstream });
-    };
-    return within({ clock: services.clock, ms, late, signals: [this.#life.signal] }, work);
-  }
-
-  async #send(method: string, signal: AbortSignal): Promise<Answer> {
-    const connection = await unlessAborted(this.#connection(), signal);
-    const params = toJson({ taskId: this.#options.taskId });
-    return connection.request({ method, params, capabilities: {}, progress: false, relay: this.#relay, signal });
-  }
-
-  async #connection(): Promise<Connection> {
-    if (this.#lease !== undefined) return this.#lease.connection;
-    this.#connecting ??= this.#connect().finally(() => {
-      this.#connecting = undefined;
-    });
-    return this.#connecting;
-  }
-
-  async #connect(): Promise<Connection> {
-    const { services, caller, upstream, profile } = this.#options;
-    const lease = await services.connections.lease(upstream, caller, profile, this.#life.signal);
-    if (this.#life.signal.aborted || lease.connection.era !== 'legacy') {
-      lease.release('ok');
-      throw new TurnpikeError('task/unknown', 'Unknown task');
-    }
-    this.#hold(lease);
-    return lease.connection;
-  }
-
-  #hold(lease: ConnectionLease): void {
-    const { connection } = lease;
-    const { taskId } = this.#options;
-    this.#lease = lease;
-    const unclaim = connection.claimTask(taskId, this.#relay);
-    const unlisten = connection.subscribe((event) => {
-      if (event.kind === 'closed') this.#lost(lease);
-      else if (event.method === 'notifications/tasks/status' && namedIn(event.params) === taskId) this.#watchIn(0);
-    });
-    this.#letGo = () => {
-      unclaim();
-      unlisten();
-    };
-    if (lease.ended.aborted) this.#lost(lease);
-  }
-
-  #lost(lease: ConnectionLease): void {
-    if (this.#lease !== lease) return;
-    this.#result = undefined;
-    this.#drop('ok');
-    // What runs on it fails first.
-    this.#options.services.clock.after(0, () => this.#endIfUnheld());
-  }
-
-  #drop(outcome: 'ok' | 'transport-error'): void {
-    this.#letGo();
-    this.#letGo = () => {};
-    this.#lease?.release(outcome);
-    this.#lease = undefined;
-  }
-
-  /** Without a connection nothing of it lives here: the record leads back to it. Whoever listens keeps it. */
-  #endIfUnheld(): void {
-    if (this.#lease === undefined && this.#connecting === undefined && this.#refreshing === undefined && this.#listeners.size === 0) this.end();
+  /** Without a connection nothing of it lives here, and the record leads back to it. Whoever listens keeps it. */
+  #endIfIdle(): void {
+    if (!this.#connection.held && this.#refreshing === undefined && this.#listeners.size === 0) this.end();
   }
 }
 
-function namedIn(params: Buffer): unknown {
-  const body: unknown = JSON.parse(params.toString('utf8'));
-  return isJsonObject(body) ? body.taskId : undefined;
+function unknown(): TurnpikeError {
+  return new TurnpikeError('task/unknown', 'Unknown task');
 }

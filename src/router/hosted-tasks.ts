@@ -8,8 +8,8 @@ import type { Profile } from '../upstream/profile.ts';
 
 /** Where the records of hosted tasks are kept: the methods of `Store` that are needed. */
 export interface TaskStore {
-  get(space: string, id: string): Promise<Buffer | undefined>;
-  set(space: string, id: string, value: Buffer, options: { readonly ttl: number }): Promise<boolean>;
+  get(space: string, id: string, signal?: AbortSignal): Promise<Buffer | undefined>;
+  set(space: string, id: string, value: Buffer, options: { readonly ttl: number }, signal?: AbortSignal): Promise<boolean>;
   delete(space: string, id: string): Promise<boolean>;
 }
 
@@ -54,13 +54,18 @@ export interface TaskHooks {
   readonly onGone: () => void;
 }
 
-/** A task that lives in this process (`hosted-task.ts`). Everything throws `task/unknown` and `upstream/*`. */
+/** A task that lives in this process (`hosted-task.ts`). What asks the upstream throws `task/unknown` and `upstream/*`. */
 export interface LiveTask {
+  /** How it stands, as the result of `tasks/get` under the upstream's id. */
   detail(signal: AbortSignal): Promise<Buffer>;
+  /** Delivers the answers that fit questions the client has seen. @param responses the bytes of `inputResponses` */
   update(responses: Buffer, signal: AbortSignal): Promise<void>;
+  /** Asks the upstream to cancel; a task that is over is left as it is. */
   cancel(signal: AbortSignal): Promise<void>;
+  /** Hears of every change from now on, until the returned function is called. */
   listen(listener: (detail: Buffer) => void): () => void;
-  end(): void;
+  /** Gives the task up here: questions are answered in the client's stead, nothing is held any more. The upstream's task goes on. */
+  end(reason?: TurnpikeError): void;
 }
 
 type Start = (record: TaskRecord, hooks: TaskHooks) => LiveTask;
@@ -110,17 +115,24 @@ export class HostedTasks {
     };
   }
 
-  /** A task was created: it lives from now on, and is in the store when this resolves. Throws `store/failed`; then it does not. */
-  async begin(id: HostedId, record: TaskRecord, place: TaskPlace, start: Start): Promise<void> {
+  /**
+   * A task was created: it lives from now on, and is in the store when this resolves. Throws `store/failed` and the reason of
+   * `signal`; then it is cancelled.
+   */
+  async begin(id: HostedId, record: TaskRecord, place: TaskPlace, start: Start, signal: AbortSignal): Promise<void> {
     const { clock, store } = this.#options;
     const key = keyOf(id);
     const live = this.#start(key, record, place, start);
     try {
-      await store.set(SPACE, key, Buffer.from(JSON.stringify(record)), { ttl: record.expiresAt - clock.now() });
+      await store.set(SPACE, key, Buffer.from(JSON.stringify(record)), { ttl: record.expiresAt - clock.now() }, signal);
+      signal.throwIfAborted();
     } catch (error) {
       // Nobody will ever ask for it.
-      await live.cancel(new AbortController().signal).catch(() => {});
-      live.end();
+      const stop = () => {
+        live.end();
+        this.#forget(key);
+      };
+      live.cancel(new AbortController().signal).then(stop, stop);
       throw error;
     }
   }
@@ -129,11 +141,11 @@ export class HostedTasks {
    * The task as it lives here, or how it ended, as the result of `tasks/get` under the upstream's id. One that does not live
    * here is started. Throws `task/unknown`, `upstream/capacity`, `store/failed`.
    */
-  async find(id: HostedId, start: Start): Promise<LiveTask | Buffer> {
+  async find(id: HostedId, start: Start, signal: AbortSignal): Promise<LiveTask | Buffer> {
     const key = keyOf(id);
     const known = this.#live.get(key);
     if (known !== undefined) return known;
-    const record = recordOf(await this.#options.store.get(SPACE, key));
+    const record = recordOf(await this.#options.store.get(SPACE, key, signal));
     if (record === undefined) throw new TurnpikeError('task/unknown', 'Unknown task');
     if (record.ended !== undefined) return Buffer.from(record.ended);
     // Somebody else may have asked meanwhile.
@@ -141,8 +153,8 @@ export class HostedTasks {
   }
 
   /** Lets go of all of them; their records stay. */
-  end(): void {
-    for (const live of [...this.#live.values()]) live.end();
+  end(reason: TurnpikeError): void {
+    for (const live of [...this.#live.values()]) live.end(reason);
   }
 
   #start(key: string, record: TaskRecord, place: TaskPlace, start: Start): LiveTask {

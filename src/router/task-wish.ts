@@ -9,8 +9,8 @@ import { declaresTasks, needsTasks, runsTasks, type TaskSupport } from './task-s
 export interface TaskWish {
   /** The bytes of the `task` parameter. */
   readonly task: Buffer;
-  /** Aborts when the task is over for us: until then its progress is heard under the token of its call. */
-  readonly over: AbortSignal;
+  /** Of a task that we drive: aborts when it is over for us. Until then it is its call that goes on. */
+  readonly over?: AbortSignal;
   /** Nothing comes of it, or all that came of it is over: gives the place back that the task would have. Idempotent. */
   end(): void;
 }
@@ -31,25 +31,14 @@ export function taskWish(
 ): TaskWish | undefined {
   // Without the capability the tool's word means nothing (2025-11-25, "Tool-Level Negotiation").
   if (taskSupport === undefined || era !== 'legacy' || !runsTasks(capabilities)) return undefined;
+  if (exchange.era === 'modern' && taskSupport === 'required' && !declaresTasks(exchange)) throw needsTasks();
+  if (exchange.era === 'modern' ? !declaresTasks(exchange) : taskSupport === 'optional') return undefined;
+  if (exchange.era === 'modern') {
+    const place = services.hosted.reserve(exchange.caller, upstream);
+    return { task: toJson({ ttl: HOSTED_TTL_MS }), end: () => place.free() };
+  }
   const over = new AbortController();
-  const end = () => over.abort(new TurnpikeError('request/cancelled'));
-  if (exchange.era === 'legacy') {
-    if (taskSupport === 'optional') return undefined;
-    // The time of a person is no time of the call, and the task must outlive both.
-    const ttl = 2 * (services.settings.upstreams.get(upstream)?.timeouts.callMax ?? 0);
-    return { task: toJson({ ttl }), over: over.signal, end };
-  }
-  if (!declaresTasks(exchange)) {
-    if (taskSupport === 'optional') return undefined;
-    throw needsTasks();
-  }
-  const place = services.hosted.reserve(exchange.caller, upstream);
-  return {
-    task: toJson({ ttl: HOSTED_TTL_MS }),
-    over: over.signal,
-    end: () => {
-      end();
-      place.free();
-    },
-  };
+  // The time of a person is no time of the call, and the task must outlive both.
+  const ttl = 2 * (services.settings.upstreams.get(upstream)?.timeouts.callMax ?? 0);
+  return { task: toJson({ ttl }), over: over.signal, end: () => over.abort(new TurnpikeError('request/cancelled')) };
 }

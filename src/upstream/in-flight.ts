@@ -29,6 +29,8 @@ export function isListen({ call }: Pending): boolean {
 /** The requests of one connection, by our ids, in the order in which they were sent. */
 export class InFlight {
   readonly #pending = new Map<number, Pending>();
+  /** Calls that were answered with a task and go on as that. */
+  readonly #lasting = new Map<number, Pending>();
   readonly #shared: boolean;
 
   /** @param shared callers who do not know each other use the connection */
@@ -49,6 +51,22 @@ export class InFlight {
     return this.#pending.delete(pending.id);
   }
 
+  /** The call was answered, and goes on until `lasting` aborts; so do the server requests that belong to it. */
+  last(pending: Pending, lasting: AbortSignal): void {
+    this.#lasting.set(pending.id, pending);
+    const end = () => {
+      this.#lasting.delete(pending.id);
+      for (const asked of pending.asked) asked.abort(lasting.reason);
+    };
+    if (lasting.aborted) end();
+    else lasting.addEventListener('abort', end, { once: true });
+  }
+
+  /** A call that goes on, by the id that it had. */
+  lasting(id: unknown): Pending | undefined {
+    return typeof id === 'number' ? this.#lasting.get(id) : undefined;
+  }
+
   get(id: unknown): Pending | undefined {
     return typeof id === 'number' ? this.#pending.get(id) : undefined;
   }
@@ -66,9 +84,11 @@ export class InFlight {
     return [...this.#pending.values()];
   }
 
-  /** Calls of callers, oldest first: what a message without address may belong to. */
+  /** Calls of callers, oldest first: what a message without address may belong to. One that goes on as a task stands for what is asked about the task. */
   calls(): Pending[] {
-    return this.all().filter(({ call }) => call.relay !== NO_RELAY && call.relay.forTask !== true && !SILENT.has(call.method));
+    const going = [...this.#lasting.values()];
+    const waiting = this.all().filter(({ call }) => call.relay !== NO_RELAY && call.relay.forTask !== true && !SILENT.has(call.method));
+    return [...going, ...waiting.filter(({ call }) => !going.some((other) => other.call.relay === call.relay))];
   }
 
   /** The only call in flight, else the newest: a guess, so never between callers who do not know each other. */

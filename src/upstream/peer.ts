@@ -48,8 +48,6 @@ export class Peer {
   readonly #foreign = new ServerRequests();
   readonly #turns = new Turns();
   readonly #tasks: TaskClaims;
-  /** Calls that were answered with a task, whose progress goes on. */
-  readonly #lasting = new Map<number, Pending>();
   #nextId = 1;
   #dead = false;
 
@@ -132,7 +130,7 @@ export class Peer {
         call.signal.removeEventListener('abort', onAbort);
         for (const asked of pending.asked) asked.abort(new Error('the call that asked is over'));
         if ('answer' in outcome) {
-          this.#last(pending);
+          if (call.lasting !== undefined) this.#inFlight.last(pending, call.lasting);
           resolve(outcome.answer);
         } else reject(outcome.error);
       },
@@ -145,13 +143,6 @@ export class Peer {
     call.signal.addEventListener('abort', onAbort, { once: true });
     void this.#send(pending);
     return promise;
-  }
-
-  #last(pending: Pending): void {
-    const { lasting } = pending.call;
-    if (lasting === undefined || lasting.aborted) return;
-    this.#lasting.set(pending.id, pending);
-    lasting.addEventListener('abort', () => this.#lasting.delete(pending.id), { once: true });
   }
 
   async #send(pending: Pending): Promise<void> {
@@ -284,8 +275,7 @@ export class Peer {
   #progressing(body: JsonObject, origin: Pending | undefined): Pick<Claim, 'relay' | 'progress'> | undefined {
     const { progressToken: token } = body;
     const pending = this.#inFlight.get(token);
-    const lasting = typeof token === 'number' ? this.#lasting.get(token) : undefined;
-    const found = lasting ?? (origin !== undefined && origin !== pending ? undefined : pending);
+    const found = this.#inFlight.lasting(token) ?? (origin !== undefined && origin !== pending ? undefined : pending);
     if (found === undefined) return this.#tasks.get(relatedTask(body));
     return found.call.progress ? { relay: found.call.relay, progress: found.progress } : undefined;
   }
