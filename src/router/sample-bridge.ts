@@ -25,6 +25,7 @@ export class UpstreamSide {
   /** What every question was answered with, in the order of the answers. */
   readonly heard: JsonObject[] = [];
   readonly #open = new Set<AbortController>();
+  #over = false;
 
   constructor(call: UpstreamCall) {
     this.call = call;
@@ -36,6 +37,8 @@ export class UpstreamSide {
   }
 
   async ask(method: string, params: JsonObject, signal?: AbortSignal): Promise<JsonObject> {
+    // What comes after the end of its call is nobody's.
+    if (this.#over) throw new Error('the call is over');
     const controller = new AbortController();
     this.#open.add(controller);
     signal?.addEventListener('abort', () => controller.abort());
@@ -61,6 +64,7 @@ export class UpstreamSide {
   }
 
   end(): void {
+    this.#over = true;
     for (const one of this.#open) one.abort();
   }
 }
@@ -93,6 +97,8 @@ export type Script = (side: UpstreamSide, nth: number) => Promise<Answer | JsonO
 export interface SampleBridgeOptions {
   readonly bridge?: Partial<RouterSettings['bridge']>;
   readonly naming?: 'prefixed' | 'passthrough';
+  /** Whose leases are used; by default all get the one connection. */
+  readonly connections?: SampleConnections;
 }
 
 /** The router between stateless clients (or sessions) and one upstream `a` that is a function, under a clock by hand. */
@@ -108,7 +114,7 @@ export class SampleBridge {
 
   constructor(era: Era, script: Script, options: SampleBridgeOptions = {}) {
     this.connection = new SampleConnection(era);
-    this.connections = new SampleConnections(this.connection);
+    this.connections = options.connections ?? new SampleConnections(this.connection);
     const { services, clock, source, audited } = sampleServices(this.connections);
     const bridge = { ...services.settings.bridge, ...options.bridge };
     const a = services.settings.upstreams.get('a');
