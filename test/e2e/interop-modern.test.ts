@@ -151,7 +151,9 @@ describe.each(['pipe', 'http', 'sse'])('→ server-everything as %s, across the 
   it('reports progress, cancels, and goes on', async () => {
     const seen: number[] = [];
     const LONG = tool('trigger-long-running-operation');
-    // The SDK itself reports rounds of input as progress: this server asks for roots a moment after it was initialized.
+    // This server asks for roots a moment after it was initialized; a call that waits for input has no stream for its progress.
+    await party.call(LONG, { duration: 0.6, steps: 1 });
+    // The SDK itself reports rounds of input as progress.
     const onprogress = ({ progress, total }: { progress: number; total?: number | undefined }) => void (total === 3 && seen.push(progress));
     await party.call(LONG, { duration: 0.45, steps: 3 }, { onprogress });
     expect(seen).toEqual([1, 2, 3]);
