@@ -49,8 +49,9 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
   }
 }
 
-function newCall(services: Services, exchange: Exchange, request: UpstreamRequest, questions: Questions | undefined): Call {
+function newCall(services: Services, from: Exchange, request: UpstreamRequest, questions: Questions | undefined): Call {
   const { settings, clock } = services;
+  const exchange = questions === undefined ? from : detached(from);
   const { upstream } = request;
   const upstreamSettings = settings.upstreams.get(upstream);
   if (upstreamSettings === undefined) throw new TurnpikeError('upstream/down', `server '${upstream}' not found in config`, { upstream });
@@ -59,17 +60,18 @@ function newCall(services: Services, exchange: Exchange, request: UpstreamReques
   const label = upstreamSettings.naming !== 'passthrough';
   const profile = profileOf(exchange.capabilities, settings.bridge.interactive);
   const dropped = (reason: string) => services.instruments.droppedNotifications(reason).add();
-  const relay = new CallRelay({
-    dropped,
-    services,
-    exchange,
-    upstream,
-    label,
-    profile,
-    deadline: life.deadline,
-    ...(questions === undefined ? {} : { questions }),
-  });
+  const own = { dropped, services, exchange, upstream, label, profile, deadline: life.deadline };
+  const relay = new CallRelay(questions === undefined ? own : { ...own, questions }, from);
   return { services, exchange, request, life, relay, profile, label };
+}
+
+/**
+ * What a call keeps of its first request when it may outlive it: nothing that holds the client's connection, headers or body,
+ * since thousands may wait. Who speaks to the client meanwhile is whoever waits for the call (`CallRelay.join`).
+ */
+function detached({ headers: _, ...kept }: Exchange): Exchange {
+  const { name, uri } = kept.body;
+  return { ...kept, params: Buffer.alloc(0), body: { name, uri }, signal: new AbortController().signal, notify: () => {} };
 }
 
 /** What a modern upstream gets of the client's answers: they pass, with those that we gave in its stead. */

@@ -36,9 +36,10 @@ export class CallRelay implements Relay {
   /** What the client heard last: an upstream that is asked again after a round may count from the beginning. */
   #progress = Number.NEGATIVE_INFINITY;
 
-  constructor(options: RelayOptions) {
+  /** @param visitor the request that waits for the call first, where `exchange` is not that itself */
+  constructor(options: RelayOptions, visitor = options.exchange) {
     this.#options = options;
-    this.#visitors = [options.exchange];
+    this.#visitors = [visitor];
   }
 
   /** What the upstream asked for and the client could not be asked, if anything. */
