@@ -90,6 +90,10 @@ beforeAll(async () => {
         return undefined;
       }
       const responses = params.inputResponses as JsonObject | undefined;
+      if (responses === undefined && (params.arguments as JsonObject).ask === 'both') {
+        const s = { method: 'elicitation/create', params: SECRETS['a field Password'] };
+        return { resultType: 'input_required', inputRequests: { q: questionOf({ ask: 'form' }), s } as JsonObject };
+      }
       if (responses === undefined) return { resultType: 'input_required', inputRequests: { q: questionOf(params.arguments) }, _meta: MIXED };
       heard = responses.q as JsonObject;
       return RESULT;
@@ -234,6 +238,20 @@ describe.each(CELLS)('a %s client at upstream "%s"', (front, up) => {
     expect(records.at(-1)).toMatchObject({ outcome: 'refused', upstream: up, tenant: 'red', principal: { subject: 'alice' } });
     expect(await rig.metric(metric)).toBe(counted + 1);
   });
+});
+
+it('a form for a secret among others is cut out and declined; a client that knows its key cannot answer it all the same', async () => {
+  const client = rig.modern('alice');
+  const options = { capabilities: CAPABILITIES };
+  const params = { name: 'x_new_ask', arguments: { ask: 'both' } };
+  const { result, text: said } = await client.send('tools/call', params, options);
+  expect(Object.keys(result.inputRequests as JsonObject)).toEqual(['q']);
+  expect(said).not.toMatch(/password|Settings/i);
+  const own = { action: 'accept', content: { Password: 'SMUGGLED' } };
+  const inputResponses = { q: ACCEPT['elicitation/create'] as JsonObject, s: own };
+  await client.send('tools/call', { ...params, inputResponses, requestState: String(result.requestState) }, options);
+  const received = modern.calls().at(-1)?.params.inputResponses;
+  expect(received).toEqual({ q: ACCEPT['elicitation/create'], s: { action: 'decline' } });
 });
 
 it('with bridge.blockSecretForms off they are asked, under the name of their server', async () => {
