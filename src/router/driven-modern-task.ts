@@ -4,7 +4,7 @@ import { member, objectOf, toJson } from '../core/json.ts';
 import { type JsonObject, TASKS_EXTENSION } from '../core/mcp.ts';
 import { within } from '../upstream/deadline.ts';
 import { NO_RELAY } from '../upstream/own-call.ts';
-import { type Answered, type Call, send } from './attempt.ts';
+import { type Answered, type Call, type RoundInput, send } from './attempt.ts';
 import { CANCEL_MS, cancelledThere, DRIVEN_POLL } from './driven-session-task.ts';
 import { askAll, readAsking, tooManyRounds } from './rounds.ts';
 import { isOver, pollInterval } from './task-shapes.ts';
@@ -18,10 +18,9 @@ export async function driveModernTask(call: Call, first: JsonObject): Promise<An
   const { upstream } = request;
   const { taskId } = first;
   if (typeof taskId !== 'string') throw unreadable(upstream);
-  const about = (method: string, more: Record<string, Buffer> = {}): Promise<Answered> => {
-    const params = objectOf({ taskId: toJson(taskId), ...more });
-    const asking = { upstream, original: taskId, method, params, repeatable: method === 'tasks/get' };
-    return send({ ...call, request: asking }, { tasks: true });
+  const about = (method: string, input: RoundInput = {}): Promise<Answered> => {
+    const asking = { upstream, original: taskId, method, params: toJson({ taskId }), repeatable: method === 'tasks/get' };
+    return send({ ...call, request: asking }, { ...input, tasks: true });
   };
   const answeredKeys = new Set<string>();
   let task = first;
@@ -48,7 +47,7 @@ export async function driveModernTask(call: Call, first: JsonObject): Promise<An
       services.instruments.bridgeRounds('legacy', 'modern').add();
       const responses = objectOf({ ...own, ...(await askAll(call, open)) });
       for (const key of [...open.map((question) => question.key), ...Object.keys(own)]) answeredKeys.add(key);
-      const { answer: taken } = await about('tasks/update', { inputResponses: responses });
+      const { answer: taken } = await about('tasks/update', { responses });
       if (taken.kind === 'error') return { answer: taken, era };
     }
   } catch (error) {
