@@ -10,8 +10,10 @@ export type LegacyVersion = (typeof LEGACY_VERSIONS)[number];
 export const LATEST_LEGACY_VERSION: LegacyVersion = '2025-11-25';
 /** Assumed when a session request names no version (2025-06-18, "Protocol Version Header"). */
 export const ASSUMED_LEGACY_VERSION: LegacyVersion = '2025-03-26';
+/** The first revision, whose transport is GET /sse with POST /message. */
+export const OLDEST_VERSION = '2024-11-05';
 /** Revisions an upstream may answer `initialize` with. */
-export const UPSTREAM_LEGACY_VERSIONS: readonly string[] = [...LEGACY_VERSIONS, '2024-11-05'];
+export const UPSTREAM_LEGACY_VERSIONS: readonly string[] = [...LEGACY_VERSIONS, OLDEST_VERSION];
 
 /** `modern`: stateless, every request carries its metadata. `legacy`: `initialize` and sessions. */
 export type Era = 'modern' | 'legacy';

@@ -13,10 +13,12 @@ import { HttpError, serveModern } from './modern.ts';
 import type { Ops } from './ops.ts';
 import { noteRefusal } from './refusals.ts';
 import type { Session } from './session.ts';
+import { MESSAGE_PATH, openSseDoor, SSE_PATH, sessionOfMessage, takeMessages } from './sse-door.ts';
 import { guardNames, guardShape } from './steps/guard.ts';
 import { answerPreflight, setCommonHeaders } from './steps/response-headers.ts';
 
 const MCP = '/mcp';
+const DOORS: ReadonlySet<string> = new Set([MCP, SSE_PATH, MESSAGE_PATH]);
 const DRAIN_RETRY_S = 5;
 
 /** Answers one HTTP request; never rejects. The order of checks is protocol.md section 1. */
@@ -31,9 +33,10 @@ export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, 
     guardNames(request, edge.settings.listen);
     const path = pathOf(request);
     if (ops.serves(path)) return await ops.serve(path, request, response);
-    if (path !== MCP) throw new TurnpikeError('guard/target', 'Not Found');
+    if (!DOORS.has(path)) throw new TurnpikeError('guard/target', 'Not Found');
     if (request.method === 'OPTIONS' && request.headers.origin !== undefined) return answerPreflight(request, response);
-    await serveMcp(edge, request, response);
+    if (path === MCP) await serveMcp(edge, request, response);
+    else await serveOldTransport(edge, request, response, path);
   } catch (thrown) {
     answerThrown(edge, request, response, thrown);
   }
@@ -55,11 +58,7 @@ async function serveMcp(edge: Edge, request: IncomingMessage, response: ServerRe
   if (method === 'GET') refuseNewWork(edge);
   if (method === 'GET') return serveLegacyGet(edge, request, response, session);
   if (method === 'DELETE') return serveLegacyDelete(edge, request, response, session);
-  const input = parseMessages(await readBody(request, edge.settings.listen.maxBodyBytes));
-  // What running calls wait for still comes in: answers of the client, and its cancels.
-  if (input.messages.some(({ kind }) => kind === 'request')) refuseNewWork(edge);
-  // Every message of a batch is a request of its principal.
-  for (let more = input.messages.length; more > 1; more--) await edge.admission.admitPrincipal(identity.principal);
+  const input = await readMessages(edge, request, identity);
   const version = header(request, 'mcp-protocol-version')?.trim();
   const eras = input.messages.map((message) => eraOf(message, version));
   if (!eras.includes('modern')) return serveLegacyPost(edge, request, response, caller, session, input);
@@ -69,6 +68,36 @@ async function serveMcp(edge: Edge, request: IncomingMessage, response: ServerRe
   if (message.kind === 'response') throw new MessageError(message.id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} servers ask nothing`);
   if (message.kind === 'request') return serveModern(edge, request, response, caller, message);
   response.writeHead(202).end();
+}
+
+/** GET /sse and POST /message, the transport of 2024-11-05: the checks are those of /mcp, the session stands in the query. */
+async function serveOldTransport(edge: Edge, request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+  const wanted = path === SSE_PATH ? 'GET' : 'POST';
+  if (request.method !== wanted) {
+    response.setHeader('allow', wanted);
+    throw new TurnpikeError('guard/method', 'Method Not Allowed');
+  }
+  if (wanted === 'POST') guardShape(request, edge.settings.listen.maxBodyBytes);
+  const credential = extract(edge, request);
+  const named = wanted === 'POST' ? sessionOfMessage(edge, request) : undefined;
+  const identity = await identify(edge, request, credential);
+  const caller = callerOf(identity);
+  const session = named && ownSession(edge, named, caller);
+  await edge.admission.admitPrincipal(identity.principal);
+  if (session === undefined) {
+    refuseNewWork(edge);
+    return openSseDoor(edge, request, response, caller);
+  }
+  takeMessages(edge, request, response, session, caller, await readMessages(edge, request, identity));
+}
+
+/** The body as messages. What running calls wait for comes in while the gateway drains, too: answers of the client, and its cancels. */
+async function readMessages(edge: Edge, request: IncomingMessage, { principal }: Identity): Promise<ReturnType<typeof parseMessages>> {
+  const input = parseMessages(await readBody(request, edge.settings.listen.maxBodyBytes));
+  if (input.messages.some(({ kind }) => kind === 'request')) refuseNewWork(edge);
+  // Every message of a batch is a request of its principal.
+  for (let more = input.messages.length; more > 1; more--) await edge.admission.admitPrincipal(principal);
+  return input;
 }
 
 /** While the gateway drains, work that was begun ends, and no new work begins. */
@@ -92,7 +121,9 @@ function sessionOf(edge: Edge, request: IncomingMessage): Session | undefined {
   if (ids === undefined || header(request, 'mcp-protocol-version')?.trim() === MODERN_VERSION) return undefined;
   const [id] = ids;
   if (ids.length !== 1 || id === undefined) throw new TurnpikeError('session/unknown', 'Session not found');
-  return edge.sessions.find(id);
+  const session = edge.sessions.find(id);
+  if (session.oldTransport) throw new TurnpikeError('session/unknown', 'Session not found');
+  return session;
 }
 
 /** Checks 5 and 6. */

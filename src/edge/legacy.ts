@@ -13,7 +13,7 @@ import { HttpError } from './modern.ts';
 import { noteRefusal } from './refusals.ts';
 import type { EventStream } from './replay.ts';
 import type { Session } from './session.ts';
-import { answerInSession, initialized, isSessionVersion, notedInSession, readInitialize } from './session-requests.ts';
+import { answerInSession, initialized, isSessionVersion, notedInSession, readInitialize, responseOf } from './session-requests.ts';
 import { SseWriter } from './sse-writer.ts';
 import { acceptedBy } from './steps/guard.ts';
 
@@ -58,15 +58,7 @@ function requireSession(request: IncomingMessage, session: Session | undefined, 
 
 async function take(edge: Edge, session: Session, message: Exclude<Message, Request>): Promise<void> {
   if (message.kind === 'notification') return notedInSession(edge.services, session, message);
-  const answer: Answer =
-    message.result === undefined
-      ? { kind: 'error', error: message.error ?? Buffer.from('{}'), code: codeOf(message.error) }
-      : { kind: 'result', result: message.result };
-  session.answered(message.id, answer);
-}
-
-function codeOf(error: Buffer | undefined): number {
-  return error === undefined ? 0 : Number((JSON.parse(error.toString('utf8')) as { code?: unknown }).code);
+  session.answered(message.id, responseOf(message));
 }
 
 /** JSON until the first notification or question for the request, then an event stream that can be resumed; a lost connection is no cancel. */

@@ -9,7 +9,6 @@ import {
   isJsonObject,
   isLogLevel,
   isRequestId,
-  type JsonObject,
   LATEST_LEGACY_VERSION,
   LEGACY_VERSIONS,
   type RequestId,
@@ -25,7 +24,7 @@ import { ViewWatch } from '../router/view-watch.ts';
 import { profileOf } from '../upstream/profile.ts';
 import { type Message, MessageError } from './classify.ts';
 import { encodeNotification } from './encode.ts';
-import type { Outlet, Session } from './session.ts';
+import type { Agreement, Outlet, Session } from './session.ts';
 
 type Request = Extract<Message, { kind: 'request' }>;
 
@@ -44,25 +43,31 @@ export interface SessionRequest {
 /** What a client declares is kept while its session lives; nobody needs more for it, in bytes. */
 const MAX_INITIALIZE_BYTES = 64 * 1024;
 
-/** The revision that `initialize` agrees on: the asked one if it is ours, else the newest. Throws `request/params`. */
-export function readInitialize(message: Request): {
-  readonly version: string;
-  readonly capabilities: JsonObject;
-  readonly clientInfo?: { name: string; version: string };
-} {
+/**
+ * What `initialize` agrees on: the asked revision if it is ours, else the newest. Throws `request/params`.
+ * @param also a revision that is served at this door besides
+ */
+export function readInitialize(message: Request, also?: string): Agreement {
   const { protocolVersion, capabilities, clientInfo } = message.body;
   if (message.params.length > MAX_INITIALIZE_BYTES)
     throw new MessageError(message.id, 'request/params', `params of initialize are larger than ${MAX_INITIALIZE_BYTES} bytes`);
   if (typeof protocolVersion !== 'string') throw new MessageError(message.id, 'request/params', 'params.protocolVersion must be a string');
   if (capabilities !== undefined && !isJsonObject(capabilities))
     throw new MessageError(message.id, 'request/params', 'params.capabilities must be an object');
-  const known = (LEGACY_VERSIONS as readonly string[]).includes(protocolVersion);
+  const known = protocolVersion === also || (LEGACY_VERSIONS as readonly string[]).includes(protocolVersion);
   const named = isJsonObject(clientInfo) && typeof clientInfo.name === 'string' && typeof clientInfo.version === 'string';
   return {
     version: known ? protocolVersion : LATEST_LEGACY_VERSION,
     capabilities: capabilities ?? {},
     ...(named ? { clientInfo: { name: String(clientInfo.name), version: String(clientInfo.version) } } : {}),
   };
+}
+
+/** What a client answered to something that it was asked. */
+export function responseOf({ result, error }: Extract<Message, { kind: 'response' }>): Answer {
+  if (result !== undefined) return { kind: 'result', result };
+  const bytes = error ?? toJson({});
+  return { kind: 'error', error: bytes, code: Number((JSON.parse(bytes.toString('utf8')) as { code?: unknown }).code ?? 0) };
 }
 
 /** The answer to `initialize`, and the watch that tells the session of changes. */

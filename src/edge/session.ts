@@ -20,6 +20,15 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** How long a client may take to answer a request of a server, in milliseconds; people think (`bridge.roundTimeout`). */
   readonly patience: number;
+  /** Opened by GET /sse: what it agrees on comes with `initialize`, on a stream that is there already. */
+  readonly oldTransport?: boolean;
+}
+
+/** What `initialize` agrees on. */
+export interface Agreement {
+  readonly version: string;
+  readonly capabilities: JsonObject;
+  readonly clientInfo?: NonNullable<Caller['clientInfo']>;
 }
 
 /**
@@ -28,19 +37,21 @@ export interface SessionOptions {
  */
 export class Session implements ConnectionOwner {
   readonly id: string;
-  readonly caller: Caller;
-  readonly version: string;
-  readonly capabilities: JsonObject;
+  readonly oldTransport: boolean;
   readonly replay: Replay;
   logLevel: LogLevel | undefined;
   /** The stream that GET opened, while the session lives. */
   standing: EventStream | undefined;
   /** Its subscriptions, made with the first one. */
   subscriber: Subscriber | undefined;
-  /** Where messages that belong to no request go on stdio. */
+  /** Where everything goes on stdio and on the transport of 2024-11-05. */
   outlet: Outlet | undefined;
   /** Monotonic time of the last use. */
   lastUse: number;
+  #caller: Caller;
+  #version: string;
+  #capabilities: JsonObject;
+  #agreed: boolean;
   readonly #clock: Clock;
   readonly #patience: number;
   readonly #life = new AbortController();
@@ -50,13 +61,40 @@ export class Session implements ConnectionOwner {
 
   constructor(options: SessionOptions) {
     this.id = options.id;
-    this.caller = options.caller;
-    this.version = options.version;
-    this.capabilities = options.capabilities;
+    this.oldTransport = options.oldTransport === true;
+    this.#caller = options.caller;
+    this.#version = options.version;
+    this.#capabilities = options.capabilities;
+    this.#agreed = !this.oldTransport;
     this.#clock = options.clock;
     this.#patience = options.patience;
     this.replay = new Replay(options.clock);
     this.lastUse = options.clock.monotonic();
+  }
+
+  get caller(): Caller {
+    return this.#caller;
+  }
+
+  get version(): string {
+    return this.#version;
+  }
+
+  /** What its client declared. */
+  get capabilities(): JsonObject {
+    return this.#capabilities;
+  }
+
+  /** Whether `initialize` was answered. */
+  get agreed(): boolean {
+    return this.#agreed;
+  }
+
+  agree({ version, capabilities, clientInfo }: Agreement): void {
+    this.#agreed = true;
+    this.#version = version;
+    this.#capabilities = capabilities;
+    if (clientInfo !== undefined) this.#caller = { ...this.#caller, clientInfo };
   }
 
   /** Aborts when the session ends. */
@@ -64,9 +102,9 @@ export class Session implements ConnectionOwner {
     return this.#life.signal;
   }
 
-  /** An open GET stream or a running request counts as use. */
+  /** An open stream or a running request counts as use. */
   get inUse(): boolean {
-    return this.#running.size > 0 || this.standing?.writer?.open === true;
+    return this.#running.size > 0 || this.outlet !== undefined || this.standing?.writer?.open === true;
   }
 
   /** Registers a request of the client; its signal aborts when it is cancelled or the session ends. Throws `request/invalid` for an id in use. */

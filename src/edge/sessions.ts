@@ -43,7 +43,7 @@ export class Sessions {
    * Throws `session/full` at the cap, and for a principal who has half of all sessions already: nobody may take the last place
    * from everybody else. `local` is everybody, so it may have them all. The id is 256 random bits and no credential.
    */
-  create(caller: Caller, version: string, capabilities: JsonObject): Session {
+  create(caller: Caller, version: string, capabilities: JsonObject, options: { readonly oldTransport?: boolean } = {}): Session {
     const { clock, patience } = this.#options;
     if (!this.#hasPlace(caller)) {
       this.#expire();
@@ -52,7 +52,7 @@ export class Sessions {
     const owner = principalKey(caller.principal);
     this.#held.set(owner, (this.#held.get(owner) ?? 0) + 1);
     const id = randomBytes(32).toString('base64url');
-    const session = new Session({ id, caller: { ...caller, sessionId: id }, version, capabilities, clock, patience });
+    const session = new Session({ id, caller: { ...caller, sessionId: id }, version, capabilities, clock, patience, ...options });
     this.#live.set(id, session);
     this.#sweep ??= clock.after(SWEEP_MS, () => this.#tick());
     return session;

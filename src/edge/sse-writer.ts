@@ -43,6 +43,11 @@ export class SseWriter {
     this.#write(Buffer.from(`id: ${id}\nretry: ${retryMs}\ndata: \n\n`));
   }
 
+  /** First event of the transport of 2024-11-05: where the client posts its messages. */
+  endpoint(target: string): void {
+    this.#write(Buffer.from(`event: endpoint\ndata: ${target}\n\n`));
+  }
+
   comment(): void {
     this.#write(Buffer.from(':\n\n'));
   }

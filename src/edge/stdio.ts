@@ -16,7 +16,7 @@ import { ClientLines } from './client-lines.ts';
 import { encodeAnswer, encodeError, encodeNotification, oneLine } from './encode.ts';
 import { readEnvelope } from './modern.ts';
 import { Session } from './session.ts';
-import { answerInSession, initialized, notedInSession, readInitialize } from './session-requests.ts';
+import { answerInSession, initialized, notedInSession, readInitialize, responseOf } from './session-requests.ts';
 import type { Work } from './work.ts';
 
 type Request = Extract<Message, { kind: 'request' }>;
@@ -128,12 +128,7 @@ class StdioDoor {
     }
     if (message.kind === 'notification') return notedInSession(this.#options.services, session, message);
     if (message.kind === 'response') {
-      session.answered(
-        message.id,
-        message.result === undefined
-          ? { kind: 'error', error: message.error ?? Buffer.from('{}'), code: 0 }
-          : { kind: 'result', result: message.result },
-      );
+      session.answered(message.id, responseOf(message));
       return;
     }
     const { services, report } = this.#options;

@@ -156,9 +156,20 @@ const PROOFS: Readonly<Record<Where, () => Promise<void>>> = {
     expect((await through('modern', answer, legacy)).reply).toEqual({ content: [], structuredContent: { result: [1] } });
     expect((await through('modern', answer, { ...legacy, version: '2025-03-26' })).reply).toEqual({ content: [] });
   },
-  'result.content[]': async () => {
-    const answer = () => resultOf({ content: [{ type: 'resource_link', uri: 'memo://x', name: 'x' }] });
-    expect((await through('legacy', answer, { ...legacy, version: '2025-03-26' })).reply).toEqual({ content: [{ type: 'text', text: 'memo://x' }] });
+  'result.content[], result.messages[].content': async () => {
+    const link = { type: 'resource_link', uri: 'memo://x', name: 'x' };
+    const audio = { type: 'audio', mimeType: 'audio/wav', data: Buffer.alloc(7).toString('base64') };
+    const words = { type: 'text', text: 'memo://x' };
+    const line = { type: 'text', text: '[audio: audio/wav, 7 bytes]' };
+    const at = (version: string) => ({ ...legacy, version });
+    const answer = () => resultOf({ content: [link, audio] });
+    expect((await through('legacy', answer, at('2025-06-18'))).reply).toEqual({ content: [link, audio] });
+    expect((await through('legacy', answer, at('2025-03-26'))).reply).toEqual({ content: [words, audio] });
+    expect((await through('legacy', answer, at('2024-11-05'))).reply).toEqual({ content: [words, line] });
+    const prompt = { method: 'prompts/get', body: { name: 'x_a_p' } };
+    const said = (content: unknown) => ({ messages: [{ role: 'user', content, v: 1 }] });
+    expect((await through('legacy', () => resultOf(said(audio)), { ...at('2024-11-05'), ...prompt })).reply).toEqual(said(line));
+    expect((await through('legacy', () => resultOf(said(link)), { ...at('2025-03-26'), ...prompt })).reply).toEqual(said(words));
   },
   'error.code': async () => {
     expect((await through('modern', () => errorOf(-32602), { ...read, ...legacy })).reply.code).toBe(-32002);

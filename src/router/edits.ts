@@ -50,7 +50,11 @@ export const RELAY_EDITS = [
     change: 'wrapped as `{"result": V}` when it is no object; removed before 2025-06-18',
     when: 'session client, modern upstream',
   },
-  { where: 'result.content[]', change: '`resource_link` becomes text with the URI, before 2025-06-18', when: 'session client' },
+  {
+    where: 'result.content[], result.messages[].content',
+    change: '`resource_link` becomes text with the URI, before 2025-06-18; `audio` a line that names its type and size, before 2025-03-26',
+    when: 'session client',
+  },
   { where: 'error.code', change: '-32602 of resources/read becomes -32002 for session clients, and back for modern ones', when: 'eras differ' },
   { where: 'notification params._meta', change: "reserved members are removed; `subscriptionId` is the client's", when: 'always' },
   { where: 'notification params.progressToken', change: "the token of the client's own request", when: 'notifications/progress' },
@@ -129,11 +133,27 @@ export function labelledRequests(requests: Buffer, upstream: string): Buffer {
   return editObject(requests, edits);
 }
 
-/** Content blocks that a revision before 2025-06-18 does not know, as text (protocol.md section 3, "Down-conversion"). */
-export function plainContent(content: Buffer): Buffer {
-  const blocks = elements(content).map((block) => {
-    const parsed: unknown = JSON.parse(block.toString('utf8'));
-    return isJsonObject(parsed) && parsed.type === 'resource_link' ? toJson({ type: 'text', text: String(parsed.uri) }) : block;
-  });
-  return joinArray(blocks);
+/** Content blocks that a session revision does not know, as text: links before 2025-06-18, audio before 2025-03-26 (protocol.md section 3). */
+export function plainContent(content: Buffer, version: string): Buffer {
+  return joinArray(elements(content).map((block) => plainBlock(block, version)));
+}
+
+/** As `plainContent`, for the messages of a prompt. */
+export function plainMessages(messages: Buffer, version: string): Buffer {
+  return joinArray(
+    elements(messages).map((message) => {
+      const content = message[0] === OPEN_OBJECT ? member(message, 'content') : undefined;
+      const plain = content?.[0] === OPEN_OBJECT ? plainBlock(content, version) : undefined;
+      return plain === undefined || plain === content ? message : editObject(message, { content: plain });
+    }),
+  );
+}
+
+function plainBlock(block: Buffer, version: string): Buffer {
+  const parsed: unknown = JSON.parse(block.toString('utf8'));
+  if (!isJsonObject(parsed)) return block;
+  if (parsed.type === 'resource_link' && version < '2025-06-18') return toJson({ type: 'text', text: String(parsed.uri) });
+  if (parsed.type !== 'audio' || version >= '2025-03-26') return block;
+  const bytes = Buffer.byteLength(String(parsed.data ?? ''), 'base64');
+  return toJson({ type: 'text', text: `[audio: ${String(parsed.mimeType ?? 'of unknown type')}, ${bytes} bytes]` });
 }

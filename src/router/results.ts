@@ -3,7 +3,7 @@ import type { Exchange } from '../core/exchange.ts';
 import { type Edits, editObject, member, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError } from '../core/mcp.ts';
 import type { State } from './carried-state.ts';
-import { editMeta, labelled, labelledRequests, ownResultMeta, plainContent } from './edits.ts';
+import { editMeta, labelled, labelledRequests, ownResultMeta, plainContent, plainMessages } from './edits.ts';
 import type { Asking } from './rounds.ts';
 import { declaresTasks } from './task-shapes.ts';
 
@@ -25,6 +25,7 @@ export interface AnswerContext {
 
 const MAX_TTL_MS = 3_600_000;
 const FIRST_STRUCTURED = '2025-06-18';
+const FIRST_AUDIO = '2025-03-26';
 
 /** An upstream's answer as this client may see it: the edits of `RELAY_EDITS`, chosen by both eras. */
 export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
@@ -111,14 +112,27 @@ function toLegacy(result: Buffer, body: JsonObject, type: unknown, context: Answ
   const structured = body.structuredContent;
   if (exchange.version < FIRST_STRUCTURED) {
     if (structured !== undefined) edits.structuredContent = undefined;
-    const content = Array.isArray(body.content) ? member(result, 'content') : undefined;
-    if (content !== undefined && (body.content as unknown[]).some((block) => isJsonObject(block) && block.type === 'resource_link'))
-      edits.content = plainContent(content);
+    Object.assign(edits, plainBlocks(result, body, exchange.version));
   } else if (upstreamEra === 'modern' && structured !== undefined && (wrapped || !isJsonObject(structured))) {
     const value = member(result, 'structuredContent');
     if (value !== undefined) edits.structuredContent = Buffer.concat([Buffer.from('{"result":'), value, Buffer.from('}')]);
   }
   return Object.keys(edits).length === 0 ? result : editObject(result, edits);
+}
+
+/** What a revision does not know of contents, edited only where it stands. */
+function plainBlocks(result: Buffer, body: JsonObject, version: string): Edits {
+  const edits: Record<string, Buffer> = {};
+  const content = Array.isArray(body.content) ? member(result, 'content') : undefined;
+  if (content !== undefined && (body.content as unknown[]).some((block) => isUnknown(block, version))) edits.content = plainContent(content, version);
+  const messages = Array.isArray(body.messages) ? member(result, 'messages') : undefined;
+  if (messages !== undefined && (body.messages as unknown[]).some((message) => isJsonObject(message) && isUnknown(message.content, version)))
+    edits.messages = plainMessages(messages, version);
+  return edits;
+}
+
+function isUnknown(block: unknown, version: string): boolean {
+  return isJsonObject(block) && (block.type === 'resource_link' || (block.type === 'audio' && version < FIRST_AUDIO));
 }
 
 /** Errors pass as they are, but for codes that describe our own hop or mean something else in the client's era. */
