@@ -9,7 +9,8 @@ import { Deadline } from './deadline.ts';
 export class CallLife implements Disposable {
   readonly deadline: Deadline;
   readonly #controller = new AbortController();
-  readonly #followed = new Set<() => void>();
+  /** Made when somebody is followed: a parked call follows nobody, and thousands may wait. */
+  #followed: Set<() => void> | undefined;
 
   /** @param limits milliseconds. @param late the error for a limit that was passed, in milliseconds */
   constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, late: (ms: number) => TurnpikeError) {
@@ -35,8 +36,9 @@ export class CallLife implements Disposable {
     source.addEventListener('abort', onAbort, { once: true });
     const leave = () => {
       source.removeEventListener('abort', onAbort);
-      this.#followed.delete(leave);
+      this.#followed?.delete(leave);
     };
+    this.#followed ??= new Set();
     this.#followed.add(leave);
     return leave;
   }
@@ -44,6 +46,6 @@ export class CallLife implements Disposable {
   /** Takes back timer and listeners. The signal stays as it is. */
   [Symbol.dispose](): void {
     this.deadline.end();
-    for (const leave of [...this.#followed]) leave();
+    for (const leave of [...(this.#followed ?? [])]) leave();
   }
 }

@@ -68,7 +68,9 @@ export class Flight implements Dispatcher.DispatchHandler {
     this.#controller = controller;
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // One buffer for each name and value, with what they were read in: nobody reads them, and a call may wait for long.
+    controller.rawHeaders = null;
     if (this.#done || status < 200) return;
     if (status >= 300 && status < 400) {
       this.#endWith(new HttpFailure('redirect', true, this.#redirect(status, headers.location), { status }));
