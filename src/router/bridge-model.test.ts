@@ -127,7 +127,7 @@ class World {
     this.connections = new CrashingConnections(first);
     this.bridge = new SampleBridge(era, (side) => this.#noting(() => this.#act(side)), {
       connections: this.connections,
-      bridge: { park: { perPrincipal: 3, perUpstream: 5, total: 6 }, maxRounds: 4 },
+      bridge: { park: { perPrincipal: 2, perUpstream: 3, total: 3 }, maxRounds: 4 },
     });
     first.answer = this.bridge.connection.answer;
   }
@@ -273,7 +273,7 @@ class World {
       const { resultType, requestState, inputRequests = {} } = done.result;
       if (resultType === 'input_required') this.asked.push({ call, state: String(requestState), keys: Object.keys(inputRequests as JsonObject) });
     }
-    expect(this.bridge.parking.size).toBeLessThanOrEqual(6);
+    expect(this.bridge.parking.size).toBeLessThanOrEqual(3);
   }
 
   /** The same retry has the same answer, but for one that came too late or left. */

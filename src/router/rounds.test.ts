@@ -120,6 +120,15 @@ describe('a session client at a modern upstream', () => {
     }
   });
 
+  it.each([
+    ['a link', link, 'elicitation.url'],
+    ['a model with tools', { ...model, params: { ...model.params, tools: [] } }, 'sampling.tools'],
+  ])('of a revision without it is not asked for %s, whatever it declared', async (_what, question, name) => {
+    const { bridge, asked, call } = session(inRounds(asks({ q: question })), { version: '2025-06-18' });
+    expect(await bridge.now(call())).toMatchObject({ error: { message: `This tool needs ${name}, which your client does not offer.` } });
+    expect(asked).toEqual([]);
+  });
+
   it('is not told what is reserved between servers and gateways; the rest of the metadata stays', async () => {
     const _meta = { 'turnpike/upstream': 'forged', 'io.modelcontextprotocol/serverInfo': { name: 'forged' }, 'example.com/x': 1 };
     const { asked, call } = session(

@@ -71,7 +71,7 @@ export function readAsking(call: Call, result: Buffer, body: JsonObject): Asking
     const { params: given = {} } = isJsonObject(parsed) ? parsed : {};
     const params = isJsonObject(given) ? given : {};
     if (typeof method !== 'string' || !NEEDS.has(method)) throw wrong(`asked for what it was not offered: ${String(method)}`);
-    if (!allows(profile, method, params)) {
+    if (!allows(profile, method, params) || !isKnown(exchange, method, params)) {
       if (exchange.era === 'legacy') throw refusedInteraction(needOf(method, params), exchange, upstream, services.settings.bridge.interactive);
       throw wrong(`asked for what it was not offered: ${method}`);
     }
@@ -87,6 +87,12 @@ export function readAsking(call: Call, result: Buffer, body: JsonObject): Asking
     else throw wrong(`asked by a form that cannot be shown: ${messageOf(verdict.answer)}`);
   }
   return { questions, forced, ...(typeof state === 'string' ? { state } : {}) };
+}
+
+/** Links and models that use tools came with 2025-11-25: an older session client that declares them means something else. */
+function isKnown({ era, version }: Exchange, method: string, params: JsonObject): boolean {
+  if (era === 'modern' || version >= FIRST_MODES) return true;
+  return method === 'elicitation/create' ? params.mode !== 'url' : params.tools === undefined;
 }
 
 const AMBIGUOUS = 'asked in a way that can be read twice';

@@ -100,6 +100,23 @@ describe.each(['old', 'young'])('at upstream "%s"', (up) => {
     await session.end();
   });
 
+  it('of two streams of one session each is replayed by itself', async () => {
+    const { session, stream } = await asking(up, 'First?');
+    const second = await session.stream('tools/call', { name: `x_${up}_ask`, arguments: { message: 'Second?' } }, 'call 2');
+    await second.until((messages) => messages.some(isQuestion));
+    const from = eventsOf(second.text)[0]?.id ?? '';
+    stream.close();
+    second.close();
+    const resumed = await session.listen({ 'last-event-id': from });
+    await resumed.until((messages) => messages.some(isQuestion));
+    const [question] = resumed.messages;
+    await session.post({ jsonrpc: '2.0', id: (question as JsonObject).id, result: answer('second') });
+    await resumed.ended;
+    expect(resumed.text).not.toContain('First?');
+    expect(resumed.messages.map(({ method, id }) => method ?? id)).toEqual(['elicitation/create', 'call 2']);
+    await session.end();
+  });
+
   it('a stateless client cannot resume anything', async () => {
     const { session, stream } = await asking(up, 'Which?');
     const first = eventsOf(stream.text)[0]?.id ?? '';
