@@ -33,6 +33,8 @@ export interface HostedTaskOptions extends TaskHooks {
 const IDLE_POLL_MS = 30_000;
 /** The same, when somebody wants to hear of changes. Milliseconds. */
 const WATCHED_POLL = { least: 1_000, most: 5_000 } as const;
+/** The first look after the creation, at the latest. Milliseconds. */
+const FIRST_LOOK_MS = 1_000;
 /** How long the questions of a task that waits for input may take to come. Milliseconds. */
 const QUESTION_MS = 1_000;
 /** How soon a task is looked at whose result came. Milliseconds. */
@@ -68,7 +70,8 @@ export class HostedTask implements LiveTask {
     this.#connection = new HostedConnection({ ...options, relay, onStatus: () => this.#watchIn(0), onLost: () => this.#endIfIdle() });
     this.#expiry = clock.after(Math.max(0, expiresAt - clock.now()), () => this.end());
     this.#awaitQuestions();
-    this.#watchIn(IDLE_POLL_MS);
+    // What ended at once may have said so before anybody listened.
+    this.#watchIn(created === undefined ? IDLE_POLL_MS : pollInterval(this.#task, 0, FIRST_LOOK_MS));
   }
 
   async detail(signal: AbortSignal): Promise<Buffer> {
