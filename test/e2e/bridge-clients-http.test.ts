@@ -9,6 +9,7 @@ let rig: Rig;
 
 const UPSTREAMS = ['modern', 'sessions', 'v1', 'sse'] as const;
 const KINDS = ['SDK 1.32', 'SDK 2.4 session', 'SDK 2.4 stateless'] as const satisfies Kind[];
+const SSE = 'SDK 1.32 over HTTP+SSE' as const;
 
 beforeAll(async () => {
   rig = await Rig.make();
@@ -24,10 +25,11 @@ beforeAll(async () => {
 });
 afterAll(() => rig?.[Symbol.asyncDispose]());
 
-describe.each(KINDS)('%s', (kind) => {
+describe.each([...KINDS, SSE] as const)('%s', (kind) => {
   let party: Party;
   beforeAll(async () => {
-    party = await Party.overHttp(kind, rig.endpoint, { capabilities: ALL_CAPABILITIES });
+    const options = { capabilities: ALL_CAPABILITIES };
+    party = kind === SSE ? await Party.overSse(new URL('/sse', rig.endpoint), options) : await Party.overHttp(kind, rig.endpoint, options);
   });
   afterAll(() => party?.[Symbol.asyncDispose]());
 

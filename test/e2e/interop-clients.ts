@@ -1,6 +1,7 @@
 import { Client as Client2, StreamableHTTPClientTransport as HttpTransport2, type Transport as Transport2 } from '@modelcontextprotocol/client';
 import { StdioClientTransport as StdioTransport2 } from '@modelcontextprotocol/client/stdio';
 import { Client as Client1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport as SseTransport1 } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StdioClientTransport as StdioTransport1 } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport as HttpTransport1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { Transport as Transport1 } from '@modelcontextprotocol/sdk/shared/transport.js';
@@ -132,6 +133,11 @@ export class Party implements AsyncDisposable {
     const party = await Party.#over2(kind, transport, capabilities);
     party.terminate = () => terminated(transport);
     return party;
+  }
+
+  /** SDK 1.32 over HTTP+SSE, the transport of 2024-11-05. */
+  static overSse(url: URL, { capabilities }: PartyOptions = {}): Promise<Party> {
+    return Party.#over1(new SseTransport1(url) as Transport1, capabilities);
   }
 
   /** Over the pipes of a child. */
