@@ -367,7 +367,7 @@ const era = fc.constantFrom<Era>('legacy', 'modern');
 const step = fc.constantFrom<Step>('form', 'form', 'form', 'two', 'keyed', 'say', 'wait', 'link', 'yield');
 const command: fc.Arbitrary<Command> = fc.oneof(
   {
-    weight: 5,
+    weight: 8,
     arbitrary: fc.record({
       do: fc.constant('call' as const),
       who: fc.constantFrom<Person>('alice', 'bob', 'carol'),
@@ -418,7 +418,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 
 it('nobody gets what is another\u2019s, no call runs twice, nothing is left', async () => {
   await fc.assert(
-    fc.asyncProperty(era, fc.array(command, { minLength: 5, maxLength: 60 }), async (first, commands) => {
+    fc.asyncProperty(era, fc.array(command, { minLength: 10, maxLength: 80, size: 'max' }), async (first, commands) => {
       const world = new World(first);
       for (const one of commands) await world.run(one);
       await world.end();

@@ -98,6 +98,18 @@ describe('a state that the upstream wrote', () => {
     }
   });
 
+  it('that is too long once it is written down is the upstream\u2019s fault', async () => {
+    for (const own of ['"'.repeat(65_536), '\u0001'.repeat(20_000)]) {
+      const bridge = start(asks({ s: secret, q: form }, own));
+      expect(await bridge.now(bridge.visit())).toMatchObject({ code: 'upstream/protocol', status: 200 });
+      expect(bridge.left()).toEqual(NOTHING_LEFT);
+    }
+    // What is just short enough is carried, with our own answers beside it.
+    const bridge = start(asks({ s: secret, q: form }, '"'.repeat(46_000)));
+    const { state } = askedOf(await bridge.now(bridge.visit()));
+    expect(wordsOf((await bridge.now(bridge.retry(state, { q: accept('x') }))).result)[1]).toBe('"'.repeat(46_000));
+  });
+
   it('may be used again by the same client for the same call, and by nobody else, for nothing else, no longer than its time', async () => {
     const bridge = start(asks({ q: form }, 'own'));
     const { state } = askedOf(await bridge.now(bridge.visit()));

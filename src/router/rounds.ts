@@ -18,6 +18,8 @@ export const MAY_ASK: ReadonlySet<string> = new Set(['tools/call', 'prompts/get'
 
 /** Longest state of an upstream that is carried (protocol.md section 9). */
 const MAX_STATE_BYTES = 64 * 1024;
+/** The same as it is sealed for a stateless client: written as JSON, where some characters are six. A sealed text is 128 KiB at most. */
+const MAX_WRITTEN_BYTES = 90 * 1024;
 /** How long a round without questions waits, so that an upstream that is not ready is not asked without pause. */
 const IDLE_ROUND_MS = 250;
 /** The first session revision whose elicitations have modes. */
@@ -59,6 +61,8 @@ export function readAsking(call: Call, result: Buffer, body: JsonObject): Asking
   if (!MAY_ASK.has(exchange.method)) throw wrong(`asked for input during ${exchange.method}`);
   const { requestState: state } = body;
   if (typeof state === 'string' && Buffer.byteLength(state) > MAX_STATE_BYTES) throw wrong('sent a request state above 64 KiB');
+  if (exchange.era === 'modern' && state !== undefined && Buffer.byteLength(JSON.stringify(state)) > MAX_WRITTEN_BYTES)
+    throw wrong('sent a request state that is too long to be carried');
   const requests = isJsonObject(body.inputRequests) ? member(result, 'inputRequests') : undefined;
   checkReadable(result, requests, wrong);
   const questions: Question[] = [];

@@ -26,6 +26,9 @@ let young: HttpFixture;
 let rig: GatewayRig;
 let sessions: Map<User, LegacyClient>;
 let next = 0;
+/** Connections that the gateway holds by itself. */
+let leases = 0;
+const LEASES = 'turnpike_pool_leases{pool="upstream-connections"}';
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'turnpike-bridge-'));
@@ -40,6 +43,7 @@ beforeAll(async () => {
       { name: 'npipe', ...stdioFixture('modern', join(folder, 'npipe')) },
     ],
   });
+  leases = await rig.metric(LEASES);
   const opened = PEOPLE.map(async (who) => [who, await rig.session(who, { capabilities: { sampling: {} } })] as const);
   sessions = new Map(await Promise.all(opened));
 });
@@ -220,6 +224,11 @@ it('nobody gets what is another\u2019s, no call runs twice, nothing stays parked
   await until(
     () => rig.metric('turnpike_bridge_parked'),
     (parked) => parked === 0,
+    15_000,
+  );
+  await until(
+    () => rig.metric(LEASES),
+    (held) => held <= leases,
     15_000,
   );
   const logs = await logged();
