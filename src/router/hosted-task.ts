@@ -67,6 +67,8 @@ export class HostedTask implements LiveTask {
     this.#questions = new Questions({ clock, gatherWindow: settings.bridge.gatherWindow });
     const relay = new HostedRelay({ services, caller, upstream, profile, questions: this.#questions });
     if (created !== undefined) this.#note(created.task);
+    // Whoever listens knows that much.
+    this.#told = created?.task;
     this.#connection = new HostedConnection({ ...options, relay, onStatus: () => this.#watchIn(0), onLost: () => this.#endIfIdle() });
     this.#expiry = clock.after(Math.max(0, expiresAt - clock.now()), () => this.end());
     this.#awaitQuestions();

@@ -87,13 +87,7 @@ describe('tasks', () => {
     expect(() => convert('modern', resultOf({ resultType: 'task' }), { capabilities: TASKS })).toThrow(
       expect.objectContaining({ code: 'upstream/protocol' }),
     );
-    expect(() => convert('modern', task, legacy)).toThrow(expect.objectContaining({ code: 'bridge/interaction' }));
-  });
-
-  it('that wait for input name who asks', () => {
-    const inputRequests = { q: { method: 'elicitation/create', params: { message: 'm' } } };
-    const got = converted('modern', resultOf({ taskId: 'inner', inputRequests }), { method: 'tasks/get', capabilities: TASKS });
-    expect(got.inputRequests).toEqual({ q: { method: 'elicitation/create', params: { message: 'Server “a” asks: m' } } });
+    expect(() => convert('modern', task, legacy)).toThrow(expect.objectContaining({ code: 'upstream/protocol' }));
   });
 });
 

@@ -3,7 +3,7 @@ import type { Exchange } from '../core/exchange.ts';
 import { type Edits, editObject, member, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError } from '../core/mcp.ts';
 import type { State } from './carried-state.ts';
-import { editMeta, labelled, labelledRequests, ownResultMeta, plainContent, plainMessages } from './edits.ts';
+import { editMeta, labelled, ownResultMeta, plainContent, plainMessages } from './edits.ts';
 import type { Asking } from './rounds.ts';
 import { declaresTasks } from './task-shapes.ts';
 
@@ -48,9 +48,6 @@ function toModern(result: Buffer, body: JsonObject, type: unknown, context: Answ
   if (upstreamEra === 'legacy' || body.resultType === undefined) edits.resultType = toJson('complete');
   else if (type === 'input_required') Object.assign(edits, inputRequired(result, body, context));
   else if (type === 'task') Object.assign(edits, task(body, context));
-  // A task that waits for input shows what it asks for.
-  const asked = context.label && exchange.method.startsWith('tasks/') ? member(result, 'inputRequests') : undefined;
-  if (asked !== undefined) edits.inputRequests = labelledRequests(asked, upstream);
   if (exchange.method === 'resources/read' && type === 'complete') Object.assign(edits, caching(body, upstreamEra));
   return editObject(result, edits);
 }
@@ -100,13 +97,8 @@ function toLegacy(result: Buffer, body: JsonObject, type: unknown, context: Answ
   if (type === 'input_required') {
     throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked in a way that cannot be read`, { upstream });
   }
-  if (type === 'task') {
-    throw new TurnpikeError(
-      'bridge/interaction',
-      `'${nameOf(exchange)}' answered with a task, which is not carried to a ${exchange.version} client yet.`,
-      { upstream },
-    );
-  }
+  // One of a tool was driven to its end before (`driven-modern-task.ts`).
+  if (type === 'task') throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' made a task of ${exchange.method}`, { upstream });
   const edits: Record<string, Buffer | undefined> = { ...editMeta(result, {}) };
   if (upstreamEra === 'modern') Object.assign(edits, { resultType: undefined, ttlMs: undefined, cacheScope: undefined });
   const structured = body.structuredContent;

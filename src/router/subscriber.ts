@@ -1,9 +1,10 @@
 import type { Caller } from '../core/caller.ts';
-import { editObject, member, toJson } from '../core/json.ts';
+import { editObject, toJson } from '../core/json.ts';
 import type { ConnectionOwner } from '../core/ports.ts';
-import { labelledRequests, notificationParams } from './edits.ts';
+import { notificationParams } from './edits.ts';
 import { ownerThrough } from './outside.ts';
 import type { Services } from './services.ts';
+import { judgedRequests } from './task-questions.ts';
 import { UpdateFeed } from './update-feed.ts';
 
 export interface SubscriberOptions {
@@ -61,9 +62,10 @@ export class Subscriber {
       ...(owner === undefined ? {} : { owner: ownerThrough(owner, { services, caller, upstream, label, profile }) }),
       onUpdate: (uri, params) => notify('notifications/resources/updated', notificationParams(editObject(params, { uri: name(uri) }))),
       onTask: (taskId, params) => {
-        const requests = label ? member(params, 'inputRequests') : undefined;
-        const asked = requests === undefined ? {} : { inputRequests: labelledRequests(requests, upstream) };
-        notify('notifications/tasks', notificationParams(editObject(params, { taskId: name(taskId), ...asked })));
+        // What must not be asked is answered when the client looks at the task.
+        const judged = judgedRequests({ services, caller, era: 'modern', upstream, profile }, params, label);
+        const shown = judged === undefined ? {} : { inputRequests: judged.requests };
+        notify('notifications/tasks', notificationParams(editObject(params, { taskId: name(taskId), ...shown })));
       },
     });
     this.#feeds.set(upstream, feed);
