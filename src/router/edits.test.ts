@@ -9,6 +9,7 @@ import { RELAY_EDITS } from './edits.ts';
 import { convertAnswer } from './results.ts';
 import { type Answering, errorOf, NEVER, resultOf, SampleConnection, SampleConnections, sampleExchange, sampleServices } from './sample-services.ts';
 import { gateway } from './sample-skills.ts';
+import { SampleTasks } from './sample-tasks.ts';
 import { Subscriber } from './subscriber.ts';
 
 type Where = (typeof RELAY_EDITS)[number]['where'];
@@ -257,7 +258,27 @@ const PROOFS: Readonly<Record<Where, () => Promise<void>>> = {
     });
     expect(JSON.parse(legacyParams(call, 7).toString())._meta).toEqual({ progressToken: 7, v: 1 });
   },
+  'result.task': async () => {
+    const sample = new SampleTasks();
+    const { result } = await sample.call();
+    expect(result).toMatchObject({ resultType: 'task', taskId: expect.stringMatching(/^tk1\./), ttlMs: 3_600_000, pollIntervalMs: 200 });
+    for (const key of ['task', 'ttl', 'pollInterval']) expect(result).not.toHaveProperty(key);
+    sample.job.end();
+    expect((await sample.get(result.taskId)).result).toMatchObject({ status: 'completed', result: { content: [{ text: 'done' }] } });
+  },
+  'result (task)': async () => {
+    const sample = new SampleTasks();
+    const { exchange } = sampleExchange({ ...legacy, body: { name: 'x_a_only' } });
+    const driven = dispatch(sample.services, exchange);
+    await new Promise((resolve) => setImmediate(resolve));
+    sample.job.end();
+    await sample.clock.advanceAsync(200);
+    expect(JSON.parse(((await driven) as { result: Buffer }).result.toString())).toEqual({ content: [{ type: 'text', text: 'done' }] });
+  },
   'params.task': async () => {
+    const sample = new SampleTasks();
+    await sample.request('tools/call', { name: 'x_a_job', task: { ttl: 1 } });
+    expect(sample.job.wish).toEqual({ ttl: 86_400_000 });
     for (const era of ['modern', 'legacy'] as const)
       expect((await through(era, () => resultOf(tools), { body: { name: 'x_a_read', task: { ttl: 1 } } })).sent).toEqual({ name: 'read' });
   },

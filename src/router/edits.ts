@@ -27,7 +27,7 @@ export const RELAY_EDITS = [
     where: 'result.inputRequests.*',
     change:
       'questions that must not be asked (`bridge.blockSecretForms`) are taken out and declined; `includeContext` becomes `none` for clients without it',
-    when: 'input_required, modern client',
+    when: 'input_required and tasks that wait for input, modern client',
   },
   {
     where: 'result (input_required)',
@@ -44,7 +44,18 @@ export const RELAY_EDITS = [
     change: 'becomes an `input_required` result with one URL elicitation each; the retry makes the call afresh',
     when: 'modern client, session upstream',
   },
-  { where: 'result.taskId, params.taskId', change: 'sealed (`tk1.`), opened again for the upstream', when: 'tasks, modern client and upstream' },
+  { where: 'result.taskId, params.taskId', change: 'sealed (`tk1.`), opened again for the upstream', when: 'tasks, modern client' },
+  {
+    where: 'result.task',
+    change:
+      "becomes the result, of type `task`: `ttl` and `pollInterval` become `ttlMs` and `pollIntervalMs` in whole milliseconds; `tasks/get` has the task's result, error or questions in it",
+    when: 'tasks, modern client, session upstream',
+  },
+  {
+    where: 'result (task)',
+    change: 'the task is driven to its end, and its result or error is the answer',
+    when: 'tasks, session client',
+  },
   {
     where: 'result.structuredContent',
     change: 'wrapped as `{"result": V}` when it is no object; removed before 2025-06-18',
@@ -67,7 +78,7 @@ export const RELAY_EDITS = [
   },
   { where: 'params.name, params.uri', change: "the upstream's own name or URI", when: 'requests' },
   { where: 'params._meta', change: "the envelope of the upstream's era; vendor members pass", when: 'requests' },
-  { where: 'params.task', change: 'removed', when: 'requests' },
+  { where: 'params.task', change: 'removed; ours where a tool of a session upstream is to run as a task', when: 'requests' },
   { where: 'params.inputResponses, params.requestState', change: 'removed', when: 'requests to session upstreams, and of session clients' },
   { where: 'params.ref.name, params.ref.uri', change: "the upstream's own name or URI", when: 'completion/complete' },
   {
@@ -118,19 +129,6 @@ export function labelled(method: unknown, params: Buffer, upstream: string): Buf
   const message = member(params, 'message');
   if (message === undefined || message[0] !== 0x22) return params;
   return editObject(params, { message: toJson(`Server “${upstream}” asks: ${JSON.parse(message.toString('utf8')) as string}`) });
-}
-
-/** As `labelled`, for every request of an `input_required` result. */
-export function labelledRequests(requests: Buffer, upstream: string): Buffer {
-  if (requests[0] !== OPEN_OBJECT) return requests;
-  const edits: Record<string, Buffer> = {};
-  for (const { key, valueStart, end } of memberSpans(requests)) {
-    const request = requests.subarray(valueStart, end);
-    const parsed: unknown = JSON.parse(request.toString('utf8'));
-    const params = isJsonObject(parsed) && isJsonObject(parsed.params) ? member(request, 'params') : undefined;
-    if (params !== undefined && isJsonObject(parsed)) edits[key] = editObject(request, { params: labelled(parsed.method, params, upstream) });
-  }
-  return editObject(requests, edits);
 }
 
 /** Content blocks that a session revision does not know, as text: links before 2025-06-18, audio before 2025-03-26 (protocol.md section 3). */
