@@ -24,8 +24,6 @@ const { values } = parseArgs({
 
 const MAX_PARKED_BYTES = 10_000;
 const MAX_RATIO = 1.2;
-/** An upstream has at most 1,024 sockets, and a call that waits over HTTP holds one. */
-const UPSTREAMS = 8;
 const PRINCIPALS = 50;
 const WIDTH = 16;
 
@@ -55,7 +53,7 @@ async function stage(work: (gateway: Child, open: (era: Era, user?: number) => P
     bridge: { park: { perPrincipal: 100_000, perUpstream: 100_000, total: 100_000 }, replayWindow: '100ms' },
     upstreams: [
       { name: 'modern', type: 'streamable-http', url: `${url}/modern` },
-      ...Array.from({ length: UPSTREAMS }, (_, index) => ({ name: `legacy${index}`, type: 'streamable-http', url: `${url}/legacy` })),
+      { name: 'legacy', type: 'streamable-http', url: `${url}/legacy` },
     ],
   };
   const { endpoint } = await gateway.ask<{ endpoint: string }>({ start: JSON.stringify(document), cwd: folder });
@@ -73,17 +71,17 @@ async function parked(count: number): Promise<void> {
   await stage(async (gateway, open) => {
     const clients = await Promise.all(tokens.map((_, user) => open('modern', user)));
     const heap = () => gateway.ask<Heap>({ ask: 'heap' });
-    const items = Array.from({ length: count }, (_, at) => ({ user: at % PRINCIPALS, upstream: Math.floor(at / PRINCIPALS) % UPSTREAMS, at }));
+    const items = Array.from({ length: count }, (_, at) => ({ user: at % PRINCIPALS, at }));
     const states: string[] = [];
-    const begin = async ({ user, upstream, at }: (typeof items)[number]) => {
-      const { result, error } = await (clients[user] as LoadClient).call(`x_legacy${upstream}_ask`, { text: `call ${at}` });
+    const begin = async ({ user, at }: (typeof items)[number]) => {
+      const { result, error } = await (clients[user] as LoadClient).call('x_legacy_ask', { text: `call ${at}` });
       if (result?.resultType !== 'input_required') throw new Error(`call ${at} was not parked: ${JSON.stringify(error ?? result)}`);
       states[at] = String(result.requestState);
     };
     let right = 0;
-    const resume = async ({ user, upstream, at }: (typeof items)[number]) => {
+    const resume = async ({ user, at }: (typeof items)[number]) => {
       const more = { requestState: states[at], inputResponses: { 'r1-1': { action: 'accept', content: { word: `word ${at} of ${user}` } } } };
-      const text = textOf(await (clients[user] as LoadClient).call(`x_legacy${upstream}_ask`, { text: `call ${at}` }, more));
+      const text = textOf(await (clients[user] as LoadClient).call('x_legacy_ask', { text: `call ${at}` }, more));
       if (text === `call ${at}: word ${at} of ${user}`) right++;
       else failures.push(`call ${at} of principal ${user} was answered ${JSON.stringify(text)}`);
     };
@@ -97,7 +95,7 @@ async function parked(count: number): Promise<void> {
     await each(shuffled(items), WIDTH, resume);
     const after = await heap();
     const per = (value: (heap: Heap) => number) => (value(held) - value(before)) / count;
-    console.log(`\n${count} parked calls of ${PRINCIPALS} principals at ${UPSTREAMS} upstreams`);
+    console.log(`\n${count} parked calls of ${PRINCIPALS} principals at one upstream`);
     console.log(`  heap per parked call            ${bytes(per(({ heapUsed }) => heapUsed))}`);
     console.log(`  and outside the heap (buffers)  ${bytes(per(({ external }) => external))}`);
     console.log(`  resident memory per parked call ${bytes(per(({ rss }) => rss))}`);
@@ -109,10 +107,10 @@ async function parked(count: number): Promise<void> {
 }
 
 const CELLS = [
-  { name: 'session client → session upstream', client: 'legacy', upstream: 'legacy0', crosses: false },
+  { name: 'session client → session upstream', client: 'legacy', upstream: 'legacy', crosses: false },
   { name: 'stateless client → stateless upstream', client: 'modern', upstream: 'modern', crosses: false },
   { name: 'session client → stateless upstream', client: 'legacy', upstream: 'modern', crosses: true },
-  { name: 'stateless client → session upstream', client: 'modern', upstream: 'legacy0', crosses: true },
+  { name: 'stateless client → session upstream', client: 'modern', upstream: 'legacy', crosses: true },
 ] as const;
 
 /** CPU of the gateway process per call that asks nobody anything; the best round counts, since others only add noise. */

@@ -4,6 +4,9 @@ import type { JsonObject } from './core/mcp.ts';
 import type { RouterSettings, UpstreamSettings as RouterUpstreamSettings } from './router/settings.ts';
 import type { UpstreamSettings } from './upstream/settings.ts';
 
+/** Sockets of one upstream for calls that nobody is asked in. */
+const CALL_SOCKETS = 1_024;
+
 /** One upstream of the configuration as its layer wants it. */
 export function upstreamSettings(upstream: UpstreamConfig, config: Config): UpstreamSettings {
   const { name, protocol, timeouts, health, retry, sharing, pool } = upstream;
@@ -17,11 +20,14 @@ function targetOf(upstream: UpstreamConfig, config: Config): UpstreamSettings['t
     return { type: 'stdio', command, args, env, cwd: cwd ?? config.store.dir, allowUnsafeEnv };
   }
   const { endpoints, headers, tls, proxy, auth } = upstream;
+  const { perUpstream, total } = config.bridge.park;
   const credential = auth.mode === 'header' && auth.header !== undefined ? { [auth.header.name]: auth.header.value } : {};
   return {
     type: 'remote',
     endpoints,
     headers: { ...headers, ...credential } as Readonly<Record<string, never>>,
+    // A call that waits for input holds its socket: others must still find one, the answer to its question first of all.
+    maxSockets: CALL_SOCKETS + Math.min(perUpstream, total),
     ...(tls === undefined ? {} : { tls }),
     ...(proxy === undefined ? {} : { proxy }),
   };

@@ -74,8 +74,13 @@ export class Connector {
     this.#ports = ports;
     const { target } = settings;
     if (target.type === 'remote') {
-      const { tls, proxy } = target;
-      this.#client = new HttpClient({ connectTimeoutMs: settings.timeouts.connect, ...(tls ? { tls } : {}), ...(proxy ? { proxy } : {}) });
+      const { tls, proxy, maxSockets } = target;
+      this.#client = new HttpClient({
+        connectTimeoutMs: settings.timeouts.connect,
+        ...(maxSockets === undefined ? {} : { maxSockets }),
+        ...(tls ? { tls } : {}),
+        ...(proxy ? { proxy } : {}),
+      });
       this.#endpoints = new EndpointSet(target.endpoints, { clock: ports.clock, backoff: settings.retry });
     }
   }

@@ -44,6 +44,8 @@ export interface RemoteTarget {
     readonly weight: number;
   }[];
   readonly headers: Readonly<Record<string, string | Secret>>;
+  /** As in `HttpClientOptions`. */
+  readonly maxSockets?: number;
   readonly tls?: {
     readonly caFile?: string;
     readonly certFile?: string;

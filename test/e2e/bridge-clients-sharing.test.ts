@@ -75,12 +75,13 @@ it('a call that waits for input needs no second handshake for its retries', asyn
 describe('a client that can do less', () => {
   it('has a connection that says so: neither is told of what the other can', async () => {
     await using all = await client('alice');
-    await using less = await client('alice', 'SDK 2.4 stateless', { roots: {} });
+    await using less = await client('alice', 'SDK 2.4 stateless', { elicitation: { form: {} } });
+    less.answering = async () => ({ action: 'accept', content: { value: 'of less' } });
     const capabilities = async () => requestsIn(await logOf(http), 'initialize').map(({ params }) => (params as JsonObject).capabilities);
     await all.call('x_http_ask', { kind: 'roots' });
     const before = (await capabilities()).length;
-    expect(textOf(await less.call('x_http_ask', { kind: 'roots' }))).toContain('file:///srv/work');
-    expect((await capabilities()).slice(before)).toEqual([{ roots: { listChanged: true } }]);
+    expect(textOf(await less.call('x_http_ask', { kind: 'form' }))).toContain('of less');
+    expect((await capabilities()).slice(before)).toEqual([{ elicitation: { form: {} } }]);
   });
 
   it.each(['http', 'pipe'])('%s: is told what it lacks, and is not asked', async (upstream) => {
