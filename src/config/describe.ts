@@ -34,7 +34,7 @@ export function flagOptions(): FlagOption[] {
 /** The reference page, `docs/reference/configuration.md`. */
 export function referencePage(): string {
   const sections = CONFIG_TREE.type === 'object' ? [...CONFIG_TREE.keys] : [];
-  const parts = sections.map(([name, node]) => `## \`${name}\`\n\n${node.declaration.description ?? ''}\n\n${tablesOf(name, node)}`);
+  const parts = sections.map(([name, node]) => `## \`${name}\`\n\n${descriptionOf(node)}\n\n${tablesOf(name, node)}`);
   return `${INTRODUCTION}\n${parts.join('\n')}`;
 }
 
@@ -57,6 +57,7 @@ ends in \`.json\`. Unknown keys, variables beginning \`TURNPIKE_\` and flags are
 - Relative paths count from the folder of the file, those of variables and flags from the working directory; \`~/\` is the home.
 - \`\${env:NAME}\` and \`\${file:/absolute/path}\` (last newline cut) work in every text; \`$\${\` is a literal \`\${\`.
 - A secret \`x\` has a twin \`xFile\` that names a file with it, and no flag.
+- A running gateway takes changes of the file over (\`docs/guides/operations.md\`), but for settings that say they need a restart.
 - Switches may be given bare (\`--policy-yolo\`) or with a value (\`--listen-streaming=false\`). Short: \`--yolo\` is \`--policy-yolo\`.
 `;
 
@@ -110,9 +111,13 @@ function table(rows: readonly Row[]): string {
   const lines = rows.map(({ key, node }) => {
     const source = byPath.get(key);
     const sources = hasSources ? [code(source?.variable), code(source?.flag)] : [];
-    return `| ${[`\`${key}\``, cell(typeOf(node)), defaultCell(node), ...sources, cell(node.declaration.description ?? '')].join(' | ')} |`;
+    return `| ${[`\`${key}\``, cell(typeOf(node)), defaultCell(node), ...sources, cell(descriptionOf(node))].join(' | ')} |`;
   });
   return `${head}${lines.join('\n')}\n`;
+}
+
+function descriptionOf({ declaration: { description = '', reload } }: Node): string {
+  return reload === false ? `${description} ${NEEDS_RESTART}` : description;
 }
 
 function typeOf(node: Node): string {
@@ -136,6 +141,8 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('\n', ' ').replaceAll('<', '&lt;');
 }
 
+const NEEDS_RESTART = 'A change needs a restart.';
+
 /** A reference may stand wherever a value may that editors would otherwise underline. */
 const REFERENCE = { type: 'string', pattern: '\\$\\{(env|file):' };
 
@@ -150,6 +157,7 @@ const DECLARATION_KEYS: readonly (keyof Declaration)[] = [
   'referenceOnly',
   'mustExist',
   'mayBeEmpty',
+  'reload',
   'defaultText',
   'example',
 ];
@@ -157,7 +165,8 @@ const DECLARATION_KEYS: readonly (keyof Declaration)[] = [
 /** Turns what zod carries over of a declaration into JSON Schema proper. */
 function describe(target: Record<string, unknown>): void {
   const { schema } = target as Declaration;
-  const { kind } = target as Declaration;
+  const { kind, reload, description = '' } = target as Declaration;
+  if (reload === false) Object.assign(target, { description: `${description} ${NEEDS_RESTART}` });
   for (const key of DECLARATION_KEYS) delete target[key];
   if (schema === undefined || kind === undefined) return;
   const isFree = schema.type === 'string' && schema.pattern === undefined;

@@ -26,6 +26,8 @@ export interface Declaration {
   readonly mayBeEmpty?: boolean;
   /** The file that this path names must be readable when the configuration is loaded. */
   readonly mustExist?: boolean;
+  /** `false`: a change takes effect with the next start only; so do those of all settings inside. Default: a running gateway takes it over. */
+  readonly reload?: boolean;
   /** Shown on the reference page in place of the default when that is computed. */
   readonly defaultText?: string;
   /** A value for the example file, where there is no default. YAML, one line. */

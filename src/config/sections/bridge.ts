@@ -16,7 +16,7 @@ export const bridgeSection = z
   .strictObject({
     interactive: choices(INTERACTIVE)
       .prefault([...INTERACTIVE])
-      .meta({ description: 'What upstreams may ask clients: form, url, sampling, its tools, its context, roots.' }),
+      .meta({ reload: false, description: 'What upstreams may ask clients: form, url, sampling, its tools, its context, roots.' }),
     stateTtl: duration({ min: 1000 }).prefault('10m').meta({ description: 'How long sealed request state stays valid.' }),
     maxRounds: integer(1, 100).prefault(8).meta({ description: 'How often one call may ask for input.' }),
     roundTimeout: duration({ min: 1000 }).prefault('10m').meta({ description: 'How long a client may take to answer one round.' }),

@@ -25,12 +25,12 @@ export const poolTimes = {
 export const poolSection = z
   .strictObject({
     idleTimeout: poolTimes.idleTimeout.prefault('30m').meta({ description: 'An upstream connection unused for so long is closed.' }),
-    cleanupInterval: duration({ min: 1000 }).prefault('5m').meta({ description: 'How often idle connections are looked for.' }),
+    cleanupInterval: duration({ min: 1000 }).prefault('5m').meta({ reload: false, description: 'How often idle connections are looked for.' }),
     maxErrorCount: poolTimes.maxErrorCount.prefault(10).meta({ description: 'Consecutive transport failures after which a connection retires.' }),
     closeDelay: poolTimes.closeDelay.prefault('60s').meta({ description: 'How long calls on a retired connection may go on.' }),
     limits: z
       .strictObject({
-        total: integer(1).prefault(512).meta({ description: 'Upstream connections in all.' }),
+        total: integer(1).prefault(512).meta({ reload: false, description: 'Upstream connections in all.' }),
         perUpstream: integer(1).prefault(128).meta({ description: 'Connections per upstream.' }),
         perPrincipal: integer(1).prefault(32).meta({ description: 'Connections per principal; not for principal `local`.' }),
         stdio: integer(1).prefault(64).meta({ description: 'Child processes.' }),

@@ -10,18 +10,18 @@ export const listenSection = z
   .strictObject({
     host: text('an address or host name', hostProblem)
       .prefault('127.0.0.1')
-      .meta({ description: 'Address to listen on. Anything but loopback needs `auth.modes`.' }),
-    port: integer(0, 65_535).prefault(8080).meta({ description: 'Port to listen on; 0 takes a free one.' }),
+      .meta({ reload: false, description: 'Address to listen on. Anything but loopback needs `auth.modes`.' }),
+    port: integer(0, 65_535).prefault(8080).meta({ reload: false, description: 'Port to listen on; 0 takes a free one.' }),
     publicUrl: text('an http or https URL', baseUrlProblem, { example: 'https://mcp.example.com', defaultText: 'http://{host}:{port}' })
       .exactOptional()
-      .meta({ description: 'Base URL under which clients reach the gateway; `https` by default with `listen.tls`.' }),
+      .meta({ reload: false, description: 'Base URL under which clients reach the gateway; `https` by default with `listen.tls`.' }),
     tls: z
       .strictObject({
         certFile: path({ mustExist: true, example: '/etc/turnpike/tls.crt' }).meta({ description: 'PEM file with the certificate chain.' }),
         keyFile: path({ mustExist: true, example: '/etc/turnpike/tls.key' }).meta({ description: 'PEM file with its private key.' }),
       })
       .exactOptional()
-      .meta({ description: 'Serve TLS (1.2 and up). Without it: plain HTTP.' }),
+      .meta({ reload: false, description: 'Serve TLS (1.2 and up). Without it: plain HTTP.' }),
     hsts: boolean().prefault(false).meta({ description: 'Send Strict-Transport-Security; always with our own TLS, true behind a TLS proxy.' }),
     streaming: boolean().prefault(true).meta({ description: 'false: JSON answers only, and GET on /mcp is 405.' }),
     allowedHosts: words('a list of hosts such as mcp.example.com, localhost or [::1]', hostHeaderProblem, {
@@ -40,11 +40,11 @@ export const listenSection = z
     maxBodyBytes: size(1024, 256 * 1024 * 1024)
       .prefault('4MiB')
       .meta({ description: 'Largest request body; beyond it: 413.' }),
-    readHeaderTimeout: duration({ min: 1 }).prefault('10s').meta({ description: 'Time for a client to send all headers.' }),
+    readHeaderTimeout: duration({ min: 1 }).prefault('10s').meta({ reload: false, description: 'Time for a client to send all headers.' }),
     writeTimeout: duration({ min: 1 })
       .prefault('120s')
       .meta({ description: 'Time for a client to take an answer; never cuts a stream or a running call.' }),
-    idleTimeout: duration({ min: 1 }).prefault('120s').meta({ description: 'How long an idle connection of a client is kept.' }),
+    idleTimeout: duration({ min: 1 }).prefault('120s').meta({ reload: false, description: 'How long an idle connection of a client is kept.' }),
     shutdownTimeout: duration().prefault('30s').meta({ description: 'How long running calls and streams may go on after a signal to stop.' }),
   })
   .transform((listen) => {

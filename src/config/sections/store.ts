@@ -52,7 +52,7 @@ export const storeSection = z
     return { ...store, encryptionKeys: short === undefined ? keys : [{ id: SHORT_FORM_ID, key: short }] };
   })
   .prefault({})
-  .meta({ description: 'Where small durable values live.' });
+  .meta({ reload: false, description: 'Where small durable values live.' });
 
 /** identity.md 5, "strength". */
 function keyProblem(key: string): string | undefined {

@@ -8,7 +8,7 @@ export const telemetrySection = z
     log: z
       .strictObject({
         level: choice(['debug', 'info', 'warn', 'error']).prefault('info').meta({ description: 'The least severe lines that are logged.' }),
-        format: choice(['auto', 'json', 'pretty']).prefault('auto').meta({ description: '`auto`: pretty on a terminal, else JSON.' }),
+        format: choice(['auto', 'json', 'pretty']).prefault('auto').meta({ reload: false, description: '`auto`: pretty on a terminal, else JSON.' }),
       })
       .prefault({}),
     metrics: z
@@ -29,12 +29,14 @@ export const telemetrySection = z
       .strictObject({
         file: text('a path, or - for standard error')
           .prefault('audit.jsonl')
-          .meta({ description: 'Where each call is recorded; a relative path is in `store.dir`, `-` is standard error.' }),
-        onError: choice(['continue', 'refuse']).prefault('continue').meta({ description: 'What happens to calls while records cannot be written.' }),
+          .meta({ reload: false, description: 'Where each call is recorded; a relative path is in `store.dir`, `-` is standard error.' }),
+        onError: choice(['continue', 'refuse'])
+          .prefault('continue')
+          .meta({ reload: false, description: 'What happens to calls while records cannot be written.' }),
         maxBytes: size(64 * 1024, 1024 ** 4)
           .prefault('100MiB')
-          .meta({ description: 'The file is rotated at this size.' }),
-        maxFiles: integer(1, 1000).prefault(5).meta({ description: 'How many files are kept, the current one included.' }),
+          .meta({ reload: false, description: 'The file is rotated at this size.' }),
+        maxFiles: integer(1, 1000).prefault(5).meta({ reload: false, description: 'How many files are kept, the current one included.' }),
       })
       .prefault({}),
   })
