@@ -156,7 +156,9 @@ class World {
     expect(this.bridge.left()).toEqual(NOTHING_LEFT);
     // Nobody is asked any more.
     for (const { open, signal } of this.questions) expect(open && !signal.aborted).toBe(false);
-    for (const call of this.calls) expect(call.ran).toBeLessThanOrEqual(call.made + (call.options.name === 'x_a_read' ? this.crashes : 0));
+    // A trusted read may be sent once more when its connection is lost.
+    for (const { ran, made, options } of this.calls)
+      expect(ran).toBeLessThanOrEqual(options.name === 'x_a_read' && this.crashes > 0 ? 2 * made : made);
     this.#sameAnswers();
   }
 
@@ -271,7 +273,10 @@ class World {
         if (done.code !== 'request/cancelled') expect(done.error).toEqual(INVALID);
       }
       const { resultType, requestState, inputRequests = {} } = done.result;
-      if (resultType === 'input_required') this.asked.push({ call, state: String(requestState), keys: Object.keys(inputRequests as JsonObject) });
+      // A repeated retry is answered with the state that is known already.
+      const isNew = !this.asked.some(({ state }) => state === requestState);
+      if (resultType === 'input_required' && isNew)
+        this.asked.push({ call, state: String(requestState), keys: Object.keys(inputRequests as JsonObject) });
     }
     expect(this.bridge.parking.size).toBeLessThanOrEqual(3);
   }

@@ -104,14 +104,14 @@ describe('records', () => {
     for (const id of ids) expect(Buffer.from(id, 'base64url')).toHaveLength(16);
   });
 
-  it('all that wait are ended with the reason, those that are over are not', () => {
+  it('all that wait are ended with the reason, those that are over are not', async () => {
     const lot = new ParkingLot({ perPrincipal: 9, perUpstream: 9, total: 9 });
     const [waiting, over] = [parked(ALICE), parked(BOB)];
     lot.admit(waiting);
     lot.admit(over);
     lot.leave(over);
     const reason = new TurnpikeError('gateway/draining');
-    lot.end(reason);
+    await lot.end(reason);
     expect(waiting.ended).toEqual([reason]);
     expect(over.ended).toEqual([]);
   });
