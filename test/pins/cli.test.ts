@@ -23,6 +23,7 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
         .join(' '),
     ]);
     expect(commands).toEqual([
+      ['init', '', '--output --import --no-import --secrets --port --token --force --yes'],
       ['serve', '', '--config --stdio --yolo'],
       ['check', 'file', '--stdio --yolo'],
       ['list', '', '--json --url --token-file --timeout'],
@@ -30,7 +31,7 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
       ['version', '', ''],
       ['conformance-client', 'url', ''],
     ]);
-    expect(program.createHelp().visibleCommands(program)).toHaveLength(6);
+    expect(program.createHelp().visibleCommands(program)).toHaveLength(7);
   });
 
   it('variables of the command line', () => {
