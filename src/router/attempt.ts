@@ -104,7 +104,8 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
   let wish: TaskWish | undefined;
   let kept = false;
   try {
-    services.instruments.bridgeCalls(exchange.era, connection.era).add();
+    // What we ask about a task of the call is no call of the client.
+    if (request.method === exchange.method) services.instruments.bridgeCalls(exchange.era, connection.era).add();
     wish = taskWish(services, exchange, request, connection);
     const params = paramsFor(connection.era, request, input, wish);
     await services.levels.tell(connection, exchange.logLevel, both.signal);

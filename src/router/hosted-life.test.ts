@@ -3,7 +3,7 @@ import { TurnpikeError } from '../core/errors.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { dispatch } from './dispatch.ts';
 import { listen } from './listen.ts';
-import { ALICE, sampleExchange } from './sample-services.ts';
+import { ALICE, SampleConnection, sampleExchange } from './sample-services.ts';
 import { came, NOTHING_LEFT, SampleTasks, TASKS, turn } from './sample-tasks.ts';
 
 const BOB = { ...ALICE, principal: { issuer: 'static', subject: 'bob' } };
@@ -91,6 +91,19 @@ describe('the record of a hosted task', () => {
     expect(await sample.left()).toEqual(NOTHING_LEFT);
   });
 
+  it('is one person’s, whatever ids the upstream gives to others', async () => {
+    const sample = new SampleTasks();
+    const hers = await sample.created();
+    sample.services.hosted.end(new TurnpikeError('gateway/draining'));
+    sample.jobs.length = 0;
+    const his = await sample.created({ caller: BOB });
+    expect(sample.job.taskId).toBe('inner-1');
+    sample.job.end();
+    expect((await sample.get(his, { caller: BOB })).result.status).toBe('completed');
+    sample.jobs.length = 0;
+    expect(await sample.get(hers)).toMatchObject({ error: { message: 'Unknown task' } });
+  });
+
   it('of an end that is too long is without it: the upstream is asked again', async () => {
     const sample = new SampleTasks();
     const taskId = await sample.created();
@@ -148,6 +161,16 @@ describe('the connection of a hosted task', () => {
     expect((await sample.get(taskId)).result.status).toBe('working');
     expect(next.of('tasks/get')).toHaveLength(1);
     expect(sample.services.hosted.size).toBe(1);
+  });
+
+  it('is none to an upstream that turned modern', async () => {
+    const sample = new SampleTasks();
+    const taskId = await sample.created();
+    sample.connection.lose();
+    await sample.left();
+    sample.connections.next = [new SampleConnection('modern')];
+    expect(await sample.get(taskId)).toMatchObject({ error: { message: 'Unknown task' } });
+    expect(await sample.left()).toEqual(NOTHING_LEFT);
   });
 
   it('that cannot be made leaves nothing behind', async () => {
@@ -244,9 +267,37 @@ describe('a listener', () => {
     expect(await sample.left()).toEqual(NOTHING_LEFT);
   });
 
+  it('opens the way for questions of a task that nobody looks at', async () => {
+    const sample = new SampleTasks();
+    const taskId = await sample.created();
+    await listening(sample, [taskId]);
+    sample.job.status = 'input_required';
+    sample.job.say();
+    sample.clock.advance(0);
+    await turn();
+    expect(sample.connection.of('tasks/result')).toHaveLength(1);
+  });
+
+  it('hears nothing twice, and nothing of what it knows', async () => {
+    const sample = new SampleTasks();
+    const taskId = await sample.created();
+    const { told } = await listening(sample, [taskId]);
+    const looks = async () => {
+      await sample.clock.advanceAsync(10_000, 1_000);
+      await turn();
+    };
+    await looks();
+    expect(told).toEqual([]);
+    sample.job.more = { ...sample.job.more, statusMessage: 'half' };
+    await looks();
+    expect(told.map(({ params }) => params.statusMessage)).toEqual(['half']);
+  });
+
   it('hears of an end that the upstream does not tell', async () => {
     const sample = new SampleTasks();
     const taskId = await sample.created();
+    await sample.clock.advanceAsync(5_000, 1_000);
+    await turn();
     const { told } = await listening(sample, [taskId]);
     sample.job.end();
     await sample.clock.advanceAsync(1_000);

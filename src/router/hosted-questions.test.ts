@@ -63,6 +63,13 @@ describe('questions of a hosted task', () => {
     }
   });
 
+  it('cannot be answered for a task that the upstream has forgotten', async () => {
+    const sample = new SampleTasks();
+    const taskId = await sample.created();
+    sample.jobs.length = 0;
+    expect(await answer(sample, taskId, {})).toMatchObject({ code: 'task/unknown' });
+  });
+
   it('that were not shown are not answered', async () => {
     const sample = new SampleTasks();
     const taskId = await sample.created();

@@ -182,6 +182,7 @@ describe('tasks/cancel', () => {
     expect(result).toEqual({ resultType: 'complete', _meta: OURS });
     expect(sample.job.status).toBe('cancelled');
     expect((await sample.get(taskId)).result).toMatchObject({ status: 'cancelled' });
+    expect(sample.connection.of('tasks/get')).toEqual([]);
     expect(await sample.left()).toEqual(NOTHING_LEFT);
   });
 
@@ -198,6 +199,7 @@ describe('tasks/cancel', () => {
     const taskId = await sample.created();
     sample.jobs.length = 0;
     expect(await sample.request('tasks/cancel', { taskId })).toMatchObject({ error: { code: -32602, message: 'Unknown task' } });
+    expect(await sample.request('tasks/update', { taskId, inputResponses: {} })).toMatchObject({ error: { message: 'Unknown task' } });
   });
 
   it('is not sent to an upstream that cannot cancel', async () => {
