@@ -13,7 +13,7 @@ export type EntryState = 'starting' | 'active' | 'idle' | 'draining' | 'closed';
 
 const NEXT: Readonly<Record<EntryState, readonly EntryState[]>> = {
   starting: ['idle', 'closed'],
-  idle: ['active', 'closed'],
+  idle: ['active', 'draining', 'closed'],
   active: ['idle', 'draining', 'closed'],
   draining: ['closed'],
   closed: [],
@@ -113,6 +113,16 @@ export class Entry<V> {
     this.#lastUsedAt = now;
     this.#errorCount = failed ? this.#errorCount + 1 : 0;
     if (this.#leases === 0 && this.#state === 'active') this.#to('idle');
+  }
+
+  /** Was used without a lease. */
+  touch(now: number): void {
+    this.#lastUsedAt = now;
+  }
+
+  /** How a use without a lease ended; counts as `endLease` does. */
+  record(failed: boolean): void {
+    this.#errorCount = failed ? this.#errorCount + 1 : 0;
   }
 
   drain(): void {

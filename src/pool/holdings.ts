@@ -46,21 +46,29 @@ export class Holdings<V> {
   /** The last lease ended, or the value was opened for nobody. */
   rest(entry: Entry<V>): void {
     entry.idleSince = this.#clock.monotonic();
+    // Again at the end, for one that was used without a lease: the order is that of eviction.
+    this.#places.spare.delete(entry);
     this.#places.spare.add(entry);
   }
 
-  /** No new leases; closes now when there are none, else after the last one or `closeDelay`. */
-  retire(entry: Entry<V>, reason: string): void {
+  /**
+   * No new leases; closes after the last one or `closeDelay`. Without leases it closes now, or after `grace` milliseconds,
+   * for values that are used without one.
+   */
+  retire(entry: Entry<V>, reason: string, grace = 0): void {
     if (entry.state !== 'idle' && entry.state !== 'active') return;
     this.#tally.report('retired', entry.key.id, { reason });
-    if (entry.state === 'idle') {
+    const idle = entry.state === 'idle';
+    if (idle && grace <= 0) {
       this.close(entry, 'closed');
       return;
     }
     entry.drain();
     this.#uncurrent(entry);
-    entry.timer = this.#clock.after(entry.key.closeDelay ?? this.#options.closeDelay, () => {
-      this.close(entry, 'forced', reason);
+    this.#places.spare.delete(entry);
+    const delay = grace > 0 ? grace : (entry.key.closeDelay ?? this.#options.closeDelay);
+    entry.timer = this.#clock.after(delay, () => {
+      this.close(entry, idle ? 'closed' : 'forced', reason);
       this.#onRoom();
     });
   }

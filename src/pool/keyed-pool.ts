@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
-import { Entry, type EntrySnapshot } from './entry.ts';
+import { Entry, type EntrySnapshot, type Opened } from './entry.ts';
 import { Holdings } from './holdings.ts';
 import { EntryLease, type Lease, type LeaseEnd, type Outcome } from './lease.ts';
 import { type Open, Opening } from './opening.ts';
@@ -78,6 +78,67 @@ export class KeyedPool<V> {
       this.#pump();
     }
     return this.#join(opening, signal);
+  }
+
+  /**
+   * Takes in a value that is open already. Who had its key retires; an open under way reaches only those who wait for it.
+   * @param grace milliseconds that the one replaced stays open though it has no lease, where there is room for both.
+   * @throws `pool/exhausted` when every place is leased, `pool/closed`: then the value is still the caller's.
+   */
+  put(key: PoolKey, opened: Opened<V>, grace = 0): void {
+    if (this.#closed) throw this.#closedError();
+    const replaced = this.#holdings.current.get(key.id);
+    const room = this.#places.plan(key);
+    if (room === undefined && replaced?.state !== 'idle') throw this.#exhausted(key);
+    if (replaced !== undefined) this.#holdings.retire(replaced, 'replaced', room?.length === 0 ? grace : 0);
+    for (const claim of this.#places.plan(key) ?? []) {
+      this.#holdings.close(claim.entry, 'evicted');
+      this.#places.transfer(claim);
+    }
+    const opening = this.#openings.get(key.id);
+    if (opening !== undefined) this.#detach(opening, 'replaced');
+    const entry = new Entry<V>(key, this.#clock.now());
+    this.#holdings.admit(entry);
+    entry.start(opened);
+    this.#tally.report('opened', key.id);
+    this.#holdings.current.set(key.id, entry);
+    this.#holdings.rest(entry);
+    this.#pump();
+  }
+
+  /** The value that is handed out for `id` now, without a lease: it may be closed at any time. `use` counts against idleness. */
+  find(id: string, use = false): V | undefined {
+    const entry = this.#holdings.current.get(id);
+    if (use && entry !== undefined) {
+      entry.touch(this.#clock.now());
+      if (entry.leases === 0) this.#holdings.rest(entry);
+    }
+    return entry?.value;
+  }
+
+  /** A lease on the value of `id`, if there is one that may be handed out. */
+  leaseOf(id: string): Lease<V> | undefined {
+    const entry = this.#holdings.current.get(id);
+    const refusal = entry && this.#refusal(entry);
+    if (entry === undefined || refusal === undefined) return entry && this.#lease(entry);
+    this.#holdings.retire(entry, refusal);
+    this.#pump();
+    return undefined;
+  }
+
+  /** How a use of the value of `id` without a lease ended; counts as the end of a lease does. */
+  record(id: string, outcome: Outcome): void {
+    const entry = this.#holdings.current.get(id);
+    if (entry === undefined) return;
+    entry.record(outcome === 'transport-error');
+    this.#spend(entry);
+    this.#pump();
+  }
+
+  /** What is known of the entries that are handed out for their keys now, or are being opened to be. */
+  current(): readonly EntrySnapshot[] {
+    const openings = [...this.#openings.values()].filter(({ entry }) => !this.#holdings.current.has(entry.key.id));
+    return [...this.#holdings.current.values(), ...openings.map(({ entry }) => entry)].map((entry) => entry.snapshot());
   }
 
   /**
@@ -178,9 +239,13 @@ export class KeyedPool<V> {
       if (entry.leases === 0) this.#holdings.close(entry, 'closed');
     } else {
       if (entry.leases === 0) this.#holdings.rest(entry);
-      if (entry.errorCount >= (entry.key.maxErrorCount ?? this.#options.maxErrorCount)) this.#holdings.retire(entry, 'errors');
+      this.#spend(entry);
     }
     this.#pump();
+  }
+
+  #spend(entry: Entry<V>): void {
+    if (entry.errorCount >= (entry.key.maxErrorCount ?? this.#options.maxErrorCount)) this.#holdings.retire(entry, 'errors');
   }
 
   #newOpening(key: PoolKey, open: Open<V>, background: boolean): Opening<V> {

@@ -1,9 +1,10 @@
-import type { Caller } from '../core/caller.ts';
+import { type Caller, type Principal, principalKey } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Era } from '../core/mcp.ts';
 import type { ConnectionLease, ConnectionOwner, ConnectionSource } from '../core/ports.ts';
 import type { Fingerprinter } from '../core/secret.ts';
+import type { EntrySnapshot } from '../pool/entry.ts';
 import { KeyedPool } from '../pool/keyed-pool.ts';
 import type { Lease } from '../pool/lease.ts';
 import type { PoolEvent, PoolStats } from '../pool/stats.ts';
@@ -11,6 +12,7 @@ import type { Connector } from './connect.ts';
 import type { Link } from './connection.ts';
 import { type ConnectionKey, connectionKey, exhaustedText, sessionMark } from './connection-key.ts';
 import { unlessAborted } from './deadline.ts';
+import { OwnUse } from './own-use.ts';
 import type { Profile } from './profile.ts';
 
 export interface ConnectionsOptions {
@@ -52,6 +54,7 @@ export class Connections implements ConnectionSource {
   readonly #probes = new WeakMap<Link, Promise<void>>();
   /** Consecutive transport errors of calls on the gateway's own connections. */
   readonly #ownErrors = new WeakMap<Link, number>();
+  readonly #ownUse = new OwnUse();
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
@@ -73,10 +76,11 @@ export class Connections implements ConnectionSource {
 
   /** As `ConnectionSource.lease`. A connection that is dead, or does not answer after a long silence, is replaced first. */
   async lease(upstream: string, caller: Caller, profile: Profile, signal: AbortSignal, owner?: ConnectionOwner): Promise<ConnectionLease> {
-    const connector = this.#options.connector(upstream);
-    const own = this.#ownLease(connector, caller, profile);
+    const own = this.#ownLease(this.#options.connector(upstream), caller, profile);
     if (own !== undefined) return own;
     for (let left = ATTEMPTS; left > 0; left--) {
+      // Each time anew: the upstream may have been replaced meanwhile.
+      const connector = this.#options.connector(upstream);
       const lease = await this.#acquire(connector, caller, profile, signal, owner);
       if (lease === undefined || !(await this.#answers(connector, lease, signal))) continue;
       return { connection: lease.value, ended: lease.signal, release: (outcome) => lease.release(outcome) };
@@ -95,6 +99,28 @@ export class Connections implements ConnectionSource {
     await this.#pool.retireWhere((entry) => partsOf(entry.id)[1] === mark, 'session ended', { now: true });
   }
 
+  /** As `KeyedPool.retireWhere`: after their leases, or with `now` at once. Resolves when they are closed. */
+  async retireWhere(accept: (entry: EntrySnapshot) => boolean, reason: string, options: { readonly now?: boolean } = {}): Promise<void> {
+    await this.#pool.retireWhere(accept, reason, options);
+  }
+
+  /** Closes what belongs to a principal of a tenant and to nobody else, at once. */
+  async endPrincipal(principal: Principal, tenant: string): Promise<void> {
+    const owner = principalKey(principal);
+    await this.#pool.retireWhere((entry) => entry.owner === owner && entry.tenant === tenant, 'the credential was revoked', { now: true });
+  }
+
+  /**
+   * Connections to an upstream that were made before get no new calls; those that run have as long as `closeDelay` says. Resolves
+   * when the last call is over or was cut, those over `link` included, which its owner closes.
+   */
+  async retire(upstream: string, { link, closeDelay }: { readonly link: Link | undefined; readonly closeDelay: number }): Promise<void> {
+    for (const id of [...this.#byKey.keys()]) if (partsOf(id)[0] === upstream) this.#byKey.delete(id);
+    const retired = this.#pool.retireWhere((entry) => partsOf(entry.id)[0] === upstream, 'its settings changed');
+    const over = link === undefined ? undefined : this.#ownUse.over(link, this.#options.clock, closeDelay);
+    await Promise.all([retired, over]);
+  }
+
   stats(): PoolStats {
     return this.#pool.stats();
   }
@@ -104,6 +130,9 @@ export class Connections implements ConnectionSource {
   }
 
   async drain(signal: AbortSignal): Promise<void> {
+    const cut = () => this.#ownUse.cut();
+    if (signal.aborted) cut();
+    else signal.addEventListener('abort', cut, { once: true });
     await this.#pool.drain(signal);
   }
 
@@ -118,9 +147,11 @@ export class Connections implements ConnectionSource {
     if (link === undefined || !link.alive || link.era !== 'modern') return undefined;
     if (!connectionKey(settings, { caller, profile, era: 'modern', fingerprint, limits }).shared) return undefined;
     let released = false;
+    const leave = this.#ownUse.enter(link);
     const release = (outcome: 'ok' | 'transport-error') => {
       if (released) return;
       released = true;
+      leave();
       const errors = outcome === 'ok' ? 0 : (this.#ownErrors.get(link) ?? 0) + 1;
       this.#ownErrors.set(link, errors);
       if (errors >= settings.pool.maxErrorCount) void link.close();
