@@ -46,13 +46,14 @@ describe('a call of a client that declared tasks, at a tool of a session upstrea
         return call.method === 'tools/call' ? resultOf({ task: { ...sample.job.task, ttl: undefined, pollInterval: undefined, ...more } }) : made;
       };
       const { result } = await sample.call();
+      for (const key of ['requestState', 'inputRequests', 'result', 'error', 'ttl']) expect(result).not.toHaveProperty(key);
       return [result.ttlMs, result.pollIntervalMs];
     };
     const week = 7 * 86_400_000;
     expect(await seen({ ttl: null })).toEqual([week, undefined]);
     expect(await seen({ ttl: 1e12, pollInterval: 1.5 })).toEqual([week, 1]);
     expect(await seen({ ttl: -1, pollInterval: 0 })).toEqual([week, undefined]);
-    expect(await seen({ requestState: 'x', result: {}, inputRequests: {} })).toEqual([week, undefined]);
+    expect(await seen({ requestState: 'x', result: {}, error: {}, inputRequests: {} })).toEqual([week, undefined]);
   });
 
   it('that made something else than a task fails, and holds nothing', async () => {

@@ -82,7 +82,7 @@ describe('a task of a modern upstream that waits for input', () => {
     for (const requests of [`{"q":${secret},"q":${plain}}`, `{"__proto__":${plain}}`, `{"q":${secret}},"inputRequests":{"q":${plain}}`]) {
       expect(await looked(`${start},"inputRequests":${requests}}`)).toMatchObject({ code: 'upstream/protocol' });
     }
-    const twice = `{"q":{"method":"elicitation/create","params":${JSON.stringify(form('Password?', PASSWORD).params)},"params":{"message":"m"}}}`;
+    const twice = `{"q":{"method":"elicitation/create","params":${JSON.stringify(form('Password?', PASSWORD).params)},"params":${JSON.stringify(form('m').params)}}}`;
     expect((await looked(`${start},"inputRequests":${twice}}`)).result).not.toHaveProperty('inputRequests');
   });
 

@@ -172,7 +172,7 @@ describe('what names no task', () => {
 
 describe('a call that goes on as a task', () => {
   it('is the call in flight until the task is over: questions, log, progress under its token', async () => {
-    const { request, ask, answered, transport, dropped, peer } = rig();
+    const { request, ask, answered, transport, dropped } = rig();
     const call = new Ear('call');
     const over = new AbortController();
     const done = request('tools/call', call, { lasting: over.signal });
@@ -190,8 +190,10 @@ describe('a call that goes on as a task', () => {
     over.abort(new Error('over'));
     transport.say({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: 2 } });
     expect(dropped).toEqual(['progress of no call']);
-    // It is one call, whatever is asked about its task: nobody had to be guessed.
-    expect(peer.busy).toBe(false);
+    // It is one call, whatever is asked about its task: nobody had to be guessed, and others need not wait.
+    for (const name of ['next', 'last']) void request('tools/call', new Ear(name));
+    await settle();
+    expect(transport.sent.filter(({ method }) => method === 'tools/call')).toHaveLength(3);
   });
 
   it('takes its questions along', async () => {
