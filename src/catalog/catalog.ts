@@ -51,8 +51,9 @@ interface Edition {
  */
 export class Catalog {
   readonly #source: CapabilitySource;
-  readonly #settings: ReadonlyMap<string, UpstreamSettings>;
-  readonly #builder: PartBuilder;
+  readonly #clock: Clock;
+  #settings: ReadonlyMap<string, UpstreamSettings>;
+  #builder: PartBuilder;
   readonly #report: (finding: Finding) => void;
   readonly #listeners = new Set<(upstream: string) => void>();
   readonly #stop: () => void;
@@ -65,7 +66,8 @@ export class Catalog {
   constructor(settings: CatalogSettings, source: CapabilitySource, options: CatalogOptions) {
     this.#source = source;
     this.#settings = new Map(settings.upstreams.map((upstream) => [upstream.name, upstream]));
-    this.#builder = new PartBuilder(settings.catalog, settings.upstreams, compilePolicy(settings), { clock: options.clock, invalidParamHeader });
+    this.#clock = options.clock;
+    this.#builder = builderOf(settings, options.clock);
     this.#report = options.report ?? (() => {});
     this.#remember(source.snapshot());
     this.#stop = source.onChange((upstream) => this.#changed(upstream));
@@ -85,6 +87,22 @@ export class Catalog {
       edition.views.set(key, view);
     }
     return view;
+  }
+
+  /**
+   * Takes other settings and whatever its source offers now, in one step: a request sees the catalog as it was or as it is.
+   * Throws as the constructor does, and then stays as it was. Call `announce` when everything else has changed, too.
+   */
+  reconfigure(settings: CatalogSettings): void {
+    this.#builder = builderOf(settings, this.#clock);
+    this.#settings = new Map(settings.upstreams.map((upstream) => [upstream.name, upstream]));
+    this.#edition = undefined;
+    this.#remember(this.#source.snapshot());
+  }
+
+  /** Tells the listeners that anything may have changed about these upstreams. */
+  announce(upstreams: Iterable<string>): void {
+    for (const upstream of upstreams) for (const listener of [...this.#listeners]) listener(upstream);
   }
 
   /** Everything the operator should know: dropped and flagged definitions, collisions. */
@@ -182,6 +200,10 @@ export class Catalog {
     const cutByTenant = [...this.#settings.values()].some(({ tenants }) => tenants !== undefined);
     return { key, upstreams, table: new NameTable(held), unavailable, missing, cutByTenant };
   }
+}
+
+function builderOf(settings: CatalogSettings, clock: Clock): PartBuilder {
+  return new PartBuilder(settings.catalog, settings.upstreams, compilePolicy(settings), { clock, invalidParamHeader });
 }
 
 function makeView(visible: Visible, toolset: string | undefined): View {

@@ -11,7 +11,7 @@ export interface Merged {
   /** Settings that change, upstreams apart: `limits.ip`. */
   readonly changed: readonly string[];
   /** Settings that would change, were the gateway started again. */
-  readonly needsRestart: readonly string[];
+  readonly needsRestart: string[];
 }
 
 /**

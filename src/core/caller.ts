@@ -29,6 +29,12 @@ export function principalKey(principal: Principal): string {
   return JSON.stringify([principal.issuer, principal.subject]);
 }
 
+/** The principal of a `principalKey`. */
+export function principalOf(key: string): Principal {
+  const [issuer = '', subject = ''] = JSON.parse(key) as string[];
+  return { issuer, subject };
+}
+
 /** `turnpike:admin` includes `turnpike:write`, which includes `turnpike:read`. */
 export function hasScope(caller: Caller, scope: Scope): boolean {
   return SCOPES.slice(SCOPES.indexOf(scope)).some((held) => caller.scopes.has(held));

@@ -90,7 +90,7 @@ async function answerOf(edge: Edge, exchange: Exchange, events: boolean): Promis
   try {
     if (exchange.method !== LISTEN) return await dispatch(edge.services, exchange);
     if (!events) throw new MessageError(exchange.id, 'guard/accept', 'subscriptions/listen needs Accept: text/event-stream');
-    return await edge.listeners.run(exchange.caller, () => listen(edge.services, exchange, edge.work.draining));
+    return await edge.listeners.run(exchange.caller, (over) => listen(edge.services, exchange, AbortSignal.any([edge.work.draining, over])));
   } catch (error) {
     const { code } = asTurnpikeError(error);
     // These are HTTP's business: status, challenge or Retry-After belong to them.

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
+import type { JsonObject } from '../core/mcp.ts';
 import type { Secret } from '../core/secret.ts';
 import { isLoopback } from '../limit/address.ts';
 import type { Instruments } from '../telemetry/instruments.ts';
@@ -9,7 +10,9 @@ import { sendJson } from './answer.ts';
 export interface OpsOptions {
   readonly instruments: Instruments;
   /** `telemetry.metrics.token`: needed for /metrics from anywhere but loopback. */
-  readonly metricsToken?: Secret;
+  readonly metricsToken?: Secret | undefined;
+  /** How the last reload of the configuration went; undefined before the first. */
+  readonly lastReload?: () => JsonObject | undefined;
   /** What is not ready, by name; empty when everything is (`/readyz`). */
   readonly problems: () => Promise<Readonly<Record<string, string>>>;
 }
@@ -36,12 +39,18 @@ export class Ops {
       throw new TurnpikeError('guard/method', 'Method Not Allowed');
     }
     if (path === '/metrics') return this.#metrics(request, response);
-    if (path !== '/readyz') return sendJson(response, 200, toJson({ status: 'ok' }));
+    if (path !== '/readyz') return sendJson(response, 200, toJson({ status: 'ok', ...this.#reloadFor(request) }));
     const problems = await this.#options.problems();
     const ready = Object.keys(problems).length === 0;
     // Names of upstreams and causes are for operators; a stranger learns no more than a load balancer needs.
     const told = this.#hasToken(request) || isLocal(request) ? { problems } : {};
     sendJson(response, ready ? 200 : 503, toJson(ready ? { status: 'ready' } : { status: 'not ready', ...told }));
+  }
+
+  /** A problem names settings and files: for operators, as what is not ready is. */
+  #reloadFor(request: IncomingMessage): JsonObject {
+    const reload = this.#hasToken(request) || isLocal(request) ? this.#options.lastReload?.() : undefined;
+    return reload === undefined ? {} : { reload };
   }
 
   async #metrics(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -86,6 +86,11 @@ export class Sessions {
     this.#sweep = undefined;
   }
 
+  /** Ends those of callers who may not come in any more. */
+  endOf(isGone: (caller: Caller) => boolean): void {
+    for (const session of [...this.#live.values()]) if (isGone(session.caller)) this.end(session);
+  }
+
   endAll(): void {
     for (const session of [...this.#live.values()]) this.end(session);
   }

@@ -117,9 +117,9 @@ export class ParkingLot {
     return call.resume(exchange, round, responses);
   }
 
-  /** Ends all that wait (protocol.md section 10, "ML", step 9). */
-  async end(reason: unknown): Promise<void> {
-    await Promise.all([...this.#places].map((call) => call.end(reason)));
+  /** Ends all that wait, or those of some callers (protocol.md section 10, "ML", step 9). */
+  async end(reason: unknown, isMeant: (caller: Caller) => boolean = () => true): Promise<void> {
+    await Promise.all([...this.#places].filter(({ caller }) => isMeant(caller)).map((call) => call.end(reason)));
   }
 
   #count(group: string): number {

@@ -54,8 +54,18 @@ export class ViewWatch implements Disposable {
     this.#options.onChange(kind);
   }
 
+  /** Undefined while the toolset of its client names an upstream or a tool that is not there. */
+  #view(): View | undefined {
+    try {
+      return this.#options.view();
+    } catch {
+      return undefined;
+    }
+  }
+
   #fingerprint(kind: ChangeKind): string {
-    const view = this.#options.view();
+    const view = this.#view();
+    if (view === undefined) return '';
     return kind === 'resources' ? `${view.fingerprint('resources')} ${view.fingerprint('templates')}` : view.fingerprint(kind);
   }
 }

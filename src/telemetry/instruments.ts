@@ -218,6 +218,12 @@ export class Instruments {
     this.#weakened.add(setting);
   }
 
+  /** All settings in use that weaken a defence, in place of those said before. */
+  weakenedAre(settings: Iterable<string>): void {
+    this.#weakened.clear();
+    for (const setting of settings) this.#weakened.add(setting);
+  }
+
   /** The page of `/metrics`: Prometheus text, and its content type. */
   async expose(): Promise<{ readonly contentType: string; readonly text: string }> {
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };

@@ -17,6 +17,8 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
   /** A logger that adds these fields to every line. */
   child(fields: LogFields): Logger;
+  /** Logs from this severity on from now on, children included. Absent: whoever made the logger decides. */
+  setLevel?(level: LogThreshold): void;
 }
 
 /** A destination of whole lines. */
@@ -45,11 +47,19 @@ export function createLogger(options: LogOptions = {}): Logger {
   const terminal = options.terminal ?? (sink === undefined && isatty(STDERR));
   const lines = sink ?? pino.destination({ fd: STDERR, sync: true });
   const stream = format === 'pretty' || (format === 'auto' && terminal) ? prettySink(lines, terminal) : lines;
+  // The threshold is ours, so that it can change for the root and all its children at once.
   const root = pino(
-    { level, base: null, messageKey: 'message', timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    {
+      level: 'debug',
+      base: null,
+      messageKey: 'message',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     { write: (line: string) => void stream.write(line) },
   );
-  return wrap(root);
+  const threshold = { rank: RANKS[level] };
+  return { ...wrap(root, threshold), setLevel: (to) => Object.assign(threshold, { rank: RANKS[to] }) };
 }
 
 /** A logger that keeps silent, for libraries and tests that want none. */
@@ -61,12 +71,14 @@ export const silentLogger: Logger = Object.freeze({
   child: () => silentLogger,
 });
 
-function wrap(log: pino.Logger): Logger {
+const RANKS: Readonly<Record<LogThreshold, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+function wrap(log: pino.Logger, threshold: { readonly rank: number }): Logger {
   const at =
     (level: LogThreshold) =>
     (message: string, fields?: LogFields): void => {
       // Redaction costs more than the line: not for lines that nobody reads.
-      if (!log.isLevelEnabled(level)) return;
+      if (RANKS[level] < threshold.rank) return;
       log[level](fields === undefined ? {} : fieldsOf(fields), redactText(message, 1000));
     };
   return {
@@ -74,7 +86,7 @@ function wrap(log: pino.Logger): Logger {
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
-    child: (fields) => wrap(log.child(fieldsOf(fields))),
+    child: (fields) => wrap(log.child(fieldsOf(fields)), threshold),
   };
 }
 

@@ -59,8 +59,8 @@ const FORGET_MS = 5_000;
 
 /** Makes connections to one upstream: transport, era, handshake. */
 export class Connector {
-  readonly settings: UpstreamSettings;
   readonly #ports: ConnectorPorts;
+  #settings: UpstreamSettings;
   readonly #client: HttpClient | undefined;
   readonly #endpoints: EndpointSet | undefined;
   #owners = 0;
@@ -70,7 +70,7 @@ export class Connector {
   #verdict: PromiseWithResolvers<void> | undefined;
 
   constructor(settings: UpstreamSettings, ports: ConnectorPorts) {
-    this.settings = settings;
+    this.#settings = settings;
     this.#ports = ports;
     const { target } = settings;
     if (target.type === 'remote') {
@@ -83,6 +83,15 @@ export class Connector {
       });
       this.#endpoints = new EndpointSet(target.endpoints, { clock: ports.clock, backoff: settings.retry });
     }
+  }
+
+  get settings(): UpstreamSettings {
+    return this.#settings;
+  }
+
+  /** Takes settings that differ from those in force in nothing that a connection depends on (`settings.ts`, `needsReconnect`). */
+  adopt(settings: UpstreamSettings): void {
+    this.#settings = settings;
   }
 
   /** The era of the newest connection, until something contradicts it. */

@@ -1,4 +1,4 @@
-import { type Caller, type Principal, principalKey } from '../core/caller.ts';
+import type { Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Era } from '../core/mcp.ts';
@@ -104,10 +104,9 @@ export class Connections implements ConnectionSource {
     await this.#pool.retireWhere(accept, reason, options);
   }
 
-  /** Closes what belongs to a principal of a tenant and to nobody else, at once. */
-  async endPrincipal(principal: Principal, tenant: string): Promise<void> {
-    const owner = principalKey(principal);
-    await this.#pool.retireWhere((entry) => entry.owner === owner && entry.tenant === tenant, 'the credential was revoked', { now: true });
+  /** Closes what belongs to some principals and to nobody else, at once. @param owners by `principalKey` */
+  async endOwners(owners: (owner: string) => boolean): Promise<void> {
+    await this.#pool.retireWhere(({ owner }) => owner !== '' && owners(owner), 'the credential was revoked', { now: true });
   }
 
   /**

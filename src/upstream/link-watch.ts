@@ -10,7 +10,8 @@ import type { UpstreamSettings } from './settings.ts';
 
 export interface WatchOptions {
   readonly link: Link;
-  readonly settings: UpstreamSettings;
+  /** Those in force now. */
+  readonly settings: () => UpstreamSettings;
   readonly clock: Clock;
   readonly random: () => number;
   /** Lists that could not be had at the start. */
@@ -45,7 +46,7 @@ export class LinkWatch {
     const { link, clock, settings, random, missing } = options;
     this.#options = options;
     this.#lastGood = clock.monotonic();
-    const pause = (failures: number) => nextDelay(settings.retry, failures, random);
+    const pause = (failures: number) => nextDelay(settings().retry, failures, random);
     this.#relists = new RelistQueue({ clock, pause, relist: (kind) => this.#relist(kind) });
     this.#unsubscribe = link.subscribe((event) => this.#heard(event));
     for (const kind of missing) this.#relists.later(kind);
@@ -94,9 +95,10 @@ export class LinkWatch {
   }
 
   async #relist(kind: CapabilityKind): Promise<boolean> {
-    const { link, clock, settings, onListing } = this.#options;
+    const { link, clock, onListing } = this.#options;
+    const { name, timeouts } = this.#options.settings();
     try {
-      const listing = await listKind(link, kind, { upstream: settings.name, clock, timeoutMs: settings.timeouts.list, signal: link.ended });
+      const listing = await listKind(link, kind, { upstream: name, clock, timeoutMs: timeouts.list, signal: link.ended });
       if (!this.#stopped) onListing(kind, listing);
       return true;
     } catch (error) {
@@ -118,17 +120,18 @@ export class LinkWatch {
 
   #scheduleProbe(): void {
     const { clock, settings } = this.#options;
-    const { interval } = settings.health;
+    const { interval } = settings().health;
     if (interval === 0 || this.#stopped) return;
     this.#probe = clock.after(interval, () => void this.#ask().then(() => this.#scheduleProbe()));
   }
 
   async #ask(): Promise<void> {
-    const { clock, settings, link, onProbe } = this.#options;
-    if (link.alive && this.#misses === 0 && clock.monotonic() - this.#lastGood < settings.health.interval) return;
+    const { clock, link, onProbe } = this.#options;
+    const { name, health } = this.#options.settings();
+    if (link.alive && this.#misses === 0 && clock.monotonic() - this.#lastGood < health.interval) return;
     try {
-      if (!link.alive) throw new TurnpikeError('upstream/lost', `the connection to upstream '${settings.name}' is of no more use`);
-      await link.probe(settings.health.timeout, link.ended);
+      if (!link.alive) throw new TurnpikeError('upstream/lost', `the connection to upstream '${name}' is of no more use`);
+      await link.probe(health.timeout, link.ended);
       this.#misses = 0;
       this.good();
       if (!this.#stopped) onProbe(0);

@@ -1,6 +1,6 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Era } from '../core/mcp.ts';
-import type { CapabilityKind, CapabilitySource, UpstreamSnapshot } from '../core/ports.ts';
+import type { CapabilityKind, CapabilitySet, CapabilitySource, UpstreamSnapshot } from '../core/ports.ts';
 import { Connector, type ConnectorPorts } from './connect.ts';
 import type { Link } from './connection.ts';
 import { unlessAborted } from './deadline.ts';
@@ -12,20 +12,60 @@ export interface RegistryOptions extends Omit<MonitorOptions, 'onChange' | 'gate
   readonly ports: ConnectorPorts;
 }
 
+/** How upstreams are replaced. */
+export interface Replacing {
+  /** Whether an upstream that stays must be connected anew. */
+  readonly restarts: (upstream: string) => boolean;
+  /** Nobody gets a connection that was made before any more; resolves when the last is gone. `own` is the gateway's, and goes last. */
+  readonly retire: (upstream: string, own: { readonly link: Link | undefined; readonly closeDelay: number }) => Promise<unknown>;
+}
+
 /** Upstreams that reconnect at once (aggregator.md section 1, "Lifecycle"); the first start is not held back. */
 const RECONNECTS = 5;
 
 /** All upstreams by name: starts them side by side, knows their states, and is where the catalog reads what they offer. */
 export class Registry implements CapabilitySource, AsyncDisposable {
+  readonly #options: RegistryOptions;
+  readonly #gate = new ReconnectGate(RECONNECTS);
   readonly #monitors = new Map<string, UpstreamMonitor>();
+  /** Those that were replaced or removed and still end. */
+  readonly #leaving = new Set<Promise<void>>();
   readonly #listeners = new Set<(upstream: string) => void>();
+  #stopped = false;
 
   constructor(settings: readonly UpstreamSettings[], options: RegistryOptions) {
-    const gate = new ReconnectGate(RECONNECTS);
+    this.#options = options;
+    for (const upstream of settings) this.#monitors.set(upstream.name, this.#monitor(upstream));
+  }
+
+  /**
+   * Takes other upstreams, at once and without telling the listeners: those that stay keep their connections, those that are gone
+   * or connected anew end when their calls have. The function that is returned starts what is new; it resolves when each first
+   * attempt ended.
+   */
+  replace(settings: readonly UpstreamSettings[], { restarts, retire }: Replacing): (signal: AbortSignal) => Promise<void> {
+    if (this.#stopped) return async () => {};
+    const before = new Map(this.#monitors);
+    const fresh: UpstreamMonitor[] = [];
+    this.#monitors.clear();
     for (const upstream of settings) {
-      const monitor = new UpstreamMonitor(new Connector(upstream, options.ports), { ...options, gate, onChange: (name) => this.#changed(name) });
-      this.#monitors.set(upstream.name, monitor);
+      const known = before.get(upstream.name);
+      if (known !== undefined && !restarts(upstream.name)) {
+        known.connector.adopt(upstream);
+        before.delete(upstream.name);
+        this.#monitors.set(upstream.name, known);
+      } else {
+        const monitor = this.#monitor(upstream, known?.capabilities);
+        fresh.push(monitor);
+        this.#monitors.set(upstream.name, monitor);
+      }
     }
+    for (const old of before.values()) {
+      const { closeDelay } = old.connector.settings.pool;
+      const gone = old.leave(retire(old.name, { link: old.link, closeDelay })).finally(() => this.#leaving.delete(gone));
+      this.#leaving.add(gone);
+    }
+    return async (signal) => void (await Promise.allSettled(fresh.map((monitor) => monitor.start(signal))));
   }
 
   /** Starts every upstream; resolves when each attempt ended. A slow one delays nobody who does not wait for this. */
@@ -49,7 +89,7 @@ export class Registry implements CapabilitySource, AsyncDisposable {
   }
 
   connector(upstream: string): Connector {
-    return this.#monitor(upstream).connector;
+    return this.#known(upstream).connector;
   }
 
   eraOf(upstream: string): Era | undefined {
@@ -68,7 +108,8 @@ export class Registry implements CapabilitySource, AsyncDisposable {
 
   /** Stops every upstream, all at once. `others` as in `UpstreamMonitor.stop`. Idempotent. */
   async stop(others?: Promise<unknown>): Promise<void> {
-    await Promise.allSettled([...this.#monitors.values()].map((monitor) => monitor.stop(others)));
+    this.#stopped = true;
+    await Promise.allSettled([...[...this.#monitors.values()].map((monitor) => monitor.stop(others)), ...this.#leaving]);
     this.#listeners.clear();
   }
 
@@ -76,7 +117,21 @@ export class Registry implements CapabilitySource, AsyncDisposable {
     return this.stop();
   }
 
-  #monitor(upstream: string): UpstreamMonitor {
+  #monitor(settings: UpstreamSettings, inherited?: CapabilitySet): UpstreamMonitor {
+    const monitor: UpstreamMonitor = new UpstreamMonitor(
+      new Connector(settings, this.#options.ports),
+      {
+        ...this.#options,
+        gate: this.#gate,
+        // What has left is no part of the catalog, and another one may have its name.
+        onChange: (name) => this.#monitors.get(name) === monitor && this.#changed(name),
+      },
+      inherited,
+    );
+    return monitor;
+  }
+
+  #known(upstream: string): UpstreamMonitor {
     const monitor = this.#monitors.get(upstream);
     if (monitor === undefined) throw new TurnpikeError('upstream/down', `server '${upstream}' not found in config`, { upstream });
     return monitor;

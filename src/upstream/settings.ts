@@ -1,3 +1,4 @@
+import { sameValue } from '../config/changes.ts';
 import type { Secret } from '../core/secret.ts';
 
 /** What this folder needs of an upstream's configuration (aggregator.md section 1). All durations in milliseconds. */
@@ -54,4 +55,15 @@ export interface RemoteTarget {
     readonly insecureSkipVerify?: boolean;
   };
   readonly proxy?: string | Secret;
+}
+
+/** Whether connections made with the one settings are of no use under the other: what they were made from differs, or who may share them. */
+export function needsReconnect(before: UpstreamSettings, after: UpstreamSettings): boolean {
+  return !sameValue(madeFrom(before), madeFrom(after));
+}
+
+function madeFrom({ name, target, protocol, timeouts, roots = [], sharing }: UpstreamSettings): unknown {
+  // How many sockets there may be is no reason to lose one.
+  const place = target.type === 'remote' ? { ...target, maxSockets: undefined } : target;
+  return { name, place, protocol, connect: timeouts.connect, roots, sharing };
 }

@@ -54,9 +54,14 @@ export class UpstreamMonitor {
   #retry: Timer | undefined;
   #good: Timer | undefined;
   #stale: Timer | undefined;
+  /** The lists are those of a predecessor under the same name. */
+  #inherited: boolean;
 
-  constructor(connector: Connector, options: MonitorOptions) {
+  /** @param inherited what a predecessor under the same name listed: it stays listed until the first attempt tells more */
+  constructor(connector: Connector, options: MonitorOptions, inherited?: CapabilitySet) {
     this.connector = connector;
+    this.#set = inherited;
+    this.#inherited = inherited !== undefined;
     this.#options = options;
     this.#clock = options.clock;
   }
@@ -129,17 +134,34 @@ export class UpstreamMonitor {
    */
   async stop(others: Promise<unknown> = Promise.resolve()): Promise<void> {
     if (this.#life.signal.aborted) return;
+    this.#silence();
+    await this.#close();
+    await others.catch(() => {});
+    await this.connector.close();
+  }
+
+  /** As `stop`, for an upstream that leaves a gateway that goes on: calls on its connection run until `others` settles. */
+  async leave(others: Promise<unknown>): Promise<void> {
+    if (this.#life.signal.aborted) return;
+    this.#silence();
+    await others.catch(() => {});
+    await this.#close();
+    await this.connector.close();
+  }
+
+  #silence(): void {
     this.#life.abort(new TurnpikeError('upstream/down', `upstream '${this.name}' is stopped`, { upstream: this.name }));
     this.#move('stopping');
     for (const timer of [this.#retry, this.#good, this.#stale]) timer?.cancel();
     this.#watch?.stop();
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([this.#link?.close(), this.#attempt]);
     this.#link = undefined;
     this.#set = undefined;
     this.#retryAt = undefined;
     this.#move('stopped');
-    await others.catch(() => {});
-    await this.connector.close();
   }
 
   /** Never rejects. */
@@ -170,13 +192,15 @@ export class UpstreamMonitor {
   #adopt(link: Link, { set, missing }: AllLists): void {
     // A list that cannot be had now stays as it was.
     const before = this.#set;
-    const merged = before === undefined ? set : missing.reduce((all, kind) => withListing(all, kind, { items: before.lists[kind] }), set);
+    const merged =
+      before === undefined || this.#inherited ? set : missing.reduce((all, kind) => withListing(all, kind, { items: before.lists[kind] }), set);
     const changed = before === undefined || !sameLists(before, merged);
     if (!link.alive) throw new TurnpikeError('upstream/lost', `upstream '${this.name}' closed the connection`, { upstream: this.name });
     this.#watch?.stop();
     void this.#link?.close();
     this.#link = link;
     this.#set = merged;
+    this.#inherited = false;
     this.#lostAt = undefined;
     this.#stale?.cancel();
     this.#lastError = undefined;
@@ -186,7 +210,7 @@ export class UpstreamMonitor {
     this.#watch = new LinkWatch({
       link,
       missing,
-      settings: this.connector.settings,
+      settings: () => this.connector.settings,
       clock: this.#clock,
       random: this.#random,
       onListing: (kind, listing) =>
@@ -239,6 +263,10 @@ export class UpstreamMonitor {
     this.#retryAt = new Date(this.#clock.now() + wait);
     this.#retry = this.#clock.after(wait, () => void this.start(this.#life.signal).catch(() => {}));
     this.#lostAt ??= this.#clock.monotonic();
+    const isDropped = this.#inherited;
+    // What another server listed says nothing about one that cannot be reached.
+    if (isDropped) this.#set = undefined;
+    this.#inherited = false;
     if (this.#set !== undefined) {
       this.#stale?.cancel();
       this.#stale = this.#clock.after(Math.max(0, this.#lostAt + health.staleFor - this.#clock.monotonic()), () => {
@@ -247,7 +275,7 @@ export class UpstreamMonitor {
       });
     }
     const state = isLogin(error) ? 'auth_required' : lasting ? 'failed' : this.#failures >= UNREACHABLE_AFTER ? 'unreachable' : 'retrying';
-    this.#move(state, false, error);
+    this.#move(state, isDropped, error);
   }
 
   #move(state: UpstreamState, listsChanged = false, error?: unknown): void {

@@ -1,0 +1,77 @@
+import { Authentication } from './auth/authenticator.ts';
+import type { ChallengeOptions } from './auth/challenge.ts';
+import { NoAuthenticator } from './auth/none.ts';
+import { StaticTokens } from './auth/static-token.ts';
+import { sameValue } from './config/changes.ts';
+import type { Config } from './config/schema.ts';
+import { LOCAL_ISSUER, type Principal, STATIC_ISSUER } from './core/caller.ts';
+import type { Clock } from './core/clock.ts';
+import type { JsonObject } from './core/mcp.ts';
+import { type Secret, sha256 } from './core/secret.ts';
+import type { EdgeSettings } from './edge/settings.ts';
+import { TrustedProxies } from './edge/steps/address.ts';
+import { Admission } from './limit/admission.ts';
+import type { RouterSettings } from './router/settings.ts';
+import type { Instruments } from './telemetry/instruments.ts';
+import { routerSettings } from './wiring.ts';
+
+/** A configuration, and what is made from it and kept for as long as it is in force. Replaced as a whole. */
+export interface InForce {
+  readonly config: Config;
+  readonly router: RouterSettings;
+  readonly edge: EdgeSettings;
+  readonly authentication: Authentication;
+  readonly admission: Admission;
+  readonly proxies: TrustedProxies;
+  readonly challenge: ChallengeOptions;
+}
+
+export interface InForceOptions {
+  readonly clock: Clock;
+  readonly serverInfo: JsonObject;
+  readonly instruments: Instruments;
+}
+
+/** Makes it; of `before` stays what would be made again from the same settings, with what it has counted. Throws `config/invalid`. */
+export function inForce(config: Config, { clock, serverInfo, instruments }: InForceOptions, before?: InForce): InForce {
+  const { auth, limits, listen } = config;
+  const isSameAuth = before !== undefined && sameValue([before.config.auth.modes, before.config.auth.static], [auth.modes, auth.static]);
+  const limited = ({ limits: { ip, ipBurst, user, userBurst }, auth: { failures } }: Config) => ({ ip, ipBurst, user, userBurst, failures });
+  const isSameAdmission = before !== undefined && sameValue(limited(before.config), limited(config));
+  const authenticators = () => auth.modes.map((mode) => (mode === 'none' ? new NoAuthenticator() : new StaticTokens(auth.static, clock)));
+  return {
+    config,
+    router: routerSettings(config, serverInfo),
+    edge: { listen, limits },
+    authentication: isSameAuth
+      ? before.authentication
+      : new Authentication(authenticators(), (mode, result) => instruments.inboundAuth(mode, result).add()),
+    admission: isSameAdmission
+      ? before.admission
+      : new Admission({ clock, limits, failures: { max: auth.failures.max, windowMs: auth.failures.window } }),
+    proxies: new TrustedProxies(listen.trustedProxies),
+    challenge: { publicUrl: listen.publicUrl, metadata: false },
+  };
+}
+
+/** Whether a caller who came in under the one configuration has lost under the other what proved who they are, or what it allowed. */
+export function revokedBy(before: Config['auth'], after: Config['auth']): (principal: Principal) => boolean {
+  const proofs = ({ modes, static: entries }: Config['auth']) =>
+    new Map(modes.includes('static') ? entries.map((entry) => [entry.name, proofOf(entry)]) : []);
+  const [was, is] = [proofs(before), proofs(after)];
+  const everybodyLeaves = before.modes.includes('none') && !after.modes.includes('none');
+  return ({ issuer, subject }) => {
+    if (issuer === LOCAL_ISSUER) return everybodyLeaves;
+    return issuer === STATIC_ISSUER && was.get(subject) !== is.get(subject);
+  };
+}
+
+/** Another token under the same name is another proof: whoever holds the old one must go. */
+function proofOf({ token, sha256: hex, tenant, scopes }: Config['auth']['static'][number]): string {
+  const digest = token === undefined ? (hex ?? '').toLowerCase() : digestOf(token);
+  return JSON.stringify([digest, tenant, [...scopes].sort()]);
+}
+
+function digestOf(token: Secret): string {
+  return sha256(token.reveal()).toString('hex');
+}
