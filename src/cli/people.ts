@@ -1,5 +1,6 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT_HELP } from './exit-code.ts';
+import { durationOf } from './flags.ts';
 import type { RunState } from './run.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -44,6 +45,30 @@ export function addInit(program: Command, around: Surroundings, state: RunState)
       around,
       async () => (await import('./init/questions.ts')).terminalQuestions(around),
     );
+  });
+}
+
+interface TopFlags {
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly interval: number;
+  readonly once?: boolean;
+}
+
+/** `turnpike top`. */
+export function addTop(program: Command, around: Surroundings, state: RunState): void {
+  const command = program
+    .command('top')
+    .description('show what a running gateway does: upstreams, calls, latencies, pools, sessions')
+    .option('--once', 'one look as plain text; the default where standard output is no terminal')
+    .option('--url <url>', 'the endpoint of the gateway; default: TURNPIKE_URL, or http://127.0.0.1:8080/mcp')
+    .option('--token-file <file>', 'file with the operations credential; default: TURNPIKE_TELEMETRY_METRICS_TOKEN, its _FILE, or none')
+    .addOption(new Option('--interval <duration>', 'time between two looks').argParser(durationOf).default(2_000, '2s'))
+    .addHelpText('after', `\n${EXIT_HELP}`);
+  command.action(async ({ url, tokenFile, interval, once = false }: TopFlags) => {
+    const { top } = await import('./top/top.ts');
+    const given = { ...(url === undefined ? {} : { url }), ...(tokenFile === undefined ? {} : { tokenFile }) };
+    state.code = await top({ ...given, interval, once }, around);
   });
 }
 

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { packageVersion } from '../version.ts';
 import { EXIT_HELP } from './exit-code.ts';
 import { addClientFlags, addConfigFlags, type ClientFlags, givenFlags, withClient } from './flags.ts';
-import { addInit } from './people.ts';
+import { addInit, addTop } from './people.ts';
 import type { RunState } from './run.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -22,6 +22,7 @@ export function buildProgram(around: Surroundings, state: RunState): Command {
   addCheck(program, around, state);
   addList(program, around, state);
   addCall(program, around, state);
+  addTop(program, around, state);
   program
     .command('version')
     .description('print the version')

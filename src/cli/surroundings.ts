@@ -14,7 +14,7 @@ export interface Surroundings {
 }
 
 /** A stream that may be a terminal. */
-export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
 
 /** The part of `process` that says that the end has come. */
 export interface ProcessEvents {

@@ -16,7 +16,8 @@ export interface Target {
   readonly timeout: number;
 }
 
-const DEFAULT_URL = 'http://127.0.0.1:8080/mcp';
+export const NO_URL = 'the URL of the gateway is no http or https URL; set --url or TURNPIKE_URL to one such as http://127.0.0.1:8080/mcp';
+export const DEFAULT_URL = 'http://127.0.0.1:8080/mcp';
 /** RFC 6750 section 2.1. */
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
@@ -31,17 +32,15 @@ export async function talk(
   const say = (text: string) => void around.stderr.write(`turnpike: ${text}\n`);
   const url = endpointOf(target.url ?? around.env.TURNPIKE_URL ?? DEFAULT_URL);
   if (url === undefined) {
-    say('the URL of the gateway is no http or https URL; set --url or TURNPIKE_URL to one such as http://127.0.0.1:8080/mcp');
+    say(NO_URL);
     return EXIT.usage;
   }
-  const token = await tokenOf(target, around);
+  const token = await tokenFrom({ ...(target.tokenFile === undefined ? {} : { file: target.tokenFile }), variable: 'TURNPIKE_TOKEN' }, around);
   if (typeof token === 'string') {
     say(token);
     return EXIT.failed;
   }
-  if (token !== undefined && url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
-    say(`warning: the token travels unencrypted to ${url.host}; use https`);
-  }
+  if (token !== undefined && isExposed(url)) say(`warning: the token travels unencrypted to ${url.host}; use https`);
   const deadline = new AbortController();
   const timer = clock.after(target.timeout, () => deadline.abort(new Error(`no answer within ${target.timeout / 1000} s`)));
   await using client = new GatewayClient({ url, version: packageVersion(), ...(token === undefined ? {} : { token }) });
@@ -64,8 +63,13 @@ export function failure(reply: Extract<Reply, { kind: 'error' }>, around: Surrou
   return isDenied ? EXIT.denied : EXIT.failed;
 }
 
+/** Whether what is sent to this address can be read on the way. */
+export function isExposed(url: URL): boolean {
+  return url.protocol === 'http:' && !LOOPBACK.test(url.hostname);
+}
+
 /** A URL without a path means the endpoint that every gateway has. */
-function endpointOf(text: string): URL | undefined {
+export function endpointOf(text: string): URL | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return undefined;
@@ -74,22 +78,29 @@ function endpointOf(text: string): URL | undefined {
   return url;
 }
 
-/** The token to send; a text says what is wrong with it. */
-async function tokenOf({ tokenFile }: Target, { cwd, env }: Surroundings): Promise<Secret | string | undefined> {
-  let text = env.TURNPIKE_TOKEN;
-  if (tokenFile !== undefined) {
+/** Where a token may come from: the file, else the variable. */
+export interface TokenSource {
+  readonly file?: string;
+  readonly variable: string;
+}
+
+/** The token to send, if there is one; a text says what is wrong with it. */
+export async function tokenFrom({ file, variable }: TokenSource, { cwd, env }: Surroundings): Promise<Secret | string | undefined> {
+  let text = env[variable];
+  if (file !== undefined) {
     try {
-      text = (await readFile(resolve(cwd, tokenFile), 'utf8')).replace(/\r?\n$/, '');
+      text = (await readFile(resolve(cwd, file), 'utf8')).replace(/\r?\n$/, '');
     } catch (error) {
       return `the token file cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
     }
   }
-  if (tokenFile === undefined && (text === undefined || text === '')) return undefined;
-  const name = tokenFile === undefined ? 'TURNPIKE_TOKEN' : 'the token file';
+  if (file === undefined && (text === undefined || text === '')) return undefined;
+  const name = file === undefined ? variable : 'the token file';
   return text !== undefined && TOKEN.test(text) ? new Secret(text) : `${name} holds no token: letters, digits and -._~+/ (RFC 6750)`;
 }
 
-function connectProblem(error: unknown, url: URL): string {
+/** Why a gateway does not answer, and what to do about it. */
+export function connectProblem(error: unknown, url: URL): string {
   const place = `${url.origin}${url.pathname}`;
   const codes = codesOf(error);
   if (codes.includes('ECONNREFUSED')) return `no gateway answers at ${place}. Start one with turnpike serve, or name it with --url or TURNPIKE_URL.`;

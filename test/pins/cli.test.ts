@@ -28,10 +28,11 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
       ['check', 'file', '--stdio --yolo'],
       ['list', '', '--json --url --token-file --timeout'],
       ['call', 'tool json?', '--json --url --token-file --timeout'],
+      ['top', '', '--once --url --token-file --interval'],
       ['version', '', ''],
       ['conformance-client', 'url', ''],
     ]);
-    expect(program.createHelp().visibleCommands(program)).toHaveLength(7);
+    expect(program.createHelp().visibleCommands(program)).toHaveLength(8);
   });
 
   it('variables of the command line', () => {
