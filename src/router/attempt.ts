@@ -169,9 +169,10 @@ function carried(exchange: Exchange, interactive: readonly string[], tasks: true
   return { ...others, extensions: Object.fromEntries(Object.entries(extensions).filter(([name]) => CARRIED_EXTENSIONS.includes(name))) };
 }
 
-/** URL elicitation and sampling with tools came with 2025-11-25: an older client that declares them means something else. */
+/** Forms came with 2025-06-18, URL elicitation and sampling with tools with 2025-11-25: an older client that declares them means something else. */
 function offeredBy(version: string, interactive: readonly string[]): readonly string[] {
-  return version >= '2025-11-25' ? interactive : interactive.filter((letter) => letter !== 'u' && letter !== 't');
+  const since: Readonly<Record<string, string>> = { f: '2025-06-18', u: '2025-11-25', t: '2025-11-25' };
+  return interactive.filter((letter) => version >= (since[letter] ?? ''));
 }
 
 /** Connection refused or lost, malformed frames, deadlines count against a connection; answers and cancels do not (aggregator.md section 6). */

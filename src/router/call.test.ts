@@ -77,6 +77,16 @@ describe('running at most once (security class 27)', () => {
     expect(told).toHaveLength(1);
   });
 
+  it('whatever comes from somebody who is gone already is not sent at all', async () => {
+    for (const era of ['modern', 'legacy'] as const) {
+      const { connection, connections, call } = start(() => resultOf({ content: [] }), 'legacy');
+      const gone = AbortSignal.abort(new TurnpikeError('request/cancelled'));
+      await expect(call('x_a_write', { era, signal: gone }).answering).rejects.toThrow(expect.objectContaining({ code: 'request/cancelled' }));
+      expect(connection.calls).toEqual([]);
+      expect(connections.taken).toEqual([]);
+    }
+  });
+
   it('whatever was certainly not sent is sent once more', async () => {
     const { connection, call } = start(inTurn(unsent(), resultOf({ content: [] })));
     await call('x_a_write').answering;

@@ -22,6 +22,8 @@ import { sendWithTasks } from './task-calls.ts';
  * Throws `TurnpikeError`.
  */
 export async function callUpstream(services: Services, exchange: Exchange, request: UpstreamRequest): Promise<Answer> {
+  // Who is gone already wants nothing to be run.
+  exchange.signal.throwIfAborted();
   const mayAsk = exchange.era === 'modern' && MAY_ASK.has(exchange.method);
   if (mayAsk) checkInputResponses(exchange.body.inputResponses);
   const state = mayAsk ? openState(services, exchange, request) : undefined;

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts';
+import { type Clock, sleep } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { type Answer, type Era, type JsonObject, RPC } from '../core/mcp.ts';
@@ -9,6 +9,9 @@ import { Peer } from './peer.ts';
 import { contradicts, namesSession, refusalStatus } from './refusal.ts';
 import { SessionMemory } from './session-memory.ts';
 import type { Root } from './settings.ts';
+
+/** How long an upstream may take to hear the last words of a connection. */
+const LAST_WORDS_MS = 500;
 
 /** What a handshake found out. */
 export interface Handshake {
@@ -196,9 +199,14 @@ export class Link implements Connection {
   }
 
   close(): Promise<void> {
-    const { name } = this.#options;
+    const { name, clock } = this.#options;
     this.#closing ??= (async () => {
+      const wasAlive = !this.#dead;
       this.#lost(new TurnpikeError('upstream/lost', `the connection to upstream '${name}' was closed`, { upstream: name }));
+      // Cancels and last answers are on their way; what does not take them soon will not.
+      const until = new AbortController();
+      if (wasAlive) await Promise.race([this.peer.told(), sleep(clock, LAST_WORDS_MS, until.signal)]);
+      until.abort();
       await this.transport.close();
     })();
     return this.#closing;

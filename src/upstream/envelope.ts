@@ -1,5 +1,5 @@
 import { editObject, member, memberSpans, toJson } from '../core/json.ts';
-import { type JsonObject, META, META_PREFIX, MODERN_VERSION, NAMED_BY, type RequestId } from '../core/mcp.ts';
+import { type JsonObject, META, META_PREFIX, MODERN_VERSION, NAMED_BY, type RequestId, TURNPIKE_PREFIX } from '../core/mcp.ts';
 import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { UpstreamCall } from '../core/ports.ts';
 
@@ -61,6 +61,6 @@ function metaOf(params: Buffer): Buffer | undefined {
 }
 
 function withoutReserved(meta: Buffer): Record<string, undefined> {
-  const reserved = memberSpans(meta).filter(({ key }) => key.startsWith(META_PREFIX) || key === META.progressToken);
+  const reserved = memberSpans(meta).filter(({ key }) => key.startsWith(META_PREFIX) || key.startsWith(TURNPIKE_PREFIX) || key === META.progressToken);
   return Object.fromEntries(reserved.map(({ key }) => [key, undefined]));
 }

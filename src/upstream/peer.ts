@@ -47,6 +47,7 @@ export class Peer {
   readonly #inFlight: InFlight;
   readonly #foreign = new ServerRequests();
   readonly #turns = new Turns();
+  readonly #telling = new Set<Promise<void>>();
   readonly #tasks: TaskClaims;
   #nextId = 1;
   #dead = false;
@@ -174,8 +175,19 @@ export class Peer {
     void this.#tell(notificationMessage(method, toJson({ requestId: id, reason: 'cancelled' })), CANCEL_MS, { method });
   }
 
+  /** Resolves when what is being told (answers, cancels) has been taken by the transport or has failed. */
+  async told(): Promise<void> {
+    await Promise.all(this.#telling);
+  }
+
   /** Sends what nobody waits for, and what must go out although the call it is about is over. */
-  async #tell(message: Buffer, ms: number, { method }: { readonly method?: string }): Promise<void> {
+  #tell(message: Buffer, ms: number, about: { readonly method?: string }): Promise<void> {
+    const telling = this.#say(message, ms, about).finally(() => this.#telling.delete(telling));
+    this.#telling.add(telling);
+    return telling;
+  }
+
+  async #say(message: Buffer, ms: number, { method }: { readonly method?: string }): Promise<void> {
     const { transport, clock, onDropped } = this.#options;
     const late = () => new TurnpikeError('upstream/timeout', 'it was not taken in time');
     const options = { expectsAnswer: false, ...(method === undefined ? {} : { method }) };

@@ -14,8 +14,9 @@ export class ServerRequests {
   }
 
   /**
-   * Finds the answer by `work`. Undefined when nobody wants it any more: the upstream cancelled, the call it belonged to
-   * is over, or the connection ended. A second request with an id that is still open is no request: undefined, too.
+   * Finds the answer by `work`. Undefined when nobody wants it any more: the upstream cancelled, or the connection ended. A
+   * second request with an id that is still open is no request: undefined, too. When the call that it was taken for is over,
+   * the upstream still gets an answer: on a pipe it may be another call that asked, and waits.
    */
   async answer(id: RequestId, work: (controller: AbortController) => Promise<Answer>): Promise<Answer | undefined> {
     if (this.#open.has(id)) return undefined;
@@ -28,8 +29,9 @@ export class ServerRequests {
     } catch (error) {
       answer = toErrorAnswer(error, 'legacy');
     }
-    if (this.#open.get(id) === controller) this.#open.delete(id);
-    return controller.signal.aborted ? undefined : answer;
+    if (this.#open.get(id) !== controller) return undefined;
+    this.#open.delete(id);
+    return answer;
   }
 
   /** Returns whether there was such a request. */

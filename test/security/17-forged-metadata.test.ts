@@ -203,8 +203,7 @@ describe.each(CELLS)('a %s client at upstream "%s"', (front, up) => {
     expect(meta).toMatchObject(VENDOR);
   });
 
-  // Known: `upstream/envelope.ts` removes the protocol's reserved members and not ours.
-  it.fails('tells the upstream nothing in our own name', async () => {
+  it('tells the upstream nothing in our own name', async () => {
     expect(JSON.stringify(await told('turnpike/'))).not.toContain('FORGED');
   });
 
