@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
 import { Authentication } from './auth/authenticator.ts';
 import { KnownGood } from './auth/known-good.ts';
@@ -24,6 +25,7 @@ import { Sessions } from './edge/sessions.ts';
 import { serveStdio } from './edge/stdio.ts';
 import { TrustedProxies } from './edge/steps/address.ts';
 import { Work } from './edge/work.ts';
+import { type HandleOptions, serveForeign } from './embedding.ts';
 import { Admission } from './limit/admission.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import { HostedTasks } from './router/hosted-tasks.ts';
@@ -32,7 +34,7 @@ import { ParkingLot } from './router/parking-lot.ts';
 import type { Services } from './router/services.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
 import { Startup } from './startup.ts';
-import { type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
+import { type ConnectionReport, connectionReports, type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
 import { openStore } from './store/open.ts';
 import { privateDirectory } from './store/private-file.ts';
 import { Sealer } from './store/seal.ts';
@@ -40,6 +42,7 @@ import { createAuditLog } from './telemetry/audit.ts';
 import { Instruments } from './telemetry/instruments.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
 import { SecurityLog } from './telemetry/security-log.ts';
+import type { ConnectorPorts } from './upstream/connect.ts';
 import { Connections } from './upstream/connections.ts';
 import { EraMemory } from './upstream/era-memory.ts';
 import { Reaper } from './upstream/process/reaper.ts';
@@ -55,6 +58,10 @@ export interface GatewayOverrides {
   readonly logger?: Logger;
   /** Served over a pipe: no listener is opened. */
   readonly stdio?: boolean;
+  /** False: no listener is opened; a server of yours hands its requests to `handle`. Default true. */
+  readonly listener?: boolean;
+  /** Makes the transports to upstreams instead of the built-in ones: for tests (`turnpike/testing`). */
+  readonly transport?: ConnectorPorts['transport'];
   readonly version?: string;
   /** Whether standard error is a terminal, for the log's format. Default: asked. */
   readonly terminal?: boolean;
@@ -62,13 +69,20 @@ export interface GatewayOverrides {
 
 /** A running gateway. Dispose it to end everything it started, in reverse order. */
 export interface Gateway extends AsyncDisposable {
-  /** Listens (not with `stdio`), then starts upstreams in the background. */
+  /** Listens (not with `stdio`, nor with `listener: false`), then starts upstreams in the background. */
   start(signal: AbortSignal): Promise<void>;
-  /** The URL of /mcp, once started. */
+  /** The URL of /mcp, once started; without a listener what the configuration says, which nobody serves. */
   readonly endpoint: string;
   /** Resolves when the first attempt of every upstream ended, well or not, or `signal` aborts. */
   settled(signal: AbortSignal): Promise<void>;
   status(): GatewayStatus;
+  /** The connections to upstreams that are held for callers now; the gateway's own are not among them. */
+  connections(): readonly ConnectionReport[];
+  /**
+   * Serves one HTTP request of a server of yours, with all checks of our own listener: `/mcp`, `/sse`, `/message`, and the routes
+   * for operators. Its body must not have been read. Never rejects; resolves when the answer is given, or its stream is open.
+   */
+  handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): Promise<void>;
   /** Serves MCP on a pipe; resolves when the input ends. */
   serveStdio(input: Readable, output: Writable, signal: AbortSignal): Promise<void>;
   /** Takes no new work and lets running calls and streams finish; `signal` cuts that short. */
@@ -83,7 +97,7 @@ const LAST_ANSWERS_MS = 1_000;
  * Throws `config/refused` for a configuration that is too dangerous, `config/invalid`, and `store/failed`.
  */
 export async function createGateway(config: Config, overrides: GatewayOverrides = {}): Promise<Gateway> {
-  const { clock = systemClock, environment = {}, stdio = false, version = packageVersion() } = overrides;
+  const { clock = systemClock, environment = {}, stdio = false, listener = !stdio, transport, version = packageVersion() } = overrides;
   const [refusal] = refusals(config, { stdio });
   if (refusal !== undefined) throw new TurnpikeError('config/refused', refusal);
   const logger =
@@ -135,6 +149,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       logger.debug('dropped', { upstream, what });
     },
     onAdvice: (upstream: string, advice: string) => logger.warn(`upstream '${upstream}' ${advice}`, { upstream }),
+    ...(transport === undefined ? {} : { transport }),
   };
   const registry = parts.use(
     new Registry(
@@ -275,7 +290,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     },
     async start(signal) {
       signal.throwIfAborted();
-      if (!stdio) listening = await listenHttp(edge.settings, (request, response) => void serveHttp(edge, ops, request, response));
+      if (listener) listening = await listenHttp(edge.settings, (request, response) => void serveHttp(edge, ops, request, response));
       startup.begin(registry.start(ended.signal));
     },
     async settled(signal) {
@@ -284,6 +299,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     status() {
       return statusOf(config, registry, catalog);
     },
+    connections: () => connectionReports(connections.snapshot()),
+    handle: (request, response, options) => serveForeign({ edge, ops }, request, response, options),
     async serveStdio(input, output, signal) {
       const until = AbortSignal.any([signal, ended.signal]);
       const onEnd = (session: { readonly id: string }) => void connections.endSession(session.id);

@@ -3,6 +3,7 @@ import type { Finding } from './catalog/findings.ts';
 import type { Config } from './config/schema.ts';
 import { asTurnpikeError } from './core/errors.ts';
 import type { CapabilitySource, UpstreamState } from './core/ports.ts';
+import type { EntrySnapshot, EntryState } from './pool/entry.ts';
 import type { PoolStats } from './pool/stats.ts';
 import type { PoolNumbers } from './telemetry/instruments.ts';
 
@@ -22,6 +23,30 @@ export interface GatewayStatus {
   readonly dataDir?: string;
   /** What the operator should know about names and definitions. */
   readonly findings: readonly string[];
+}
+
+/** One connection to an upstream that is held for callers. Shows whose it is, and no token. */
+export interface ConnectionReport {
+  readonly upstream: string;
+  /** Issuer and subject as a JSON array; empty for a connection that nobody owns alone. */
+  readonly principal: string;
+  readonly tenant: string;
+  /** aggregator.md section 6, "Metadata". */
+  readonly state: EntryState;
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date;
+  /** Calls that it was given to so far. */
+  readonly requestCount: number;
+  /** Transport failures since the last success. */
+  readonly errorCount: number;
+}
+
+export function connectionReports(entries: readonly EntrySnapshot[]): ConnectionReport[] {
+  return entries.map(({ id, owner, tenant, state, createdAt, lastUsedAt, requestCount, errorCount }) => {
+    const [upstream = ''] = JSON.parse(id) as string[];
+    const times = { createdAt: new Date(createdAt), lastUsedAt: new Date(lastUsedAt) };
+    return { upstream, principal: owner, tenant, state, ...times, requestCount, errorCount };
+  });
 }
 
 export function statusOf(config: Config, upstreams: CapabilitySource, catalog: Catalog): GatewayStatus {
