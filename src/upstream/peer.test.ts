@@ -398,7 +398,7 @@ describe('questions of the upstream', () => {
       new Promise((resolve) => signal.addEventListener('abort', () => resolve({ kind: 'result', result: toJson({ action: 'cancel' }) })));
     const [first, newest] = [peer.request(call()), peer.request(call({ relay: ear }))];
     await settle();
-    transport.say(question(7));
+    transport.say({ jsonrpc: '2.0', id: 7, method: 'elicitation/create', params: {} });
     await settle();
     transport.say(result(2));
     await newest;
