@@ -1,9 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
-import { Authentication } from './auth/authenticator.ts';
 import { KnownGood } from './auth/known-good.ts';
-import { NoAuthenticator } from './auth/none.ts';
-import { StaticTokens } from './auth/static-token.ts';
 import { Catalog } from './catalog/catalog.ts';
 import { ListBytes } from './catalog/list-bytes.ts';
 import { Cursors } from './catalog/pages.ts';
@@ -23,11 +20,11 @@ import { Listeners } from './edge/listeners.ts';
 import { Ops } from './edge/ops.ts';
 import { Sessions } from './edge/sessions.ts';
 import { serveStdio } from './edge/stdio.ts';
-import { TrustedProxies } from './edge/steps/address.ts';
 import { Work } from './edge/work.ts';
 import { type HandleOptions, serveForeign } from './embedding.ts';
-import { Admission } from './limit/admission.ts';
+import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
+import { type NextConfig, Reload, type ReloadReport } from './reload.ts';
 import { HostedTasks } from './router/hosted-tasks.ts';
 import { ToldLevels } from './router/log-levels.ts';
 import { ParkingLot } from './router/parking-lot.ts';
@@ -48,7 +45,7 @@ import { EraMemory } from './upstream/era-memory.ts';
 import { Reaper } from './upstream/process/reaper.ts';
 import { Registry } from './upstream/registry.ts';
 import { packageVersion } from './version.ts';
-import { routerSettings, upstreamSettings } from './wiring.ts';
+import { upstreamSettings } from './wiring.ts';
 
 /** What a composition may replace; everything has a default. */
 export interface GatewayOverrides {
@@ -76,6 +73,12 @@ export interface Gateway extends AsyncDisposable {
   /** Resolves when the first attempt of every upstream ended, well or not, or `signal` aborts. */
   settled(signal: AbortSignal): Promise<void>;
   status(): GatewayStatus;
+  /**
+   * Loads a configuration by `load`, such as `loadConfig`, and puts it in force in one step: of the upstreams, those that changed
+   * start, stop or restart, and nobody else notices. Reloads wait for each other. Throws what `load` throws, `config/invalid` and
+   * `config/refused`; then the running configuration stays.
+   */
+  reload(load: () => Promise<NextConfig>): Promise<ReloadReport>;
   /** The connections to upstreams that are held for callers now; the gateway's own are not among them. */
   connections(): readonly ConnectionReport[];
   /**
@@ -106,7 +109,10 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
 
   // The default working directory of children, which no store makes when values live in memory.
   const { dir } = config.store;
-  if (config.upstreams.some((upstream) => upstream.type === 'stdio' && (upstream.cwd ?? dir) === dir)) privateDirectory(dir);
+  const prepare = ({ upstreams }: Config) => {
+    if (upstreams.some((upstream) => upstream.type === 'stdio' && (upstream.cwd ?? dir) === dir)) privateDirectory(dir);
+  };
+  prepare(config);
   const opened = parts.use(await openStore(config.store, clock));
   const { keys } = opened;
   const fingerprint = new Fingerprinter(keys.derive('fingerprint')[0].key);
@@ -118,6 +124,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   for (const launch of unpinnedLaunches(config))
     logger.warn('config/unpinned: the launch line fetches a package without a fixed version', { ...launch });
   const memoryOnly = config.store.type === 'memory' && config.telemetry.audit.file !== '-';
+  const secrets = secretValues(config);
   const audit = createAuditLog({
     ...config.telemetry.audit,
     // Without a state directory there is no place for a file of ours.
@@ -129,7 +136,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     logger,
     failures: instruments.auditFailures,
     lost: instruments.auditLost,
-    secrets: secretValues(config),
+    secrets,
   });
   await audit.open();
   parts.defer(() => audit.close());
@@ -137,6 +144,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const reaper = new Reaper({ clock, environment, onFailure: (error) => logger.error('the reaper of child processes failed', { error }) });
   parts.defer(() => reaper.stop());
   const serverInfo = { name: 'turnpike', version };
+  let now: InForce = inForce(config, { clock, serverInfo, instruments });
   const ports = {
     clock,
     reaper,
@@ -166,7 +174,9 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const connections = new Connections({
     clock,
     fingerprint,
-    limits: config.pool.limits,
+    get limits() {
+      return now.config.pool.limits;
+    },
     idleTimeout: config.pool.idleTimeout,
     cleanupInterval: config.pool.cleanupInterval,
     closeDelay: config.pool.closeDelay,
@@ -211,8 +221,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     }),
   });
   const startup = new Startup(clock);
-  const settings = routerSettings(config, serverInfo);
-  const parking = new ParkingLot(settings.bridge.park);
+  const parking = new ParkingLot(() => now.router.bridge.park);
   parts.defer(() => parking.end(new TurnpikeError('gateway/draining')));
   const hosted = new HostedTasks({
     store: opened.store,
@@ -231,7 +240,9 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     upstreams: registry,
     seals: { state: new Sealer(sealing, 'rs1.', clock), task: new Sealer(sealing, 'tk1.', clock, { oldKeysOpenFor: Number.POSITIVE_INFINITY }) },
     fingerprint,
-    settings,
+    get settings() {
+      return now.router;
+    },
     audit,
     instruments,
     logger,
@@ -240,9 +251,15 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   };
   const sessions = new Sessions({
     clock,
-    max: config.limits.sessions,
-    idle: config.limits.sessionIdle,
-    patience: config.bridge.roundTimeout,
+    get max() {
+      return now.config.limits.sessions;
+    },
+    get idle() {
+      return now.config.limits.sessionIdle;
+    },
+    get patience() {
+      return now.config.bridge.roundTimeout;
+    },
     onEnd: (session) => void connections.endSession(session.id),
   });
   parts.defer(() => sessions.endAll());
@@ -252,22 +269,32 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     parked: () => parking.size,
     upstreams: () => registry.snapshot().map(({ status }) => status),
   });
-  const authenticators = config.auth.modes.map((mode) => (mode === 'none' ? new NoAuthenticator() : new StaticTokens(config.auth.static, clock)));
   const work = new Work();
+  const listeners = new Listeners();
   const securityLog = new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock);
   parts.defer(() => securityLog.flush());
   const edge: Edge = {
-    settings: { listen: config.listen, limits: config.limits },
+    get settings() {
+      return now.edge;
+    },
     services,
-    authentication: new Authentication(authenticators, (mode, result) => instruments.inboundAuth(mode, result).add()),
-    admission: new Admission({ clock, limits: config.limits, failures: { max: config.auth.failures.max, windowMs: config.auth.failures.window } }),
+    get authentication() {
+      return now.authentication;
+    },
+    get admission() {
+      return now.admission;
+    },
     knownGood: new KnownGood({ clock }),
-    proxies: new TrustedProxies(config.listen.trustedProxies),
+    get proxies() {
+      return now.proxies;
+    },
+    get challenge() {
+      return now.challenge;
+    },
     securityLog,
-    challenge: { publicUrl: config.listen.publicUrl, metadata: false },
     sessions,
     keepAlive: new KeepAlive(clock),
-    listeners: new Listeners(),
+    listeners,
     work,
     stopped: ended.signal,
     report: (error) => {
@@ -275,10 +302,34 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       logger.error(message, { code, ...(details.reason === undefined ? {} : { reason: details.reason }) });
     },
   };
+  const reload = new Reload({
+    clock,
+    logger,
+    stdio,
+    serverInfo,
+    instruments,
+    registry,
+    connections,
+    catalog,
+    sessions,
+    listeners,
+    parking,
+    secrets,
+    stopped: ended.signal,
+    draining: work.draining,
+    now: () => now,
+    put: (next) => {
+      now = next;
+    },
+    prepare,
+  });
   const ops = new Ops({
     instruments,
-    ...(config.telemetry.metrics.token === undefined ? {} : { metricsToken: config.telemetry.metrics.token }),
-    problems: () => readiness(config, registry, () => opened.ping(), work.draining),
+    get metricsToken() {
+      return now.config.telemetry.metrics.token;
+    },
+    lastReload: () => reload.last,
+    problems: () => readiness(now.config, registry, () => opened.ping(), work.draining),
   });
   const all = parts.move();
   let listening: Listening | undefined;
@@ -297,9 +348,10 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       await startup.over(signal);
     },
     status() {
-      return statusOf(config, registry, catalog);
+      return statusOf(now.config, registry, catalog);
     },
     connections: () => connectionReports(connections.snapshot()),
+    reload: (load) => reload.run(load),
     handle: (request, response, options) => serveForeign({ edge, ops }, request, response, options),
     async serveStdio(input, output, signal) {
       const until = AbortSignal.any([signal, ended.signal]);

@@ -1,4 +1,4 @@
-import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { type LoadedConfig, type LoadInput, loadConfig } from '../config/load.ts';
 import { unpinnedLaunches } from '../config/unpinned.ts';
 import { refusals, weakenedSettings } from '../config/weakened.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -9,6 +9,8 @@ export interface ConfigOptions {
   readonly stdio: boolean;
   /** As `flagOptions` names them. */
   readonly flags: Readonly<Record<string, string | boolean>>;
+  /** As `LoadInput.readFile`. */
+  readonly readFile?: LoadInput['readFile'];
 }
 
 /** A configuration with everything that is to be said about it. */
@@ -21,8 +23,15 @@ export interface JudgedConfig {
 }
 
 /** Loads and judges the configuration. No I/O but reading files. Throws `config/invalid`. */
-export async function judgedConfig({ file, stdio, flags }: ConfigOptions, { cwd, env }: Surroundings): Promise<JudgedConfig> {
-  const loaded = await loadConfig({ ...(file === undefined ? {} : { file }), cwd, env, flags, stdio });
+export async function judgedConfig({ file, stdio, flags, readFile }: ConfigOptions, { cwd, env }: Surroundings): Promise<JudgedConfig> {
+  const loaded = await loadConfig({
+    ...(file === undefined ? {} : { file }),
+    cwd,
+    env,
+    flags,
+    stdio,
+    ...(readFile === undefined ? {} : { readFile }),
+  });
   const { config } = loaded;
   const weak = weakenedSettings(config, { stdio }).map(({ setting, why }) => `${setting}: ${why}`);
   const refused = refusals(config, { stdio });

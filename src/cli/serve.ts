@@ -1,3 +1,4 @@
+import { FileReads } from '../config/file-reads.ts';
 import type { Config } from '../config/schema.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { createGateway, type Gateway } from '../gateway.ts';
@@ -7,7 +8,9 @@ import { catalogText, openingText } from './announce.ts';
 import { type ConfigOptions, type JudgedConfig, judgedConfig } from './configuration.ts';
 import { Crash } from './crash.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
+import { HangUp } from './hang-up.ts';
 import { problemText, startProblem } from './problem.ts';
+import { Reloading } from './reloading.ts';
 import { Stop } from './stop.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -27,11 +30,16 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
   // From the first moment: a signal during a slow start must end it too.
   using stop = new Stop({ events: around.events, clock, onSecond: around.exit });
   using crash = new Crash(around.events, () => around.exit(EXIT.failed));
+  let reloading: Reloading | undefined;
+  // Before the gateway runs there is nothing to reload: the configuration is read only now.
+  using hangUp = new HangUp({ events: around.events, onReload: () => reloading?.request() });
   const say = (text: string) => void around.stderr.write(text);
 
+  const reads = new FileReads();
+  const load = (into: FileReads) => judgedConfig({ ...options, readFile: into.read }, around);
   let judged: JudgedConfig;
   try {
-    judged = await judgedConfig(options, around);
+    judged = await load(reads);
   } catch (error) {
     say(`turnpike: the configuration is invalid\n${problemText(error)}\n`);
     return EXIT.failed;
@@ -47,7 +55,10 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
   const life = new AbortController();
   let gateway: Gateway | undefined;
   try {
-    const end = Promise.race([stop.first.then((): End => ({ why: 'signal' })), crash.first.then((error): End => ({ why: 'crash', error }))]);
+    const end = Promise.race([
+      Promise.race([stop.first, hangUp.gone]).then((): End => ({ why: 'signal' })),
+      crash.first.then((error): End => ({ why: 'crash', error })),
+    ]);
     const start = begin(config, { environment: around.env, clock, stdio, logger, version }, life.signal, (made) => {
       gateway = made;
     });
@@ -60,13 +71,16 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
     const running = await start;
     say(openingText({ version, config, endpoint: running.endpoint, status: running.status(), stdio, ...withFile(loaded.file) }));
     void announce(running, { config, stdio, clock, signal: life.signal, say });
+    using files = new Reloading({ gateway: running, clock, initial: { judged, reads }, load, say, signal: life.signal });
+    reloading = files;
     const input = stdio
       ? running.serveStdio(around.stdin, around.stdout, life.signal).then((): End => ({ why: 'input' }))
       : new Promise<never>(() => {});
     const last = await Promise.race([end, input]);
     if (last.why === 'signal') {
-      say(`Stopping: running calls have ${config.listen.shutdownTimeout / 1000} s to finish; a second signal ends at once.\n`);
-      await drain(running, config.listen.shutdownTimeout, clock);
+      const { shutdownTimeout } = files.config.listen;
+      say(`Stopping: running calls have ${shutdownTimeout / 1000} s to finish; a second signal ends at once.\n`);
+      await drain(running, shutdownTimeout, clock);
     }
     return verdict(last, logger);
   } catch (error) {

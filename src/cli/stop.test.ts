@@ -15,7 +15,6 @@ describe('signals', () => {
   it.each([
     ['SIGTERM', 143],
     ['SIGINT', 130],
-    ['SIGHUP', 129],
   ])('the first asks for the end, a later %s ends at once', async (signal, code) => {
     const { events, clock, codes, stop } = stopped();
     events.emit('SIGTERM');

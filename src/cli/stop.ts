@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { ProcessEvents } from './surroundings.ts';
 
 /** Signals that ask the process to end, with the exit code of one that is killed by them. */
-export const STOP_SIGNALS: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
+export const STOP_SIGNALS: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
 
 /**
  * Deliveries so close together are one request: a terminal and a service manager signal the whole process group, and npm

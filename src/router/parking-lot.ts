@@ -31,7 +31,7 @@ const MAX_REPLAY_BYTES = 64 * 1024 * 1024;
 export class ParkingLot {
   /** Names this process in sealed handles. */
   readonly node = randomBytes(8).toString('base64url');
-  readonly #limits: ParkingLimits;
+  readonly #limits: () => ParkingLimits;
   readonly #records = new Map<string, Parked>();
   readonly #places = new Set<Parked>();
   readonly #taken = new Map<string, number>();
@@ -39,8 +39,9 @@ export class ParkingLot {
   readonly #replays = new Map<() => void, number>();
   #replayBytes = 0;
 
-  constructor(limits: ParkingLimits) {
-    this.#limits = limits;
+  /** @param limits asked at every admission: they may change */
+  constructor(limits: ParkingLimits | (() => ParkingLimits)) {
+    this.#limits = typeof limits === 'function' ? limits : () => limits;
   }
 
   /** Calls that hold a place. */
@@ -60,7 +61,7 @@ export class ParkingLot {
   /** Whether the call has, or now gets, a place. */
   admit(call: Parked): boolean {
     if (this.#places.has(call)) return true;
-    const { perPrincipal, perUpstream, total } = this.#limits;
+    const { perPrincipal, perUpstream, total } = this.#limits();
     const [principal, upstream] = groupsOf(call);
     const isFull = this.size >= total || this.#count(principal) >= perPrincipal || this.#count(upstream) >= perUpstream;
     if (isFull) return false;
