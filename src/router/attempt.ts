@@ -109,6 +109,8 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
     wish = taskWish(services, exchange, request, connection);
     const params = paramsFor(connection.era, request, input, wish);
     await services.levels.tell(connection, exchange.logLevel, both.signal);
+    // Nobody waits for this, and a call that is lost meanwhile says so itself.
+    relay.onLevel = (level) => void services.levels.tell(connection, level, both.signal).catch(() => {});
     const answer = await connection.request({
       method: request.method,
       params,

@@ -194,6 +194,18 @@ describe('what the upstream says', () => {
     ]);
   });
 
+  it('the upstream is told of a retry that wants to hear more, once', async () => {
+    const bridge = sessionUpstream(async (side) => {
+      await side.form();
+      return said();
+    });
+    const { state } = await bridge.parked({ logLevel: 'error' });
+    const retry = bridge.retry(state, { 'r1-1': accept('a') }, { logLevel: 'info' });
+    expect(await bridge.now(retry)).toMatchObject({ result: { resultType: 'complete' } });
+    await bridge.parked({ logLevel: 'warning' });
+    expect(bridge.connection.of('logging/setLevel').map(({ params }) => params.toString())).toEqual(['{"level":"error"}', '{"level":"info"}']);
+  });
+
   it('is not sent to a retry that wants none', async () => {
     const bridge = sessionUpstream(async (side) => {
       await side.form();

@@ -1,7 +1,7 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
-import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
+import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, type LogLevel, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
 import type { Relay } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { Deadline } from './deadline.ts';
@@ -30,6 +30,7 @@ export class CallRelay implements Relay {
   readonly #options: RelayOptions;
   /** The requests that wait for the call now, the newest last: none while it is parked. */
   readonly #visitors: Exchange[];
+  #onLevel: (level: LogLevel) => void = () => {};
   #refused: Need | undefined;
   #reached = false;
   #ended = false;
@@ -55,6 +56,12 @@ export class CallRelay implements Relay {
   /** A parked call is waited for again: the request's token and log level replace the old ones. */
   join(exchange: Exchange): void {
     this.#visitors.push(exchange);
+    if (exchange.logLevel !== undefined) this.#onLevel(exchange.logLevel);
+  }
+
+  /** Who tells the upstream of the level of a request that joins. */
+  set onLevel(tell: (level: LogLevel) => void) {
+    this.#onLevel = tell;
   }
 
   leave(exchange: Exchange): void {
