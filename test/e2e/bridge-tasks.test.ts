@@ -175,7 +175,10 @@ describe('a fixture of 2025-11-25', () => {
     const listening = post(rig.endpoint, body, { headers, signal: leave.signal, onMessage: (message) => void heard.push(message) }).catch(() => {});
     const told = () => heard.filter(({ method }) => method === 'notifications/tasks').map(({ params }) => params as JsonObject);
     await until(told, (tasks) => tasks.some(({ status }) => status === 'input_required'), 10_000);
-    expect(told().find(({ status }) => status === 'input_required')).toMatchObject({ taskId, inputRequests: { confirm: { method: 'elicitation/create' } } });
+    expect(told().find(({ status }) => status === 'input_required')).toMatchObject({
+      taskId,
+      inputRequests: { confirm: { method: 'elicitation/create' } },
+    });
     await resultOf(rig, 'tasks/update', { taskId, inputResponses: { confirm: { action: 'accept', content: { confirm: true } } } });
     await until(told, (tasks) => tasks.some(({ status }) => status === 'completed'), 10_000);
     leave.abort();
