@@ -11,7 +11,7 @@ import { HostedTasks, type HostedTasksOptions } from './hosted-tasks.ts';
 import { ALICE, errorOf, resultOf, SampleConnection, SampleConnections, sampleExchange, sampleServices } from './sample-services.ts';
 import type { Services } from './services.ts';
 
-export const RELATED = 'io.modelcontextprotocol/related-task';
+const RELATED = 'io.modelcontextprotocol/related-task';
 export const TASKS: JsonObject = { extensions: { 'io.modelcontextprotocol/tasks': {} } };
 export const RUNS_TASKS: JsonObject = { tools: {}, tasks: { cancel: {}, requests: { tools: { call: {} } } } };
 export const WORD = { type: 'object', properties: { word: { type: 'string' } }, required: ['word'] };
