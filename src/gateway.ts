@@ -57,8 +57,10 @@ export interface GatewayOverrides {
   readonly stdio?: boolean;
   /** False: no listener is opened; a server of yours hands its requests to `handle`. Default true. */
   readonly listener?: boolean;
-  /** Makes the transports to upstreams instead of the built-in ones: for tests (`turnpike/testing`). */
+  /** Makes the transports to the upstreams that it has one for, instead of the built-in ones: for tests (`turnpike/testing`). */
   readonly transport?: ConnectorPorts['transport'];
+  /** What `telemetry.audit.file: '-'` writes to. Default: standard error. */
+  readonly auditStream?: Writable;
   readonly version?: string;
   /** Whether standard error is a terminal, for the log's format. Default: asked. */
   readonly terminal?: boolean;
@@ -131,7 +133,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     file: memoryOnly && !config.telemetry.audit.file.startsWith('/') ? '-' : config.telemetry.audit.file,
     files: config.telemetry.audit.maxFiles,
     dir: config.store.dir,
-    stream: process.stderr,
+    stream: overrides.auditStream ?? process.stderr,
     clock,
     logger,
     failures: instruments.auditFailures,

@@ -28,8 +28,8 @@ export interface ConnectorPorts {
   readonly onDropped: (upstream: string, what: string) => void;
   /** What the operator should change in the configuration of an upstream; once for each. */
   readonly onAdvice?: (upstream: string, advice: string) => void;
-  /** Makes transports instead of the built-in ones: for tests. */
-  readonly transport?: (settings: UpstreamSettings) => Transport;
+  /** Makes transports instead of the built-in ones, where it gives one: for tests. */
+  readonly transport?: (settings: UpstreamSettings) => Transport | undefined;
 }
 
 export interface ConnectOptions {
@@ -298,7 +298,8 @@ export class Connector {
   #transport(endpoint: Endpoint | undefined): Transport {
     const { name, target } = this.settings;
     const { clock, reaper, environment, onStderr, transport } = this.#ports;
-    if (transport !== undefined) return transport(this.settings);
+    const made = transport?.(this.settings);
+    if (made !== undefined) return made;
     if (target.type === 'stdio') {
       return new StdioTransport({ name, ...target }, { clock, reaper, environment, onStderr: (line) => onStderr(name, line) });
     }
