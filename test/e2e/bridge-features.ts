@@ -120,7 +120,7 @@ export const FEATURES: Readonly<Record<string, (pair: Pair) => Promise<void>>> =
       ([u, c]) => u === updated + 1 && c === changed + 1,
       5_000,
     );
-    expect(await hasExtra()).toBe(!had);
+    await until(hasExtra, (has) => has === !had, 5_000);
     expect([updates(), changes()]).toEqual([updated + 1, changed + 1]);
     if (hasSession(pair)) await party.client.unsubscribeResource({ uri });
     await listening?.close();
