@@ -1,0 +1,268 @@
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../fixtures/processes.ts';
+import { inHome, Rig } from './cli-rig.ts';
+import { answerIn, RawSession } from './raw-client.ts';
+import { child, Served, textOf } from './reload-rig.ts';
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await Rig.make();
+});
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]();
+});
+
+const upstreams = (...lines: string[]) => (lines.length === 0 ? '' : `upstreams:\n${lines.join('')}`);
+const KEPT = child('kept', 'legacy');
+
+/** One more call of `counter` over a session: how often it was called on this connection. */
+async function count(session: RawSession, tool = 'x_kept_counter'): Promise<string> {
+  const reply = await session.request(7, 'tools/call', { name: tool, arguments: {} });
+  return textOf(reply.status, answerIn(reply));
+}
+
+describe('a reload by SIGHUP', () => {
+  it('starts, stops and restarts what changed; sessions and connections of the others go on', async () => {
+    const served = await Served.start(rig, upstreams(KEPT, child('leaving', 'modern'), child('changing', 'legacy')));
+    const session = await RawSession.open(served.url);
+    await session.stand();
+    const first = await count(session);
+    expect(await count(session, 'x_changing_counter')).toBe(first);
+    expect(await served.listed()).toEqual(['changing', 'kept', 'leaving']);
+
+    await served.reload(upstreams(KEPT, child('changing', 'legacy', '', '2'), child('coming', 'modern')));
+    expect(served.logged('the configuration was reloaded')).toMatchObject([
+      { changed: [], upstreams: { added: ['coming'], removed: ['leaving'], restarted: ['changing'], updated: [] } },
+    ]);
+    // In one step: what left is gone with the next request, what restarts stays listed meanwhile.
+    expect(await served.listed()).toEqual(expect.arrayContaining(['changing', 'kept']));
+    expect(await served.listed()).not.toContain('leaving');
+    await until(
+      () => served.listed(),
+      (names) => names.join() === 'changing,coming,kept',
+      20_000,
+    );
+    expect(await count(session)).not.toBe(first);
+    expect(await count(session, 'x_changing_counter')).toBe(first);
+    expect(await served.call('x_coming_echo', { value: 1 })).toContain('1');
+    await until(
+      () => session.heard.filter(({ method }) => method === 'notifications/tools/list_changed').length,
+      (heard) => heard > 0,
+      5_000,
+    );
+    // Nothing of the ones that left stays: our own connection and one of the session, for each of two legacy upstreams, and one.
+    await until(
+      () => inHome(join(served.file, '..')),
+      (live) => live.filter(({ name }) => name === 'node').length <= 6,
+      20_000,
+    );
+    expect(await served.stop()).toBe(0);
+  });
+
+  it('a policy or a name changes without touching a connection', async () => {
+    const served = await Served.start(rig, upstreams(KEPT));
+    const session = await RawSession.open(served.url);
+    const first = await count(session);
+    await served.reload(`policy: {denylist: {extra: [echo]}}\n${upstreams(child('kept', 'legacy', ', toolPrefix: k, timeouts: {call: 3s}'))}`);
+    expect(served.logged('the configuration was reloaded')).toMatchObject([
+      { changed: ['policy.denylist.extra'], upstreams: { restarted: [], updated: ['kept'] } },
+    ]);
+    expect(await served.tools()).not.toContain('x_k_echo');
+    expect(await served.tools()).toContain('x_k_counter');
+    await expect(served.call('x_k_echo', { value: 1 })).rejects.toThrow(/destructive/);
+    await expect(served.call('x_k_sleep', { ms: 20_000 })).rejects.toThrow(/timed out after 3s/);
+    const second = await count(session, 'x_k_counter');
+    expect(second).not.toBe(first);
+    expect(await served.stop()).toBe(0);
+  });
+
+  it('running calls of an upstream that restarts or leaves finish, within its closeDelay', async () => {
+    const both = (variant: string) => [
+      child('a', 'modern', '', variant),
+      child('b', 'legacy', '', variant),
+      child('c', 'legacy', ', pool: {closeDelay: 500ms}'),
+    ];
+    const served = await Served.start(rig, upstreams(...both('1')));
+    const running = [served.call('x_a_sleep', { ms: 3_000 }), served.call('x_b_sleep', { ms: 3_000 })];
+    const cut = served.call('x_c_sleep', { ms: 30_000 }).then(
+      () => 'finished',
+      (error: unknown) => String(error),
+    );
+    const began = performance.now();
+    // They are at their upstreams once the pool has lent them what they need.
+    await until(
+      async () => (await (await fetch(new URL('/metrics', served.url))).text()).match(/turnpike_pool_leases\{[^}]*\} (\d+)/)?.[1],
+      (leases) => Number(leases) >= 2,
+      5_000,
+    );
+    await served.reload(upstreams(child('a', 'modern', '', '2')));
+    expect(performance.now() - began).toBeLessThan(2_900);
+    expect(await served.listed()).toEqual(['a']);
+    expect(await Promise.all(running)).toEqual([expect.any(String), expect.any(String)]);
+    expect(await cut).toMatch(/x_c_sleep|closed|lost/);
+    expect(performance.now() - began).toBeLessThan(20_000);
+    expect(await served.stop()).toBe(0);
+  });
+
+  it('names once what needs a restart, and leaves it as it is', async () => {
+    const served = await Served.start(rig, upstreams());
+    await writeFile(served.file, served.head.replace(`port: ${served.port}`, 'port: 1').replace('format: json', 'format: pretty'));
+    served.hangUp();
+    await served.started.until(/needs a restart/);
+    expect(served.logged('what changed in')).toMatchObject([
+      { message: 'what changed in listen.port, telemetry.log.format needs a restart', needsRestart: ['listen.port', 'telemetry.log.format'] },
+    ]);
+    expect(await served.health()).toMatchObject({ status: 'ok', reload: { result: 'ok', needsRestart: ['listen.port', 'telemetry.log.format'] } });
+    expect(await served.stop()).toBe(0);
+  });
+});
+
+describe('an invalid file', () => {
+  it('is told with line, column and field; the running configuration stays; the next good one is taken', async () => {
+    const served = await Served.start(rig, upstreams(KEPT));
+    const session = await RawSession.open(served.url);
+    const first = await count(session);
+    expect(await served.health()).toEqual({ status: 'ok' });
+    const wrong = 'policy: {nonDestructve: true}\nauth:\n  failures: {max: many}\n';
+    await served.write(wrong + upstreams(KEPT));
+    served.hangUp();
+    await served.started.until(/max: is a string/);
+    const said = [
+      `${served.file}:6:10 policy.nonDestructve: unknown key; did you mean "nonDestructive"?`,
+      `${served.file}:8:19 auth.failures.max: is a string (expected an integer from 1 to 1000000)`,
+    ].join('\n');
+    expect(served.started.err()).toContain(`turnpike: the configuration was not reloaded; the running one stays\n${said}\n`);
+    expect(served.logged('the configuration was not reloaded')).toMatchObject([{ level: 'error', code: 'config/invalid', problems: 2 }]);
+    expect(await served.health()).toEqual({ status: 'ok', reload: { at: expect.any(String), result: 'failed', error: said } });
+    // A proxy asks for somebody else, who is told nothing of files.
+    const asked = await fetch(new URL('/health', served.url), { headers: { 'x-forwarded-for': '192.0.2.1' } });
+    expect(await asked.json()).toEqual({ status: 'ok' });
+    expect(await count(session)).not.toBe(first);
+    await served.reload(`policy: {nonDestructive: true}\n${upstreams(KEPT)}`);
+    expect(await served.health()).toMatchObject({ reload: { result: 'ok' } });
+    expect(await served.stop()).toBe(0);
+  });
+
+  it('what is too dangerous, and a file that is gone, are refused alike', async () => {
+    const served = await Served.start(rig, upstreams(KEPT));
+    await served.write(`policy: {requirePinned: true}\n${upstreams(KEPT, '  - {name: loose, type: stdio, command: npx, args: [-y, something]}\n')}`);
+    served.hangUp();
+    await served.started.until(/Refusing to start upstream 'loose'/);
+    await rm(served.file);
+    await served.started.until(/turnpike\.yaml: the configuration file does not exist/);
+    expect(await served.listed()).toEqual(['kept']);
+    expect(served.reloads).toBe(0);
+    expect(await served.stop()).toBe(0);
+  });
+});
+
+describe('without a signal', () => {
+  it('an edit is taken over, a burst of edits once', async () => {
+    const served = await Served.start(rig, upstreams(KEPT));
+    for (let edit = 0; edit < 5; edit++) await served.write(`policy: {denylist: {extra: [t${edit}]}}\n${upstreams(KEPT)}`);
+    await until(
+      () => served.reloads,
+      (seen) => seen > 0,
+      10_000,
+    );
+    await served.write(`policy: {denylist: {extra: [echo]}}\n${upstreams(KEPT)}`);
+    await until(
+      () => served.tools(),
+      (tools) => !tools.includes('x_kept_echo'),
+      10_000,
+    );
+    expect(served.reloads).toBe(2);
+    expect(await served.stop()).toBe(0);
+  });
+
+  it('a ConfigMap that Kubernetes swaps is taken over', async () => {
+    const mount = join(rig.folder, 'mount');
+    const publish = async (version: string, text: string) => {
+      await mkdir(join(mount, `..${version}`), { recursive: true });
+      await writeFile(join(mount, `..${version}`, 'turnpike.yaml'), text);
+      await symlink(`..${version}`, join(mount, '..data_tmp'));
+      await rename(join(mount, '..data_tmp'), join(mount, '..data'));
+    };
+    const text = (...lines: string[]) => `store: {type: memory, dir: ${rig.folder}/state}\ntelemetry: {log: {format: json}}\n${upstreams(...lines)}`;
+    await publish('2026_1', text(KEPT));
+    await symlink('..data/turnpike.yaml', join(mount, 'turnpike.yaml'));
+    const served = await Served.start(rig, '', { file: join(mount, 'turnpike.yaml') });
+    await publish('2026_2', text(KEPT, child('more', 'modern')));
+    await rm(join(mount, '..2026_1'), { recursive: true });
+    await until(
+      () => served.listed(),
+      (names) => names.includes('more'),
+      20_000,
+    );
+    expect(served.started.err()).not.toContain('not reloaded');
+    expect(await served.stop()).toBe(0);
+  });
+
+  it('a secret that is rotated in its file ends what the old one opened, at once, and nothing of others', async () => {
+    const secret = join(rig.folder, 'ci-token');
+    await writeFile(secret, 'sentinel-old-token\n');
+    const auth = `auth: {modes: [static], static: [{name: ci, token: "\${file:${secret}}"}, {name: dev, token: "\${env:DEV_TOKEN}"}]}\n`;
+    const served = await Served.start(rig, `${auth}${upstreams(KEPT, child('asking', 'legacy'))}`, { env: { DEV_TOKEN: 'sentinel-dev-token' } });
+    const [old, fresh, dev] = ['old', 'new', 'dev'].map((name) => ({ authorization: `Bearer sentinel-${name}-token` }));
+    const session = await RawSession.open(served.url, {}, old);
+    const other = await RawSession.open(served.url, {}, dev);
+    await session.stand();
+    const first = await count(other);
+    await writeFile(secret, 'sentinel-new-token\n');
+    await until(
+      () => served.reloads,
+      (seen) => seen > 0,
+      10_000,
+    );
+    expect(served.logged('the configuration was reloaded')).toMatchObject([{ changed: ['auth.static'], upstreams: { restarted: [] } }]);
+    await expect(served.call('x_kept_echo', { value: 1 }, old)).rejects.toThrow(/401/);
+    expect(await served.call('x_kept_echo', { value: 1 }, fresh)).toContain('1');
+    // The session is no more, whoever asks.
+    expect((await session.request(3, 'ping', {}, { headers: fresh })).status).toBe(404);
+    expect(await count(other)).not.toBe(first);
+    expect(served.started.err()).not.toContain('sentinel');
+    expect(await served.stop()).toBe(0);
+  });
+});
+
+it('20 reloads under load: no call of an untouched upstream fails, over HTTP and pipes, with sessions and without', async () => {
+  const untouched = [child('one', 'modern'), child('two', 'legacy')];
+  const served = await Served.start(rig, upstreams(...untouched, child('other', 'modern')));
+  const sessions = await Promise.all([0, 1].map(() => RawSession.open(served.url)));
+  const failures: string[] = [];
+  let calls = 0;
+  let over = false;
+  const worker = async (work: (turn: number) => Promise<string>) => {
+    for (let turn = 0; !over; turn++) {
+      try {
+        const said = await work(turn);
+        if (!said.includes(`turn-${turn}`)) failures.push(`another answer: ${said}`);
+      } catch (error) {
+        failures.push(String(error));
+      }
+      calls++;
+    }
+  };
+  const inSession = (session: RawSession, tool: string) => async (turn: number) => {
+    const reply = await session.request(turn, 'tools/call', { name: tool, arguments: { value: `turn-${turn}` } });
+    return textOf(reply.status, answerIn(reply));
+  };
+  const workers = [
+    worker((turn) => served.call('x_one_echo', { value: `turn-${turn}` })),
+    worker((turn) => served.call('x_two_echo', { value: `turn-${turn}` })),
+    ...sessions.flatMap((session) => [worker(inSession(session, 'x_one_echo')), worker(inSession(session, 'x_two_echo'))]),
+  ];
+  for (let reload = 0; reload < 20; reload++) {
+    const others = reload % 3 === 2 ? [] : [child('other', reload % 2 === 0 ? 'modern' : 'legacy', '', String(reload))];
+    const policy = `policy: {denylist: {extra: [t${reload}]}}\n`;
+    await served.reload(policy + upstreams(...(reload % 2 === 0 ? untouched : untouched.toReversed()), ...others));
+  }
+  over = true;
+  await Promise.all(workers);
+  expect(failures).toEqual([]);
+  expect(calls).toBeGreaterThan(100);
+  expect(served.reloads).toBe(20);
+  expect(await served.stop()).toBe(0);
+}, 120_000);
