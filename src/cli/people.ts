@@ -1,6 +1,6 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT_HELP } from './exit-code.ts';
-import { durationOf } from './flags.ts';
+import { addConfigFlags, durationOf, givenFlags } from './flags.ts';
 import type { RunState } from './run.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -48,6 +48,32 @@ export function addInit(program: Command, around: Surroundings, state: RunState)
   });
 }
 
+interface ExplainFlags {
+  readonly as?: string;
+  readonly config?: string;
+  readonly stdio?: boolean;
+  readonly timeout: number;
+}
+
+/** `turnpike explain`. */
+export function addExplain(program: Command, around: Surroundings, state: RunState): void {
+  const command = program
+    .command('explain')
+    .description('say why a tool is offered or not: route, policy and the rule that decided, credential; starts the upstreams for it')
+    .argument('<tool>', 'its name here, its name at its upstream, or UPSTREAM:NAME')
+    .option('--as <caller>', 'name of a caller in auth.static, or anonymous; default: all of them')
+    .option('--config <file>', 'the configuration; default: TURNPIKE_CONFIG, or turnpike.yaml here if there is one')
+    .option('--stdio', 'explain it as for serve --stdio')
+    .addOption(new Option('--timeout <duration>', 'how long the upstreams may take').argParser(durationOf).default(30_000, '30s'))
+    .addHelpText('after', `\n${EXIT_HELP}`);
+  const flags = addConfigFlags(command);
+  command.action(async (tool: string, { as, config, stdio = false, timeout }: ExplainFlags) => {
+    const { explain } = await import('./explain/explain.ts');
+    const given = { ...(as === undefined ? {} : { as }), ...(config === undefined ? {} : { file: config }) };
+    state.code = await explain({ tool, stdio, timeout, flags: givenFlags(command, flags), ...given }, around);
+  });
+}
+
 interface TopFlags {
   readonly url?: string;
   readonly tokenFile?: string;
@@ -71,6 +97,28 @@ export function addTop(program: Command, around: Surroundings, state: RunState):
     state.code = await top({ ...given, interval, once }, around);
   });
 }
+
+/** Shells that are completed for. */
+const SHELLS = ['bash', 'zsh', 'fish'];
+
+/** `turnpike completion`. */
+export function addCompletion(program: Command, around: Surroundings): void {
+  const command = program
+    .command('completion')
+    .description('print the script that makes a shell complete commands and flags')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .addHelpText('after', COMPLETION_HELP);
+  command.action(async (shell: string) => {
+    const { completionScript } = await import('./completion/completion.ts');
+    around.stdout.write(completionScript(shell, program));
+  });
+}
+
+const COMPLETION_HELP = `
+To have it in every shell:
+  bash  echo 'source <(turnpike completion bash)' >> ~/.bashrc
+  zsh   echo 'source <(turnpike completion zsh)' >> ~/.zshrc       (after compinit)
+  fish  turnpike completion fish > ~/.config/fish/completions/turnpike.fish`;
 
 function portOf(text: string): number {
   const port = Number(text);

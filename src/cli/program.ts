@@ -2,7 +2,8 @@ import { Command } from 'commander';
 import { packageVersion } from '../version.ts';
 import { EXIT_HELP } from './exit-code.ts';
 import { addClientFlags, addConfigFlags, type ClientFlags, givenFlags, withClient } from './flags.ts';
-import { addInit, addTop } from './people.ts';
+import { addGuidance } from './guidance.ts';
+import { addCompletion, addExplain, addInit, addTop } from './people.ts';
 import type { RunState } from './run.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -20,9 +21,11 @@ export function buildProgram(around: Surroundings, state: RunState): Command {
   addInit(program, around, state);
   addServe(program, around, state);
   addCheck(program, around, state);
+  addExplain(program, around, state);
   addList(program, around, state);
   addCall(program, around, state);
   addTop(program, around, state);
+  addCompletion(program, around);
   program
     .command('version')
     .description('print the version')
@@ -35,6 +38,7 @@ export function buildProgram(around: Surroundings, state: RunState): Command {
       const { conformanceClient } = await import('./conformance-client.ts');
       state.code = await conformanceClient(url, around);
     });
+  addGuidance(program, around);
   return program;
 }
 

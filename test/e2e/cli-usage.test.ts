@@ -25,7 +25,18 @@ describe('usage', () => {
     const main = await rig.run(['--help']);
     expect(main).toMatchObject({ code: 0, err: '' });
     expect(main.out).toMatch(EXIT_CODES);
-    expect([...main.out.matchAll(/^ {2}([a-z-]+) /gm)].map((match) => match[1])).toEqual(['serve', 'check', 'list', 'call', 'version', 'help']);
+    expect([...main.out.matchAll(/^ {2}([a-z-]+) /gm)].map((match) => match[1])).toEqual([
+      'init',
+      'serve',
+      'check',
+      'explain',
+      'list',
+      'call',
+      'top',
+      'completion',
+      'version',
+      'help',
+    ]);
     const serve = await rig.run(['serve', '--help']);
     expect(serve.out).toMatch(EXIT_CODES);
     for (const flag of ['--config <file>', '--stdio', '--yolo', '--listen-port <value>', '--telemetry-audit-on-error <value>']) {
@@ -37,6 +48,7 @@ describe('usage', () => {
   it.each<[string[], string]>([
     [[], 'Usage: turnpike'],
     [['srve'], "unknown command 'srve'\n(Did you mean serve?)"],
+    [['start'], "unknown command 'start'\n(Did you mean serve?)"],
     [['serve', '--lisen-port', '1'], "unknown option '--lisen-port'\n(Did you mean --listen-port?)"],
     [['serve', 'file.yaml'], 'too many arguments'],
     [['serve', '--listen-port'], "option '--listen-port <value>' argument missing"],

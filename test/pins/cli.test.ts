@@ -26,13 +26,15 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
       ['init', '', '--output --import --no-import --secrets --port --token --force --yes'],
       ['serve', '', '--config --stdio --yolo'],
       ['check', 'file', '--stdio --yolo'],
+      ['explain', 'tool', '--as --config --stdio --timeout --yolo'],
       ['list', '', '--json --url --token-file --timeout'],
       ['call', 'tool json?', '--json --url --token-file --timeout'],
       ['top', '', '--once --url --token-file --interval'],
+      ['completion', 'shell', ''],
       ['version', '', ''],
       ['conformance-client', 'url', ''],
     ]);
-    expect(program.createHelp().visibleCommands(program)).toHaveLength(8);
+    expect(program.createHelp().visibleCommands(program)).toHaveLength(10);
   });
 
   it('variables of the command line', () => {

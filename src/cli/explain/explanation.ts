@@ -1,0 +1,189 @@
+import { exposedName } from '../../catalog/names.ts';
+import { compilePolicy, type Decision, decide } from '../../catalog/policy.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { nearest } from '../../config/nearest.ts';
+import type { UpstreamConfig } from '../../config/schema.ts';
+import { hasScope, type Scope } from '../../core/caller.ts';
+import type { Capability } from '../../core/ports.ts';
+import { redactText } from '../../telemetry/redact.ts';
+import { EXIT, type ExitCode } from '../exit-code.ts';
+import type { NamedCaller } from './callers.ts';
+import { type Grounds, groundsOf, verdictOf } from './grounds.ts';
+import type { Survey } from './survey.ts';
+import { addressText, credentialText, sharingText } from './wiring-plan.ts';
+
+/** What is said about a name, and what it means for a script. */
+export interface Explanation {
+  /** A heading, and lines of a label and a text; empty where the name means nothing. */
+  readonly blocks: readonly { readonly title: string; readonly rows: readonly (readonly [label: string, text: string])[] }[];
+  /** What stands on standard error. */
+  readonly problems: readonly string[];
+  readonly code: ExitCode;
+}
+
+/** One tool of one upstream. */
+interface Target {
+  readonly upstream: UpstreamConfig;
+  readonly capability: Capability;
+  readonly exposed: string;
+}
+
+/** Most blocks for one name. */
+const MAX_TARGETS = 20;
+
+/**
+ * What becomes of a call of `name`: its exposed name, its original one, or `UPSTREAM:ORIGINAL`. Without `as` it is said for everybody
+ * whom the configuration names.
+ */
+export function explanationOf(
+  name: string,
+  as: NamedCaller | undefined,
+  everybody: readonly NamedCaller[],
+  loaded: LoadedConfig,
+  survey: Survey,
+): Explanation {
+  const all = targetsIn(loaded, survey);
+  const exact = all.filter(({ exposed }) => exposed === name);
+  const meant = exact.length > 0 ? exact : all.filter(({ upstream, capability: { id } }) => id === name || `${upstream.name}:${id}` === name);
+  if (meant.length === 0) return unknown(name, all, loaded, survey);
+  const shown = meant.slice(0, MAX_TARGETS);
+  const callers = as === undefined ? everybody : [as];
+  const explained = shown.map((target) => explain(target, callers, loaded, survey));
+  const more = meant.length - shown.length;
+  return {
+    blocks: explained.map(({ block }) => block),
+    problems: more > 0 ? [`and ${more} more of that name`] : [],
+    code: Math.max(...explained.map(({ code }) => code)) as ExitCode,
+  };
+}
+
+function targetsIn({ config }: LoadedConfig, { snapshots }: Survey): Target[] {
+  return snapshots.flatMap(({ status, capabilities }) => {
+    const upstream = config.upstreams.find(({ name }) => name === status.name);
+    if (upstream === undefined || capabilities === undefined) return [];
+    return capabilities.lists.tools.map((capability) => ({ upstream, capability, exposed: exposedName(capability.id, upstream, config.catalog) }));
+  });
+}
+
+function explain(
+  target: Target,
+  callers: readonly NamedCaller[],
+  loaded: LoadedConfig,
+  survey: Survey,
+): { readonly block: Explanation['blocks'][number]; readonly code: ExitCode } {
+  const { upstream, capability, exposed } = target;
+  const { config } = loaded;
+  const status = survey.snapshots.find((one) => one.status.name === upstream.name)?.status;
+  const subject = { upstream: upstream.name, originalName: capability.id, annotations: capability.parsed.annotations };
+  const decision = decide(subject, compilePolicy({ policy: config.policy, upstreams: config.upstreams }));
+  const grounds = groundsOf(subject, { policy: config.policy, upstreams: config.upstreams });
+  const resolved = survey.whole.viewFor(ANYBODY).resolveTool(exposed);
+  const dropped = survey.whole
+    .findings()
+    .find((one) => one.upstream === upstream.name && one.kind === 'tools' && one.dropped && one.rule !== 'collision' && one.name === capability.id);
+  const answers = callers.map((caller) => answerTo(caller, target, decision, survey));
+  const rows: (readonly [string, string])[] = [
+    ['Route', `${exposed} → ${upstream.name} (${addressText(upstream, loaded)}), where it is called ${redactText(capability.id, 200)}`],
+    ['Upstream', `${status?.state ?? 'unknown'}${status?.era === undefined ? '' : `, ${status.era}`}`],
+  ];
+  const said = nameText(target, loaded);
+  if (said !== undefined) rows.push(['Name', said]);
+  if (dropped !== undefined) rows.push(['Dropped', `${dropped.rule}: ${redactText(dropped.text)}`]);
+  if (resolved.kind === 'ambiguous')
+    rows.push(['Collision', `${redactText(resolved.text)}; set toolPrefix of one of them, or leave one out with tools.deny`]);
+  rows.push(['Policy', policyText(decision, grounds, loaded)]);
+  if (grounds.lift !== undefined && decision.kind !== 'allowed') rows.push(['To lift it', grounds.lift]);
+  if (decision.kind === 'allowed')
+    rows.push(['Scope', `${scopeOf(decision)}, because ${decision.safety === 'read-only' ? 'it only reads' : 'it may change something'}`]);
+  rows.push(['Credential', credentialText(upstream, loaded)], ['Connection', sharingText(upstream, status?.era)]);
+  if (decision.kind === 'allowed') rows.push(['If it breaks off', decision.safety === 'write' ? 'it is not sent again' : 'it is sent once more']);
+  for (const [index, { text }] of answers.entries()) rows.push([`Called by ${callers[index]?.name}`, text]);
+  return { block: { title: exposed, rows }, code: Math.max(EXIT.done, ...answers.map(({ code }) => code)) as ExitCode };
+}
+
+/** Stands for anybody in a catalog without tenants. */
+const ANYBODY = { principal: { issuer: 'local', subject: 'explain' }, tenant: '', scopes: new Set<Scope>() };
+
+/** What a caller is answered: the same view and the same texts as in the gateway. */
+function answerTo(
+  { caller }: NamedCaller,
+  { upstream, exposed }: Target,
+  decision: Decision,
+  { catalog }: Survey,
+): { readonly text: string; readonly code: ExitCode } {
+  const tenants = upstream.tenants;
+  const whose = `tenant ${redactText(caller.tenant, 80)}`;
+  if (tenants !== undefined && !tenants.includes(caller.tenant)) {
+    return { text: `"tool not found: ${exposed}", for ${upstream.name} is not for ${whose} (tenants: ${tenants.join(', ')})`, code: EXIT.denied };
+  }
+  const resolution = catalog.viewFor(caller).resolveTool(exposed);
+  if (resolution.kind !== 'found')
+    return { text: `"${redactText(resolution.text)}" (${whose})`, code: decision.kind === 'hidden' ? EXIT.denied : EXIT.failed };
+  if (resolution.decision.kind === 'denied') return { text: `refused: "${redactText(resolution.decision.text)}" (${whose})`, code: EXIT.denied };
+  const scope = resolution.decision.kind === 'allowed' ? scopeOf(resolution.decision) : 'turnpike:write';
+  const held = [...caller.scopes].join(' ');
+  if (!hasScope(caller, scope))
+    return { text: `refused with 403 insufficient_scope: it needs ${scope}, and the caller has ${held} (${whose})`, code: EXIT.denied };
+  return { text: `goes to ${resolution.upstream} (${whose}; scopes ${held})`, code: EXIT.done };
+}
+
+function scopeOf({ safety }: Extract<Decision, { kind: 'allowed' }>): Scope {
+  return safety === 'read-only' ? 'turnpike:read' : 'turnpike:write';
+}
+
+function policyText(decision: Decision, grounds: Grounds, { provenance }: LoadedConfig): string {
+  const verdict =
+    decision.kind === 'denied'
+      ? `denied by rule ${decision.rule}`
+      : decision.kind === 'hidden'
+        ? 'hidden, as if it did not exist'
+        : `allowed, ${decision.safety}`;
+  // The grounds are looked for apart from the decision: should they ever differ, the decision is what counts.
+  if (verdictOf(decision) !== grounds.verdict) return verdict;
+  const origin = grounds.setting === undefined ? undefined : provenance.get(grounds.setting);
+  const where = grounds.setting === undefined ? '' : ` [${grounds.setting}: ${origin?.where ?? origin?.source ?? 'set'}]`;
+  return `${verdict}: ${redactText(grounds.why)}${where}`;
+}
+
+/** What was done to the name, if anything. */
+function nameText({ upstream, capability, exposed }: Target, { config }: LoadedConfig): string | undefined {
+  const parts: string[] = [];
+  if (upstream.naming === 'passthrough') parts.push('as the upstream gives it (naming: passthrough)');
+  else if (capability.id.startsWith(`${upstream.toolPrefix}_`))
+    parts.push(`begins with ${upstream.toolPrefix}_ already, so the prefix is not put twice`);
+  if (upstream.naming !== 'passthrough' && /[^A-Za-z0-9_.-]/u.test(capability.id)) parts.push('characters that names may not hold became _');
+  if (exposed.length === config.catalog.maxNameLength && !exposed.endsWith(capability.id))
+    parts.push('was cut, and ends in a hash of the whole (catalog.maxNameLength)');
+  return parts.length === 0 ? undefined : parts.join('; ');
+}
+
+function unknown(name: string, all: readonly Target[], { config }: LoadedConfig, { snapshots, failures }: Survey): Explanation {
+  const shown = redactText(name, 200);
+  const problems = [`tool not found: ${shown}`];
+  const like = similar(name, all);
+  if (like.length > 0) problems.push(`(Did you mean ${like.map((one) => redactText(one, 200)).join(', or ')}?)`);
+  for (const { status, capabilities } of snapshots) {
+    if (capabilities !== undefined) continue;
+    const upstream = config.upstreams.find((one) => one.name === status.name);
+    const isItsName = upstream !== undefined && name.startsWith(exposedName('', upstream, config.catalog));
+    const why = redactText(failures.get(status.name) ?? status.lastError ?? status.state);
+    problems.push(`upstream ${status.name} could not be asked${isItsName ? ', and by its name the tool is one of its own' : ''}: ${why}`);
+  }
+  return { blocks: [], problems, code: EXIT.failed };
+}
+
+/** The nearest names: of exposed ones, and of original ones under the name that they have here. */
+function similar(name: string, all: readonly Target[]): string[] {
+  const byExposed = nearest(
+    name,
+    all.map(({ exposed }) => exposed),
+  );
+  const byOriginal = nearest(
+    name,
+    all.map(({ capability }) => capability.id),
+  );
+  const originals = all.filter(({ capability }) => capability.id === byOriginal).map(({ exposed }) => exposed);
+  const containing =
+    name.length < 3 ? [] : all.filter(({ exposed }) => exposed.toLowerCase().includes(name.toLowerCase())).map(({ exposed }) => exposed);
+  return [...new Set([...(byExposed === undefined ? [] : [byExposed]), ...originals, ...containing])].slice(0, 3);
+}
