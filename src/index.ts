@@ -5,5 +5,6 @@ export { type ConfigDocument, type ConfigFromOptions, configFrom } from './confi
 export { ERRORS, type ErrorCode, type ErrorDetails, TurnpikeError } from './core/errors.ts';
 export type { HandleOptions } from './embedding.ts';
 export { createGateway, type Gateway, type GatewayOverrides } from './gateway.ts';
+export type { NextConfig, ReloadReport } from './reload.ts';
 export type { ConnectionReport, GatewayStatus, UpstreamReport } from './status.ts';
 export type { Logger } from './telemetry/log.ts';

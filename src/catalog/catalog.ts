@@ -94,7 +94,7 @@ export class Catalog {
    * Throws as the constructor does, and then stays as it was. Call `announce` when everything else has changed, too.
    */
   reconfigure(settings: CatalogSettings): void {
-    this.#builder = builderOf(settings, this.#clock);
+    this.#builder = builderOf(settings, this.#clock, this.#builder);
     this.#settings = new Map(settings.upstreams.map((upstream) => [upstream.name, upstream]));
     this.#edition = undefined;
     this.#remember(this.#source.snapshot());
@@ -202,8 +202,8 @@ export class Catalog {
   }
 }
 
-function builderOf(settings: CatalogSettings, clock: Clock): PartBuilder {
-  return new PartBuilder(settings.catalog, settings.upstreams, compilePolicy(settings), { clock, invalidParamHeader });
+function builderOf(settings: CatalogSettings, clock: Clock, earlier?: PartBuilder): PartBuilder {
+  return new PartBuilder(settings.catalog, settings.upstreams, compilePolicy(settings), { clock, invalidParamHeader }, earlier);
 }
 
 function makeView(visible: Visible, toolset: string | undefined): View {

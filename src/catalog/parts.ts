@@ -1,3 +1,4 @@
+import { sameValue } from '../config/changes.ts';
 import { CAPABILITY_KINDS, type Capability, type CapabilityKind, type CapabilitySet } from '../core/ports.ts';
 import type { Dialect } from './dialects.ts';
 import { type Entry, entryOf } from './entries.ts';
@@ -73,19 +74,33 @@ interface Checked {
   readonly findings: readonly Finding[];
 }
 
+interface Known {
+  readonly settings: UpstreamSettings;
+  readonly checked: WeakMap<Capability, Checked>;
+}
+
 /** Makes parts, and keeps what it made for as long as the definitions live. */
 export class PartBuilder {
   readonly #names: NameSettings;
   readonly #policy: Policy;
   readonly #vetting: VetOptions;
-  readonly #upstreams: ReadonlyMap<string, { readonly settings: UpstreamSettings; readonly checked: WeakMap<Capability, Checked> }>;
+  readonly #upstreams: ReadonlyMap<string, Known>;
   readonly #parts = new WeakMap<CapabilitySet, Map<string, Part>>();
 
-  constructor(names: NameSettings, upstreams: readonly UpstreamSettings[], policy: Policy, vetting: VetOptions) {
+  /** @param earlier what it has checked is not checked again where the settings are the same */
+  constructor(names: NameSettings, upstreams: readonly UpstreamSettings[], policy: Policy, vetting: VetOptions, earlier?: PartBuilder) {
     this.#names = names;
     this.#policy = policy;
     this.#vetting = vetting;
-    this.#upstreams = new Map(upstreams.map((settings) => [settings.name, { settings, checked: new WeakMap() }]));
+    const isSame = earlier !== undefined && sameValue([earlier.#names, earlier.#policy.settings], [names, policy.settings]);
+    const known = isSame ? earlier.#upstreams : new Map<string, Known>();
+    this.#upstreams = new Map(
+      upstreams.map((settings): [string, Known] => {
+        const before = known.get(settings.name);
+        const checked = before !== undefined && sameValue(before.settings, settings) ? before.checked : new WeakMap<Capability, Checked>();
+        return [settings.name, { settings, checked }];
+      }),
+    );
   }
 
   /** `undefined` for an upstream that the settings do not know: nobody may see it. */

@@ -62,8 +62,8 @@ export function needsReconnect(before: UpstreamSettings, after: UpstreamSettings
   return !sameValue(madeFrom(before), madeFrom(after));
 }
 
-function madeFrom({ name, target, protocol, timeouts, roots = [], sharing }: UpstreamSettings): unknown {
+function madeFrom({ name, target, protocol, timeouts, health, roots = [], sharing }: UpstreamSettings): unknown {
   // How many sockets there may be is no reason to lose one.
   const place = target.type === 'remote' ? { ...target, maxSockets: undefined } : target;
-  return { name, place, protocol, connect: timeouts.connect, roots, sharing };
+  return { name, place, protocol, connect: timeouts.connect, isProbed: health.interval > 0, roots, sharing };
 }

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../fixtures/processes.ts';
 import { inHome, Rig } from './cli-rig.ts';
-import { answerIn, RawSession } from './raw-client.ts';
+import { answerIn, modernRequest, post, RawSession } from './raw-client.ts';
 import { child, Served, textOf } from './reload-rig.ts';
+import { Rig as Servers } from './rig.ts';
 
 let rig: Rig;
 beforeAll(async () => {
@@ -15,6 +16,7 @@ afterAll(async () => {
 });
 
 const upstreams = (...lines: string[]) => (lines.length === 0 ? '' : `upstreams:\n${lines.join('')}`);
+const ELICITS = { 'io.modelcontextprotocol/clientCapabilities': { elicitation: { form: {} } } };
 const KEPT = child('kept', 'legacy');
 
 /** One more call of `counter` over a session: how often it was called on this connection. */
@@ -205,11 +207,21 @@ describe('without a signal', () => {
     await writeFile(secret, 'sentinel-old-token\n');
     const auth = `auth: {modes: [static], static: [{name: ci, token: "\${file:${secret}}"}, {name: dev, token: "\${env:DEV_TOKEN}"}]}\n`;
     const served = await Served.start(rig, `${auth}${upstreams(KEPT, child('asking', 'legacy'))}`, { env: { DEV_TOKEN: 'sentinel-dev-token' } });
-    const [old, fresh, dev] = ['old', 'new', 'dev'].map((name) => ({ authorization: `Bearer sentinel-${name}-token` }));
+    const bearer = (name: string) => ({ authorization: `Bearer sentinel-${name}-token` });
+    const [old, fresh, dev] = [bearer('old'), bearer('new'), bearer('dev')];
     const session = await RawSession.open(served.url, {}, old);
     const other = await RawSession.open(served.url, {}, dev);
     await session.stand();
     const first = await count(other);
+    // A call that waits for an answer of its client, and a stream of updates.
+    const asking = modernRequest(5, 'tools/call', { name: 'x_asking_test_elicitation', arguments: { message: 'who?' } }, ELICITS);
+    expect(answerIn(await post(served.url, asking.body, { headers: { ...asking.headers, ...old } }))).toMatchObject({
+      result: { resultType: 'input_required' },
+    });
+    const parked = async () => /turnpike_bridge_parked (\d+)/.exec(await (await fetch(new URL('/metrics', served.url))).text())?.[1];
+    expect(await parked()).toBe('1');
+    const listening = modernRequest(6, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    const stream = post(served.url, listening.body, { headers: { ...listening.headers, ...old } });
     await writeFile(secret, 'sentinel-new-token\n');
     await until(
       () => served.reloads,
@@ -219,6 +231,8 @@ describe('without a signal', () => {
     expect(served.logged('the configuration was reloaded')).toMatchObject([{ changed: ['auth.static'], upstreams: { restarted: [] } }]);
     await expect(served.call('x_kept_echo', { value: 1 }, old)).rejects.toThrow(/401/);
     expect(await served.call('x_kept_echo', { value: 1 }, fresh)).toContain('1');
+    expect(await parked()).toBe('0');
+    expect(answerIn(await stream)).toMatchObject({ id: 6, result: { resultType: 'complete' } });
     // The session is no more, whoever asks.
     expect((await session.request(3, 'ping', {}, { headers: fresh })).status).toBe(404);
     expect(await count(other)).not.toBe(first);
@@ -228,7 +242,10 @@ describe('without a signal', () => {
 });
 
 it('20 reloads under load: no call of an untouched upstream fails, over HTTP and pipes, with sessions and without', async () => {
-  const untouched = [child('one', 'modern'), child('two', 'legacy')];
+  await using servers = await Servers.make();
+  const [far, old] = [await servers.serve('modern'), await servers.serve('legacy')];
+  const remote = (name: string, url: string) => `  - {name: ${name}, type: streamable-http, url: "${url}"}\n`;
+  const untouched = [child('one', 'modern'), child('two', 'legacy'), remote('three', far.url()), remote('four', old.url())];
   const served = await Served.start(rig, upstreams(...untouched, child('other', 'modern')));
   const sessions = await Promise.all([0, 1].map(() => RawSession.open(served.url)));
   const failures: string[] = [];
@@ -245,14 +262,17 @@ it('20 reloads under load: no call of an untouched upstream fails, over HTTP and
       calls++;
     }
   };
-  const inSession = (session: RawSession, tool: string) => async (turn: number) => {
-    const reply = await session.request(turn, 'tools/call', { name: tool, arguments: { value: `turn-${turn}` } });
+  const names = ['one', 'two', 'three', 'four'];
+  const inSession = (session: RawSession, name: string, place: number) => async (turn: number) => {
+    // No two requests of a session that run at once have one id.
+    const id = turn * names.length + place;
+    const reply = await session.request(id, 'tools/call', { name: `x_${name}_echo`, arguments: { value: `turn-${turn}` } });
     return textOf(reply.status, answerIn(reply));
   };
+  const counted = await Promise.all(sessions.map((session) => count(session, 'x_two_counter')));
   const workers = [
-    worker((turn) => served.call('x_one_echo', { value: `turn-${turn}` })),
-    worker((turn) => served.call('x_two_echo', { value: `turn-${turn}` })),
-    ...sessions.flatMap((session) => [worker(inSession(session, 'x_one_echo')), worker(inSession(session, 'x_two_echo'))]),
+    ...names.map((name) => worker((turn) => served.call(`x_${name}_echo`, { value: `turn-${turn}` }))),
+    ...sessions.flatMap((session) => names.map((name, place) => worker(inSession(session, name, place)))),
   ];
   for (let reload = 0; reload < 20; reload++) {
     const others = reload % 3 === 2 ? [] : [child('other', reload % 2 === 0 ? 'modern' : 'legacy', '', String(reload))];
@@ -263,6 +283,12 @@ it('20 reloads under load: no call of an untouched upstream fails, over HTTP and
   await Promise.all(workers);
   expect(failures).toEqual([]);
   expect(calls).toBeGreaterThan(100);
+  // The same processes as before: a new one would count from the start.
+  const now = await Promise.all(sessions.map((session) => count(session, 'x_two_counter')));
+  expect([counted, now]).toEqual([
+    ['{"process":1,"connection":1}', '{"process":1,"connection":1}'],
+    ['{"process":2,"connection":2}', '{"process":2,"connection":2}'],
+  ]);
   expect(served.reloads).toBe(20);
   expect(await served.stop()).toBe(0);
 }, 120_000);
