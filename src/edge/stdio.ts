@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { STDIO } from '../auth/identity.ts';
 import type { Caller } from '../core/caller.ts';
@@ -147,7 +148,8 @@ class StdioDoor {
   #initialize(message: Request, answered: (bytes: Buffer) => void): void {
     if (this.#session !== undefined) throw new MessageError(message.id, 'request/invalid', 'Invalid Request: initialize was sent twice');
     const { version, capabilities, clientInfo } = readInitialize(message);
-    const id = 'stdio';
+    // Of this pipe: an embedder may serve several, and what belongs to a session belongs to nobody else.
+    const id = randomUUID();
     const caller = { ...this.#caller, sessionId: id, ...(clientInfo === undefined ? {} : { clientInfo }) };
     const { clock, settings } = this.#options.services;
     const session = new Session({ id, caller, version, capabilities, clock, patience: settings.bridge.roundTimeout });

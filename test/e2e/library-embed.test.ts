@@ -30,7 +30,7 @@ async function gatewayOf(document: ConfigDocument = {}, overrides: GatewayOverri
   const telemetry = { audit: { file: join(folder, 'audit.jsonl') } };
   const config = await configFrom({ upstreams, telemetry, ...document }, { cwd: folder });
   const gateway = await createGateway(config, { listener: false, logger: silentLogger, ...overrides });
-  open.push({ close: () => gateway[Symbol.asyncDispose]() });
+  open.push({ close: async () => gateway[Symbol.asyncDispose]() });
   await gateway.start(AbortSignal.timeout(5_000));
   await gateway.settled(AbortSignal.timeout(5_000));
   return gateway;

@@ -45,6 +45,9 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
     expect(manifest.exports).toEqual({
       '.': { types: './dist/index.d.ts', default: './dist/index.js' },
       './errors': { types: './dist/core/errors.d.ts', default: './dist/core/errors.js' },
+      './launcher': { types: './dist/launcher/index.d.ts', default: './dist/launcher/index.js' },
+      './aggregator': { types: './dist/aggregator/index.d.ts', default: './dist/aggregator/index.js' },
+      './testing': { types: './dist/testing/index.d.ts', default: './dist/testing/index.js' },
       './package.json': './package.json',
     });
     expect(manifest.bin).toEqual({ turnpike: 'bin/turnpike.cjs' });
