@@ -50,6 +50,11 @@ export class Reloading implements Disposable {
     return this.#judged.loaded.config;
   }
 
+  /** Whether a reload is under way. */
+  get busy(): boolean {
+    return this.#running;
+  }
+
   /** Reads the configuration again, now or after the reload under way: requests that come meanwhile are one. */
   request(): void {
     this.#again = true;

@@ -29,3 +29,16 @@ it('each principal has 32; the next is refused, and one that ended makes room, h
   for (const { end } of again) end();
   await Promise.all(again.map(({ over }) => over));
 });
+
+it('streams of callers who may not come in any more end; those of others go on', async () => {
+  const listeners = new Listeners();
+  const untilOver = (over: AbortSignal) => new Promise<string>((resolve) => over.addEventListener('abort', () => resolve('over'), { once: true }));
+  const gone = listeners.run(caller('alice'), untilOver);
+  let bobs = 'open';
+  void listeners.run(caller('bob'), untilOver).then((how) => {
+    bobs = how;
+  });
+  listeners.endOf(({ principal }) => principal.subject === 'alice');
+  expect(await gone).toBe('over');
+  expect(bobs).toBe('open');
+});

@@ -19,6 +19,14 @@ function made(max = 10, idle = 60 * MINUTE) {
 
 const refused = (code: string) => expect.objectContaining({ code });
 
+it('sessions of callers who may not come in any more end, and no others', () => {
+  const { sessions, create, ended } = made();
+  const [hers, his] = [create(caller('alice')), create(caller('bob'))];
+  sessions.endOf(({ principal }) => principal.subject === 'alice');
+  expect([ended, hers.ended.aborted, his.ended.aborted]).toEqual([[hers.id], true, false]);
+  expect(() => sessions.find(hers.id)).toThrow();
+});
+
 describe('a session', () => {
   it('is found by its id, which is 256 random bits', () => {
     const { sessions, create } = made();

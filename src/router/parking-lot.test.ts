@@ -26,6 +26,18 @@ function parked(caller: Caller, upstream = 'a'): Parked & { readonly resumed: un
 const ALICE = someone('alice');
 const BOB = someone('bob');
 
+it('ends the calls of those who are meant, and takes other limits', async () => {
+  let perPrincipal = 1;
+  const lot = new ParkingLot(() => ({ perPrincipal, perUpstream: 9, total: 9 }));
+  const [hers, his] = [parked(ALICE), parked(BOB)];
+  for (const one of [hers, his]) lot.admit(one);
+  await lot.end('gone', ({ principal }) => principal.subject === ALICE.principal.subject);
+  expect([hers.ended, his.ended]).toEqual([['gone'], []]);
+  expect(lot.admit(parked(BOB))).toBe(false);
+  perPrincipal = 2;
+  expect(lot.admit(parked(BOB))).toBe(true);
+});
+
 describe('places', () => {
   it('are counted by principal, by upstream and in all', () => {
     const lot = new ParkingLot({ perPrincipal: 2, perUpstream: 3, total: 4 });

@@ -28,6 +28,18 @@ describe('the log', () => {
     expect(parsed().map((line) => line.message)).toEqual(['c', 'd']);
   });
 
+  it('takes another level, and so do the loggers made from it', () => {
+    const { logger, parsed } = capture({ level: 'warn' });
+    const child = logger.child({ upstream: 'files' });
+    logger.setLevel?.('debug');
+    child.debug('a');
+    logger.debug('b');
+    logger.setLevel?.('error');
+    child.warn('c');
+    logger.error('d');
+    expect(parsed().map((line) => line.message)).toEqual(['a', 'b', 'd']);
+  });
+
   it('adds the fields of its parents, redacted as all others', () => {
     const { logger, parsed } = capture();
     logger
