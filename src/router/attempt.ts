@@ -1,7 +1,6 @@
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
-import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, CARRIED_EXTENSIONS, type Era, isJsonObject, type JsonObject, TASKS_EXTENSION } from '../core/mcp.ts';
 import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { ConnectionLease } from '../core/ports.ts';
@@ -78,19 +77,18 @@ const MAX_MOVES = 8;
  * Lease and request; once more where that is certain not to run twice (security class 27): the request was certainly not
  * sent, or the call is repeatable and nothing of it has reached the client. Throws `upstream/*`, or why the call was to end.
  */
-export async function send(call: Call, input: RoundInput): Promise<Answered> {
-  let repeated = false;
-  for (let moves = 0; ; ) {
-    try {
-      return await sendOnce(call, input);
-    } catch (error) {
-      const failure = asTurnpikeError(error);
-      if (call.life.signal.aborted) throw failure;
-      if (failure.code === 'upstream/busy' && moves++ < MAX_MOVES) continue;
-      if (repeated || !mayRepeat(failure, call)) throw failure;
-      repeated = true;
-    }
-  }
+export function send(call: Call, input: RoundInput): Promise<Answered> {
+  return attempt(call, input, { moves: 0, repeated: false });
+}
+
+function attempt(call: Call, input: RoundInput, { moves, repeated }: { readonly moves: number; readonly repeated: boolean }): Promise<Answered> {
+  return sendOnce(call, input).catch((error: unknown) => {
+    const failure = asTurnpikeError(error);
+    if (call.life.signal.aborted) throw failure;
+    if (failure.code === 'upstream/busy' && moves < MAX_MOVES) return attempt(call, input, { moves: moves + 1, repeated });
+    if (repeated || !mayRepeat(failure, call)) throw failure;
+    return attempt(call, input, { moves, repeated: true });
+  });
 }
 
 async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
@@ -98,7 +96,6 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
   const { upstream } = request;
   const owner = exchange.owner && ownerThrough(exchange.owner, { services, caller: exchange.caller, upstream, label, profile });
   const lease = await leased(call, services.connections.lease(upstream, exchange.caller, profile, life.signal, owner));
-  using both = new LinkedAbort(life.signal, lease.ended);
   const { connection } = lease;
   let outcome: 'ok' | 'transport-error' = 'ok';
   let wish: TaskWish | undefined;
@@ -108,9 +105,9 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
     if (request.method === exchange.method) services.instruments.bridgeCalls(exchange.era, connection.era).add();
     wish = taskWish(services, exchange, request, connection);
     const params = paramsFor(connection.era, request, input, wish);
-    await services.levels.tell(connection, exchange.logLevel, both.signal);
+    await services.levels.tell(connection, exchange.logLevel, life.signal);
     // Nobody waits for this, and a call that is lost meanwhile says so itself.
-    relay.onLevel = (level) => void services.levels.tell(connection, level, both.signal).catch(() => {});
+    relay.onLevel = (level) => void services.levels.tell(connection, level, life.signal).catch(() => {});
     const answer = await connection.request({
       method: request.method,
       params,
@@ -119,7 +116,7 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
       progress: exchange.progressToken !== undefined || exchange.era === 'legacy' || connection.era === 'legacy',
       headers: { ...request.headers, 'mcp-name': encodeHeaderValue(request.original) },
       relay,
-      signal: both.signal,
+      signal: life.signal,
       ...(wish?.over === undefined ? {} : { lasting: wish.over }),
       ...(exchange.logLevel === undefined ? {} : { logLevel: exchange.logLevel }),
     });

@@ -267,11 +267,11 @@ describe('what is written down of a call', () => {
   });
 });
 
-it('a lease that ends under a call is an unknown outcome', async () => {
-  const { connection, connections, call } = start(NEVER);
+it('a connection that is closed under a call is an unknown outcome', async () => {
+  const { connection, call } = start(NEVER);
   const { answering } = call('x_a_write');
   await turn();
-  connections.closing.abort(new Error('retired'));
+  connection.lose();
   const error = await answering.catch((thrown: unknown) => thrown);
   expect(JSON.parse((toAnswer(error, 'modern', 'tools/call') as { result: Buffer }).result.toString())).toMatchObject({
     isError: true,

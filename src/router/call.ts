@@ -53,12 +53,13 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
 
 function newCall(services: Services, from: Exchange, request: UpstreamRequest, questions: Questions | undefined): Call {
   const { settings, clock } = services;
-  const exchange = questions === undefined ? from : detached(from);
   const { upstream } = request;
   const upstreamSettings = settings.upstreams.get(upstream);
   if (upstreamSettings === undefined) throw new TurnpikeError('upstream/down', `server '${upstream}' not found in config`, { upstream });
-  const late = (ms: number) => new TurnpikeError('upstream/timeout', `tool '${nameOf(exchange)}' timed out after ${ms / 1000}s`, { upstream });
+  const name = nameOf(from);
+  const late = (ms: number) => new TurnpikeError('upstream/timeout', `tool '${name}' timed out after ${ms / 1000}s`, { upstream });
   const life = new CallLife(clock, upstreamSettings.timeouts, late);
+  const exchange = questions === undefined ? from : detached(from, life.signal);
   const label = upstreamSettings.naming !== 'passthrough';
   const profile = profileOf(exchange.capabilities, settings.bridge.interactive);
   const dropped = (reason: string) => services.instruments.droppedNotifications(reason).add();
@@ -71,9 +72,9 @@ function newCall(services: Services, from: Exchange, request: UpstreamRequest, q
  * What a call keeps of its first request when it may outlive it: nothing that holds the client's connection, headers or body,
  * since thousands may wait. Who speaks to the client meanwhile is whoever waits for the call (`CallRelay.join`).
  */
-function detached({ headers: _, ...kept }: Exchange): Exchange {
+function detached({ headers: _, ...kept }: Exchange, signal: AbortSignal): Exchange {
   const { name, uri } = kept.body;
-  return { ...kept, params: Buffer.alloc(0), body: { name, uri }, signal: new AbortController().signal, notify: () => {} };
+  return { ...kept, params: Buffer.alloc(0), body: { name, uri }, signal, notify: () => {} };
 }
 
 /** What a modern upstream gets of the client's answers: they pass, with those that we gave in its stead. */

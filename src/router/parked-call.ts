@@ -18,6 +18,13 @@ interface Round {
   answer?: Promise<Answer>;
 }
 
+type Outcome = { readonly played: Played } | { readonly error: unknown };
+
+interface Visitor {
+  readonly exchange: Exchange;
+  readonly onAbort: () => void;
+}
+
 export interface ParkedCallOptions {
   /** Of its handles: 128 random bits. */
   readonly id: string;
@@ -43,13 +50,15 @@ export class ParkedCall implements Parked {
   readonly #questions: Questions;
   readonly #lot: ParkingLot;
   readonly #recalls: number;
-  readonly #running: Promise<Played>;
-  readonly #rounds = new Map<number, Round>();
-  /** The requests that wait for it, each with the way to stop watching it. */
-  readonly #visitors = new Map<Exchange, () => void>();
+  /** Resolves when the call is over, well or not. */
+  readonly #running: Promise<void>;
+  /** By their numbers, the first one at 1. Small things are lists here: thousands of calls may wait. */
+  readonly #rounds: (Round | undefined)[] = [];
+  /** The requests that wait for it. */
+  readonly #visitors: Visitor[] = [];
   #round = 0;
   #patience: Timer | undefined;
-  #over = false;
+  #outcome: Outcome | undefined;
 
   constructor({ id, call, questions, lot, playing, recalls }: ParkedCallOptions) {
     this.id = id;
@@ -57,14 +66,10 @@ export class ParkedCall implements Parked {
     this.#questions = questions;
     this.#lot = lot;
     this.#recalls = recalls;
-    this.#running = playing.finally(() => {
-      this.#over = true;
-      call.relay.end();
-      call.life[Symbol.dispose]();
-      this.#forgetIfSpent();
-    });
-    // Between two visits nobody waits for it.
-    this.#running.catch(() => {});
+    this.#running = playing.then(
+      (played) => this.#ended({ played }),
+      (error: unknown) => this.#ended({ error }),
+    );
   }
 
   get upstream(): string {
@@ -88,7 +93,7 @@ export class ParkedCall implements Parked {
    * @param responses the bytes of `inputResponses`
    */
   async resume(exchange: Exchange, number: number, responses = NO_RESPONSES): Promise<Answer> {
-    const round = this.#rounds.get(number);
+    const round = this.#rounds[number];
     const digest = digestOf(responses);
     if (round === undefined || (round.digest !== undefined && round.digest !== digest)) throw invalidState();
     // One that nobody waits for uses nothing up, and ends nothing that waits for another.
@@ -111,10 +116,19 @@ export class ParkedCall implements Parked {
 
   /** Nobody comes back: what was asked is answered in the client's stead, then the call is cancelled. */
   async end(reason: unknown = new TurnpikeError('request/cancelled')): Promise<void> {
-    this.#rounds.clear();
+    this.#rounds.length = 0;
     this.#lot.forget(this);
     this.#stop(reason);
-    await this.#running.catch(() => {});
+    await this.#running;
+  }
+
+  #ended(outcome: Outcome): void {
+    const { relay, life } = this.#call;
+    this.#outcome = outcome;
+    relay.end();
+    life[Symbol.dispose]();
+    this.#questions.wake();
+    this.#forgetIfSpent();
   }
 
   #stop(reason: unknown): void {
@@ -130,7 +144,7 @@ export class ParkedCall implements Parked {
     const { services, life } = this.#call;
     this.#patience?.cancel();
     life.deadline.resume();
-    if (!this.#over) this.#questions.deliver(responses);
+    if (this.#outcome === undefined) this.#questions.deliver(responses);
     let bytes = 0;
     try {
       const answer = await this.#visit(exchange);
@@ -138,7 +152,7 @@ export class ParkedCall implements Parked {
       return answer;
     } finally {
       const drop = this.#lot.keep(bytes, () => {
-        this.#rounds.delete(number);
+        this.#rounds[number] = undefined;
         this.#forgetIfSpent();
       });
       services.clock.after(services.settings.bridge.replayWindow, drop);
@@ -150,8 +164,8 @@ export class ParkedCall implements Parked {
     try {
       for (;;) {
         // What was not answered, or was asked meanwhile, is asked (again) at once.
-        if (!this.#over && this.#questions.size === 0) await Promise.race([this.#running.catch(() => {}), this.#questions.gathered()]);
-        if (this.#over) return await this.#finished(exchange);
+        if (this.#outcome === undefined && this.#questions.size === 0) await this.#questions.gathered();
+        if (this.#outcome !== undefined) return this.#finished(exchange, this.#outcome);
         const requests = this.#questions.take();
         if (requests !== undefined) return this.#park(exchange, requests);
       }
@@ -160,9 +174,10 @@ export class ParkedCall implements Parked {
     }
   }
 
-  async #finished(exchange: Exchange): Promise<Answer> {
+  #finished(exchange: Exchange, outcome: Outcome): Answer {
     this.#lot.leave(this);
-    return finish(this.#call, exchange, await this.#running, this.#recalls);
+    if ('error' in outcome) throw outcome.error;
+    return finish(this.#call, exchange, outcome.played, this.#recalls);
   }
 
   #park(exchange: Exchange, requests: Buffer): Answer {
@@ -179,7 +194,7 @@ export class ParkedCall implements Parked {
     }
     services.instruments.bridgeRounds('modern', 'legacy').add();
     this.#round++;
-    this.#rounds.set(this.#round, {});
+    this.#rounds[this.#round] = {};
     // No time of the call is spent while nobody waits for it.
     life.deadline.pause();
     this.#patience = services.clock.after(bridge.stateTtl, () => {
@@ -198,23 +213,24 @@ export class ParkedCall implements Parked {
 
   /** Nobody can come any more: no round waits, and none is kept. */
   #forgetIfSpent(): void {
-    if (this.#over && this.#rounds.size === 0) this.#lot.forget(this);
+    if (this.#outcome !== undefined && this.#rounds.every((round) => round === undefined)) this.#lot.forget(this);
   }
 
   #enter(exchange: Exchange): void {
     const onAbort = () => {
       this.#leave(exchange);
       // One who repeats a request may have lost the connection of the first: only the last one to leave cancels.
-      if (this.#visitors.size === 0) void this.end(exchange.signal.reason);
+      if (this.#visitors.length === 0) void this.end(exchange.signal.reason);
     };
-    this.#visitors.set(exchange, () => exchange.signal.removeEventListener('abort', onAbort));
+    this.#visitors.push({ exchange, onAbort });
     if (exchange.signal.aborted) onAbort();
     else exchange.signal.addEventListener('abort', onAbort, { once: true });
   }
 
   #leave(exchange: Exchange): void {
-    this.#visitors.get(exchange)?.();
-    this.#visitors.delete(exchange);
+    const at = this.#visitors.findIndex((visitor) => visitor.exchange === exchange);
+    const [visitor] = at < 0 ? [] : this.#visitors.splice(at, 1);
+    if (visitor !== undefined) exchange.signal.removeEventListener('abort', visitor.onAbort);
     this.#call.relay.leave(exchange);
   }
 }

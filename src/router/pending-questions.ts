@@ -1,13 +1,15 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { member, memberSpans, objectOf, toJson } from '../core/json.ts';
+import { memberSpans, objectOf, toJson } from '../core/json.ts';
 import type { Answer, JsonObject } from '../core/mcp.ts';
 import { cancelAnswer } from './answers.ts';
 import { fittingAnswer } from './fitting-answers.ts';
 
 interface Question {
   readonly method: string;
-  readonly params: Buffer;
-  readonly body: JsonObject;
+  /** Its params as text: thousands may wait, and bytes would hold what they were read in. */
+  readonly params: string;
+  /** The round in which the client was shown it: only then it can be answered. */
+  shown: number;
   settle(answer: Answer): void;
 }
 
@@ -30,10 +32,9 @@ const KEY = /^[A-Za-z0-9_.-]{1,64}$/;
 export class Questions {
   readonly #options: QuestionsOptions;
   readonly #open = new Map<string, Question>();
-  readonly #early: ReadonlyMap<string, Buffer>;
-  /** Keys that the client was shown in the present round: only these can be answered. */
-  #shown: ReadonlySet<string> = new Set();
-  readonly #used = new Set<string>();
+  readonly #early: ReadonlyMap<string, Buffer> | undefined;
+  /** Keys that upstreams proposed and got. */
+  #proposed: Set<string> | undefined;
   #round = 1;
   #asked = 0;
   #gathering: Timer | undefined;
@@ -42,7 +43,7 @@ export class Questions {
 
   constructor(options: QuestionsOptions) {
     this.#options = options;
-    this.#early = options.early === undefined ? new Map() : responsesOf(options.early);
+    this.#early = options.early && responsesOf(options.early);
   }
 
   /** Questions that wait for an answer. */
@@ -58,17 +59,17 @@ export class Questions {
   /** Holds a question until it is answered. Aborting `signal` takes it back. @param wished the key that the upstream proposes */
   ask(method: string, params: Buffer, signal: AbortSignal, wished?: unknown): Promise<Answer> {
     if (this.#ended || this.#open.size >= MAX_PENDING) return Promise.resolve(cancelAnswer(method));
-    const body = JSON.parse(params.toString('utf8')) as JsonObject;
+    const text = params.toString('utf8');
     const key = this.#keyFor(wished);
-    const early = this.#early.get(key);
-    const fitting = early && fittingAnswer(method, body, early);
+    const early = this.#early?.get(key);
+    const fitting = early && fittingAnswer(method, JSON.parse(text) as JsonObject, early);
     if (fitting !== undefined) return Promise.resolve({ kind: 'result', result: fitting });
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const onAbort = () => question.settle(cancelAnswer(method));
     const question: Question = {
       method,
-      params,
-      body,
+      params: text,
+      shown: 0,
       settle: (answer) => {
         signal.removeEventListener('abort', onAbort);
         this.#open.delete(key);
@@ -89,18 +90,20 @@ export class Questions {
     if (this.#open.size === 0) return undefined;
     this.#round++;
     this.#asked = 0;
-    this.#shown = new Set(this.#open.keys());
-    return objectOf(Object.fromEntries([...this.#open].map(([key, { method, params }]) => [key, objectOf({ method: toJson(method), params })])));
+    const requests = [...this.#open].map(([key, question]) => {
+      question.shown = this.#round;
+      return [key, objectOf({ method: toJson(question.method), params: Buffer.from(question.params) })] as const;
+    });
+    return objectOf(Object.fromEntries(requests));
   }
 
   /** Delivers the answers that fit; others are as if they had not come. @param responses the bytes of `inputResponses` */
   deliver(responses: Buffer): void {
     const answers = responsesOf(responses);
-    for (const key of this.#shown) {
-      const question = this.#open.get(key);
+    for (const [key, question] of [...this.#open]) {
       const given = answers.get(key);
-      if (question === undefined || given === undefined) continue;
-      const fitting = fittingAnswer(question.method, question.body, given);
+      if (question.shown !== this.#round || given === undefined) continue;
+      const fitting = fittingAnswer(question.method, JSON.parse(question.params) as JsonObject, given);
       if (fitting !== undefined) question.settle({ kind: 'result', result: fitting });
     }
   }
@@ -122,20 +125,34 @@ export class Questions {
     });
   }
 
+  /** Wakes whoever waits for questions: there is something else to see. */
+  wake(): void {
+    this.#ready.resolve();
+  }
+
+  /** Keys of ours are counted, not kept: of an earlier round all are as good as used. */
+  #isUsed(key: string): boolean {
+    const [, round, number] = OWN_KEY.exec(key) ?? [];
+    const isOurs = Number(round) < this.#round || (Number(round) === this.#round && Number(number) <= this.#asked);
+    return isOurs || this.#proposed?.has(key) === true;
+  }
+
   /** The key that the upstream proposes if it may have it, else our own. */
   #keyFor(wished: unknown): string {
-    let key = typeof wished === 'string' && KEY.test(wished) ? wished : '';
-    while (key === '' || this.#used.has(key)) key = `r${this.#round}-${++this.#asked}`;
-    this.#used.add(key);
+    if (typeof wished === 'string' && KEY.test(wished) && !this.#isUsed(wished)) {
+      this.#proposed ??= new Set();
+      this.#proposed.add(wished);
+      return wished;
+    }
+    let key: string;
+    do key = `r${this.#round}-${++this.#asked}`;
+    while (this.#proposed?.has(key));
     return key;
   }
 }
 
+const OWN_KEY = /^r([1-9]\d{0,8})-([1-9]\d{0,8})$/;
+
 function responsesOf(responses: Buffer): Map<string, Buffer> {
   return new Map(memberSpans(responses).map(({ key, valueStart, end }) => [key, responses.subarray(valueStart, end)]));
-}
-
-/** The `inputResponses` of a request, if it has any. */
-export function inputResponses(params: Buffer): Buffer | undefined {
-  return member(params, 'inputResponses');
 }

@@ -88,30 +88,29 @@ export class CallRelay implements Relay {
     else this.#notify(exchange, method, notificationParams(params));
   }
 
-  async request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
+  request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
     const { services, exchange, upstream, label, profile, deadline, questions } = this.#options;
-    if (!NEEDS.has(method)) return refusal(RPC.methodNotFound, `${method} is not carried`);
+    if (!NEEDS.has(method)) return Promise.resolve(refusal(RPC.methodNotFound, `${method} is not carried`));
     const body = JSON.parse(params.toString('utf8')) as JsonObject;
     const { ask } = exchange;
-    if ((ask === undefined && questions === undefined) || !allows(profile, method, body)) return this.#refuse(method, body);
+    if ((ask === undefined && questions === undefined) || !allows(profile, method, body)) return Promise.resolve(this.#refuse(method, body));
     const judged = judge(
       { services, caller: exchange.caller, era: exchange.era, upstream, profile },
       method,
       editObject(params, editMeta(params, {})),
     );
-    if (judged.kind === 'answer') return judged.answer;
+    if (judged.kind === 'answer') return Promise.resolve(judged.answer);
     const shown = label ? labelled(method, judged.params, upstream) : judged.params;
     const wished = isJsonObject(body._meta) ? body._meta[TURNPIKE_META.inputKey] : undefined;
     this.#reached = true;
     // The time of a person is not the time of the call.
     deadline.pause();
-    try {
-      if (ask !== undefined) return await ask(method, shown, signal);
-      // 2026-07-28 knows no id of an elicitation: the retry is the signal.
-      return await (questions as Questions).ask(method, editObject(shown, { elicitationId: undefined }), signal, wished);
-    } finally {
-      deadline.resume();
-    }
+    const answering =
+      ask === undefined
+        ? // 2026-07-28 knows no id of an elicitation: the retry is the signal.
+          (questions as Questions).ask(method, editObject(shown, { elicitationId: undefined }), signal, wished)
+        : ask(method, shown, signal);
+    return answering.finally(() => deadline.resume());
   }
 
   #refuse(method: string, body: JsonObject): Answer {

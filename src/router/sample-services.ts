@@ -3,6 +3,7 @@ import { ListBytes } from '../catalog/list-bytes.ts';
 import { Cursors } from '../catalog/pages.ts';
 import { SampleSource, sampleSet, sampleSettings, sampleTool } from '../catalog/sample-source.ts';
 import type { Caller } from '../core/caller.ts';
+import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { toJson } from '../core/json.ts';
 import { ManualClock } from '../core/manual-clock.ts';
@@ -41,6 +42,7 @@ export class SampleConnection implements Connection {
   /** Who hears of which task. */
   readonly claims = new Map<string, Relay>();
   readonly #listeners = new Set<(event: ConnectionEvent) => void>();
+  readonly #waiting = new Set<(reason: unknown) => void>();
 
   constructor(era: Era) {
     this.era = era;
@@ -60,12 +62,16 @@ export class SampleConnection implements Connection {
     this.calls.push(call);
     return new Promise((resolve, reject) => {
       const onAbort = () => reject(call.signal.reason);
+      this.#waiting.add(reject);
       if (call.signal.aborted) onAbort();
       call.signal.addEventListener('abort', onAbort, { once: true });
       Promise.resolve()
         .then(() => this.answer(call))
         .then(resolve, reject)
-        .finally(() => call.signal.removeEventListener('abort', onAbort));
+        .finally(() => {
+          this.#waiting.delete(reject);
+          call.signal.removeEventListener('abort', onAbort);
+        });
     });
   }
 
@@ -85,9 +91,10 @@ export class SampleConnection implements Connection {
     for (const listener of [...this.#listeners]) listener(event);
   }
 
-  /** The link breaks. */
+  /** The link breaks: what waits may have run. */
   lose(): void {
     this.alive = false;
+    for (const reject of this.#waiting) reject(new TurnpikeError('upstream/lost', 'the connection was lost', { upstream: 'a' }));
     this.emit({ kind: 'closed', reason: new Error('lost') });
   }
 

@@ -9,8 +9,12 @@ import { host } from './hosted-calls.ts';
  * upstream is driven to its end for a session client, which never sees tasks (protocol.md section 8). Throws as `send`,
  * `bridge/*`, `store/failed`.
  */
-export async function sendWithTasks(call: Call, input: RoundInput): Promise<Answered> {
-  let answered = await send(call, input);
+export function sendWithTasks(call: Call, input: RoundInput): Promise<Answered> {
+  return send(call, input).then((answered) => withTasks(call, input, answered));
+}
+
+async function withTasks(call: Call, input: RoundInput, first: Answered): Promise<Answered> {
+  let answered = first;
   const isSession = call.exchange.era === 'legacy';
   if (isSession && insists(answered)) answered = await send(call, { ...input, tasks: true });
   const { created } = answered;

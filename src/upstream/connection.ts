@@ -149,30 +149,26 @@ export class Link implements Connection {
   /** As `Peer.request`. Further errors: `upstream/session` when the upstream forgot its session twice. */
   async request(call: UpstreamCall): Promise<Answer> {
     try {
-      return await this.#request(call);
+      // A request that overtakes the handshake would go out without a session.
+      if (this.#renewal !== undefined) await unlessAborted(this.#renewal, call.signal);
+      const generation = this.#generation;
+      let answer: Answer;
+      try {
+        answer = await this.peer.request(call);
+      } catch (error) {
+        if (!this.#forgotten(error)) throw this.#judged(error);
+        if (this.#renew === undefined) throw this.#used ? this.#unprocessed(error, 'lost its session') : error;
+        await this.#renewSession(generation, call.signal);
+        answer = await this.peer.request(call);
+      }
+      this.#heardAt = this.#options.clock.monotonic();
+      if (contradicts(this.era, answer)) this.#contradicted(answer);
+      this.#used = true;
+      if (this.era === 'legacy' && answer.kind === 'result') this.#session.note(call);
+      return answer;
     } finally {
       this.#endWhenIdle();
     }
-  }
-
-  async #request(call: UpstreamCall): Promise<Answer> {
-    // A request that overtakes the handshake would go out without a session.
-    if (this.#renewal !== undefined) await unlessAborted(this.#renewal, call.signal);
-    const generation = this.#generation;
-    let answer: Answer;
-    try {
-      answer = await this.peer.request(call);
-    } catch (error) {
-      if (!this.#forgotten(error)) throw this.#judged(error);
-      if (this.#renew === undefined) throw this.#used ? this.#unprocessed(error, 'lost its session') : error;
-      await this.#renewSession(generation, call.signal);
-      answer = await this.peer.request(call);
-    }
-    this.#heardAt = this.#options.clock.monotonic();
-    if (contradicts(this.era, answer)) this.#contradicted(answer);
-    this.#used = true;
-    if (this.era === 'legacy' && answer.kind === 'result') this.#session.note(call);
-    return answer;
   }
 
   async notify(method: string, params: Buffer): Promise<void> {

@@ -61,6 +61,8 @@ function metaOf(params: Buffer): Buffer | undefined {
 }
 
 function withoutReserved(meta: Buffer): Record<string, undefined> {
-  const reserved = memberSpans(meta).filter(({ key }) => key.startsWith(META_PREFIX) || key.startsWith(TURNPIKE_PREFIX) || key === META.progressToken);
+  const reserved = memberSpans(meta).filter(
+    ({ key }) => key.startsWith(META_PREFIX) || key.startsWith(TURNPIKE_PREFIX) || key === META.progressToken,
+  );
   return Object.fromEntries(reserved.map(({ key }) => [key, undefined]));
 }

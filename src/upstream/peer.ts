@@ -3,6 +3,7 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { editObject, elements, member, parseJson, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, isRequestId, type JsonObject, META, type RequestId } from '../core/mcp.ts';
 import type { Relay, Transport, UpstreamCall } from '../core/ports.ts';
+import { toErrorAnswer } from '../core/to-wire.ts';
 import { within } from './deadline.ts';
 import { legacyParams, mirroredHeaders, modernParams, notificationMessage, requestMessage, responseMessage } from './envelope.ts';
 import { closed, lost } from './http/upstream-errors.ts';
@@ -82,15 +83,11 @@ export class Peer {
    * none, `upstream/down` (retryable) when the connection has ended before, `upstream/busy` when another call waits for
    * input and nothing was sent, and the signal's reason after it has told the upstream of the cancel.
    */
-  async request(call: UpstreamCall): Promise<Answer> {
-    if (!INTERACTIVE.has(call.method)) return this.#request(call);
-    if (this.busy) throw busy(this.#options.name);
-    const leave = await this.#turns.enter(call.signal);
-    try {
-      return await this.#request(call);
-    } finally {
-      leave();
-    }
+  request(call: UpstreamCall): Promise<Answer> {
+    if (!INTERACTIVE.has(call.method)) return this.#request(call, false);
+    if (this.busy) return Promise.reject(busy(this.#options.name));
+    if (this.#turns.tryEnter()) return this.#request(call, true);
+    return this.#turns.enter(call.signal).then(() => this.#request(call, true));
   }
 
   /** As `Connection.claimTask`. */
@@ -116,9 +113,12 @@ export class Peer {
     this.#turns.dismiss(closed(name));
   }
 
-  #request(call: UpstreamCall): Promise<Answer> {
-    if (this.#dead) throw closed(this.#options.name);
-    call.signal.throwIfAborted();
+  /** @param turn whether the call holds a turn, which ends with it */
+  #request(call: UpstreamCall, turn: boolean): Promise<Answer> {
+    if (this.#dead || call.signal.aborted) {
+      if (turn) this.#turns.leave();
+      return Promise.reject(this.#dead ? closed(this.#options.name) : call.signal.reason);
+    }
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const pending: Pending = {
@@ -128,6 +128,7 @@ export class Peer {
       asked: new Set(),
       settle: (outcome) => {
         if (!this.#inFlight.remove(pending)) return;
+        if (turn) this.#turns.leave();
         call.signal.removeEventListener('abort', onAbort);
         for (const asked of pending.asked) asked.abort(new Error('the call that asked is over'));
         if ('answer' in outcome) {
@@ -142,28 +143,31 @@ export class Peer {
     };
     this.#inFlight.add(pending);
     call.signal.addEventListener('abort', onAbort, { once: true });
-    void this.#send(pending);
+    this.#send(pending);
     return promise;
   }
 
-  async #send(pending: Pending): Promise<void> {
+  // Without a frame that waits: thousands of calls may.
+  #send(pending: Pending): void {
     const { call, id } = pending;
     const { transport } = this.#options;
+    const fail = (error: unknown) => pending.settle({ error });
     try {
       const params = this.era === 'modern' ? modernParams(call, this.#options.clientInfo, id) : legacyParams(call, id);
       const message = requestMessage(id, call.method, params);
       const headers = this.era === 'modern' && transport.kind === 'exchange' ? mirroredHeaders(call) : undefined;
       call.onSent?.();
-      await transport.send(message, {
+      const sent = transport.send(message, {
         signal: call.signal,
         method: call.method,
         expectsAnswer: true,
         deliver: (bytes) => this.#receive(bytes, pending),
         ...(headers === undefined ? {} : { headers }),
       });
-      if (transport.kind === 'exchange') pending.settle({ error: this.#protocolError('ended its answer without a response') });
+      const done = transport.kind === 'exchange' ? () => fail(this.#protocolError('ended its answer without a response')) : undefined;
+      sent.then(done, fail);
     } catch (error) {
-      pending.settle({ error });
+      fail(error);
     }
   }
 
@@ -293,26 +297,31 @@ export class Peer {
   }
 
   async #serverRequest(id: RequestId, method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): Promise<void> {
-    const answer = await this.#foreign.answer(id, (controller) => this.#answerTo(method, params, body, origin, controller));
-    if (answer === undefined || this.#dead) return;
-    const message = answer.kind === 'result' ? responseMessage(id, 'result', answer.result) : responseMessage(id, 'error', answer.error);
-    await this.#tell(message, ANSWER_MS, {});
-  }
-
-  async #answerTo(method: string, params: Buffer, body: JsonObject, origin: Pending | undefined, controller: AbortController): Promise<Answer> {
-    if (method === 'ping') return { kind: 'result', result: EMPTY };
+    const isFull = this.#foreign.full;
+    const controller = this.#foreign.begin(id);
+    if (controller === undefined) return;
     const taskId = relatedTask(body);
-    const known = this.#tasks.get(taskId) ?? this.#callOf(body, origin);
-    const owner = known ?? (taskId === undefined ? undefined : await this.#tasks.find(taskId, controller.signal));
-    if (owner === undefined || owner.relay === NO_RELAY) return this.#options.onRequest(method, params, controller.signal);
-    owner.asked.add(controller);
-    // A person may take long: those who wait for their turn find another connection.
-    if (this.busy) this.#turns.dismiss(busy(this.#options.name));
+    let owner: Pick<Claim, 'relay' | 'asked'> | undefined;
+    let answer: Answer;
     try {
-      return await owner.relay.request(method, params, controller.signal);
-    } finally {
-      owner.asked.delete(controller);
+      if (isFull) throw new TurnpikeError('request/invalid', 'too many requests wait for an answer');
+      if (method !== 'ping') owner = this.#tasks.get(taskId) ?? this.#callOf(body, origin);
+      if (method !== 'ping' && owner === undefined && taskId !== undefined) owner = await this.#tasks.find(taskId, controller.signal);
+      if (method === 'ping') answer = { kind: 'result', result: EMPTY };
+      else if (owner === undefined || owner.relay === NO_RELAY) answer = await this.#options.onRequest(method, params, controller.signal);
+      else {
+        owner.asked.add(controller);
+        // A person may take long: those who wait for their turn find another connection.
+        if (this.busy) this.#turns.dismiss(busy(this.#options.name));
+        answer = await owner.relay.request(method, params, controller.signal);
+      }
+    } catch (error) {
+      answer = toErrorAnswer(error, 'legacy');
     }
+    owner?.asked.delete(controller);
+    if (!this.#foreign.end(id, controller) || this.#dead) return;
+    const message = answer.kind === 'result' ? responseMessage(id, 'result', answer.result) : responseMessage(id, 'error', answer.error);
+    void this.#tell(message, ANSWER_MS, {});
   }
 
   /** The call on whose stream a question came, else one in flight. */

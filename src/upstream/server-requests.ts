@@ -1,6 +1,4 @@
-import { TurnpikeError } from '../core/errors.ts';
-import type { Answer, RequestId } from '../core/mcp.ts';
-import { toErrorAnswer } from '../core/to-wire.ts';
+import type { RequestId } from '../core/mcp.ts';
 
 /** Requests of one upstream connection that may wait for an answer at once; more are refused. */
 const MAX_OPEN = 256;
@@ -13,25 +11,27 @@ export class ServerRequests {
     return this.#open.size;
   }
 
-  /**
-   * Finds the answer by `work`. Undefined when nobody wants it any more: the upstream cancelled, or the connection ended. A
-   * second request with an id that is still open is no request: undefined, too. When the call that it was taken for is over,
-   * the upstream still gets an answer: on a pipe it may be another call that asked, and waits.
-   */
-  async answer(id: RequestId, work: (controller: AbortController) => Promise<Answer>): Promise<Answer | undefined> {
+  /** Whether one more may wait for an answer. */
+  get full(): boolean {
+    return this.#open.size >= MAX_OPEN;
+  }
+
+  /** Begins a request. Undefined for one whose id is still open: that is no request. */
+  begin(id: RequestId): AbortController | undefined {
     if (this.#open.has(id)) return undefined;
-    if (this.#open.size >= MAX_OPEN) return toErrorAnswer(new TurnpikeError('request/invalid', 'too many requests wait for an answer'), 'legacy');
     const controller = new AbortController();
     this.#open.set(id, controller);
-    let answer: Answer;
-    try {
-      answer = await work(controller);
-    } catch (error) {
-      answer = toErrorAnswer(error, 'legacy');
-    }
-    if (this.#open.get(id) !== controller) return undefined;
+    return controller;
+  }
+
+  /**
+   * Ends it. Returns whether its answer is still wanted: not when the upstream cancelled it, or the connection ended. When the
+   * call that it was taken for is over the answer is wanted all the same: on a pipe it may be another call that asked, and waits.
+   */
+  end(id: RequestId, controller: AbortController): boolean {
+    if (this.#open.get(id) !== controller) return false;
     this.#open.delete(id);
-    return answer;
+    return true;
   }
 
   /** Returns whether there was such a request. */

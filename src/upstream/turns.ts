@@ -18,24 +18,25 @@ export class Turns {
     this.#serial = true;
   }
 
-  /** Waits for a turn; the returned function ends it. Rejects with the signal's reason, or with what `dismiss` was given. */
-  async enter(signal: AbortSignal): Promise<() => void> {
-    if (this.#serial && this.#running > 0) {
-      const turn = Promise.withResolvers<void>();
-      this.#waiting.add(turn);
-      try {
-        await unlessAborted(turn.promise, signal);
-      } catch (error) {
-        // A turn that was given in the same moment goes on to the next.
-        if (!this.#waiting.delete(turn)) this.#leave();
-        throw error;
-      }
-    } else this.#running++;
-    let left = false;
-    return () => {
-      if (!left) this.#leave();
-      left = true;
-    };
+  /** Takes a turn if nobody is in the way; `leave` ends it. */
+  tryEnter(): boolean {
+    if (this.#serial && this.#running > 0) return false;
+    this.#running++;
+    return true;
+  }
+
+  /** Waits for a turn; `leave` ends it. Rejects with the signal's reason, or with what `dismiss` was given. */
+  async enter(signal: AbortSignal): Promise<void> {
+    if (this.tryEnter()) return;
+    const turn = Promise.withResolvers<void>();
+    this.#waiting.add(turn);
+    try {
+      await unlessAborted(turn.promise, signal);
+    } catch (error) {
+      // A turn that was given in the same moment goes on to the next.
+      if (!this.#waiting.delete(turn)) this.leave();
+      throw error;
+    }
   }
 
   /** Whoever waits gets no turn here: the connection ended, or another one is to be used. */
@@ -47,7 +48,8 @@ export class Turns {
     for (const turn of waiting) turn.reject(error);
   }
 
-  #leave(): void {
+  /** Ends one turn: the next one who waits gets it. */
+  leave(): void {
     this.#running--;
     if (this.#running > 0) return;
     const [next] = this.#waiting;

@@ -111,24 +111,26 @@ export class StreamableHttpTransport implements Transport {
    * large and bodies that are neither JSON nor events; `upstream/down` (not retryable) for 5xx, 408 and 429. An error
    * that a status caused has a `StatusData` as `details.data`. Rejects with the signal's reason when that aborts.
    */
-  async send(message: Buffer, options: SendOptions): Promise<void> {
-    if (this.#closing !== undefined) throw closed(this.#name);
+  send(message: Buffer, options: SendOptions): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(closed(this.#name));
     const initialize = options.method === 'initialize';
     if (initialize) this.#forgetSession();
     const headers = this.#postHeaders(options);
     const inSession = headers['mcp-session-id'] !== undefined;
     const sessionId = this.#sessionId;
-    const outcome = await this.#exchange({ method: 'POST', url: this.#url, headers, body: message }, options.signal, {
+    const exchanged = this.#exchange({ method: 'POST', url: this.#url, headers, body: message }, options.signal, {
       expects: options.expectsAnswer ? 'answer' : 'nothing',
       deliver: options.deliver ?? refuseMessage,
       inSession,
       ...(initialize ? { onHead: (head: IncomingHttpHeaders) => this.#takeSession(head) } : {}),
     });
-    if (outcome.kind === 'failed' && outcome.status === 404 && inSession && sessionId === this.#sessionId) this.#sessionLost = true;
-    if (outcome.kind !== 'cut') return settle(outcome, options.signal);
-    if (this.#protocol?.era === 'modern' || outcome.lastEventId === undefined)
-      throw lost(this.#name, { reason: 'the stream ended before the answer' });
-    await this.#resume(outcome.lastEventId, outcome.retry, options);
+    return exchanged.then((outcome) => {
+      if (outcome.kind === 'failed' && outcome.status === 404 && inSession && sessionId === this.#sessionId) this.#sessionLost = true;
+      if (outcome.kind !== 'cut') return settle(outcome, options.signal);
+      if (this.#protocol?.era === 'modern' || outcome.lastEventId === undefined)
+        throw lost(this.#name, { reason: 'the stream ended before the answer' });
+      return this.#resume(outcome.lastEventId, outcome.retry, options);
+    });
   }
 
   /**
