@@ -11,6 +11,9 @@ export interface Draft extends Imported {
 }
 
 const WIDTH = 110;
+/** Characters that end a line, do not show, or are no text by themselves. */
+const HIDDEN = /\p{C}|\p{Zl}|\p{Zp}|[^\P{Zs} ]/u;
+const HIDDEN_ALL = new RegExp(HIDDEN, 'gu');
 
 /** The text of a new `turnpike.yaml`. */
 export function draftFile({ port, tokenHash, upstreams, variables, notes }: Draft): string {
@@ -90,9 +93,27 @@ function item(fields: JsonObject): string {
     .join('');
 }
 
+/**
+ * A value on one line. Texts with line breaks or other characters that do not show are in double quotes and escaped, as in JSON, which
+ * YAML reads alike.
+ */
+function inline(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
+  if (isJsonObject(value)) {
+    const members = Object.entries(value).map(([key, inner]) => `${inline(key)}: ${inline(inner)}`);
+    return `{${members.join(', ')}}`;
+  }
+  if (typeof value !== 'string') return flow(value);
+  return HIDDEN.test(value) ? JSON.stringify(value).replace(HIDDEN_ALL, escaped) : flow([value]).slice(1, -1);
+}
+
+function escaped(text: string): string {
+  return Array.from({ length: text.length }, (_, index) => `\\u${text.charCodeAt(index).toString(16).padStart(4, '0')}`).join('');
+}
+
 function member(key: string, value: unknown, indent: string): string {
-  if (!isJsonObject(value) || flow(value).length < 60) return `${flow(key)}: ${flow(value)}\n`;
-  return `${flow(key)}:\n${Object.entries(value)
+  if (!isJsonObject(value) || inline(value).length < 60) return `${inline(key)}: ${inline(value)}\n`;
+  return `${inline(key)}:\n${Object.entries(value)
     .map(([name, inner]) => `${indent}${member(name, inner, `${indent}  `)}`)
     .join('')}`;
 }

@@ -93,7 +93,7 @@ async function write(options: InitOptions, around: Surroundings, questions: Ques
     throw new Stopped(`${options.output} has appeared meanwhile; it was left as it is`, EXIT.failed);
   for (const note of draft.notes) stderr.write(`Changed or left out: ${note}\n`);
   if (secrets.length > 0)
-    stderr.write(`Warning: ${count(secrets.length, 'secret')} of the imported servers stand in variables now, not in ${options.output}.\n`);
+    stderr.write(`Warning: ${options.output} holds variables in place of ${count(secrets.length, 'secret')} of the imported servers.\n`);
   stdout.write(
     closingText({ draft, output: options.output, env, ...(envFile === undefined ? {} : { envFile }), ...(token === undefined ? {} : { token }) }),
   );

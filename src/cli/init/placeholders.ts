@@ -34,7 +34,12 @@ export function translate(text: string, context: PlaceholderContext): string {
   let result = '';
   let from = 0;
   for (const found of text.matchAll(PLACEHOLDER)) {
-    result += literal(text.slice(from, found.index)) + one(found[0], found[1] ?? '', context);
+    const before = literal(text.slice(from, found.index));
+    const value = one(found[0], found[1] ?? '', context);
+    const isTorn = before.endsWith('$') && value.startsWith('${');
+    // `$${` is a literal `${` in our file, so this one thing has no form there.
+    if (isTorn) context.note('a $ right before a placeholder cannot be written, and is left out');
+    result += (isTorn ? before.slice(0, -1) : before) + value;
     from = found.index + found[0].length;
   }
   return result + literal(text.slice(from));
@@ -42,7 +47,8 @@ export function translate(text: string, context: PlaceholderContext): string {
 
 /** A text that is no reference, as it must stand in our file. */
 export function literal(text: string): string {
-  return text.replaceAll('${', '$${');
+  // As a function: in a text, `$$` would stand for one `$`.
+  return text.replaceAll('${', () => '$${');
 }
 
 function one(whole: string, inside: string, context: PlaceholderContext): string {

@@ -1,0 +1,459 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: clients and our own file write their placeholders so.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type LoadedConfig, loadConfig } from '../../config/load.ts';
+import { readClientFile } from './client-file.ts';
+import type { ClientPlace } from './client-places.ts';
+import { draftFile } from './draft-file.ts';
+import { importServers } from './import.ts';
+import { verified } from './verified.ts';
+
+const ENV = { HOME: '/home/me', EDITOR: 'vi' };
+const CURSOR: ClientPlace = { client: 'Cursor', file: '/home/me/.cursor/mcp.json' };
+const VSCODE: ClientPlace = { client: 'VS Code', file: '/work/app/.vscode/mcp.json', project: '/work/app' };
+const CLAUDE_CODE: ClientPlace = { client: 'Claude Code', file: '/work/app/.mcp.json', project: '/work/app' };
+
+/** Imports files of clients and loads what would be written, as `check` does once the variables are set. */
+async function imported(...files: readonly (readonly [ClientPlace, string | object])[]) {
+  const read = files.map(([place, content]) => {
+    const text = typeof content === 'string' ? content : JSON.stringify(content);
+    const result = readClientFile(place, Buffer.from(text), '/work/app');
+    if (!result.ok) throw new Error(result.error);
+    return result.value;
+  });
+  const draft = await verified({ port: 8080, ...importServers(read, { env: ENV, port: 8080 }) }, '/work/app', ENV);
+  const text = draftFile(draft);
+  return { draft, text, loaded: await load(text, Object.fromEntries(draft.variables.map(({ name, value }) => [name, value ?? `outside-${name}`]))) };
+}
+
+function load(text: string, env: Readonly<Record<string, string>>): Promise<LoadedConfig> {
+  return loadConfig({ file: 'turnpike.yaml', cwd: '/work/app', env: { HOME: '/home/me', ...env }, readFile: async () => Buffer.from(text) });
+}
+
+/** Upstreams as they were loaded, secrets revealed, defaults left out. */
+function upstreamsOf({ config }: LoadedConfig) {
+  return config.upstreams.map((upstream) => {
+    const { name, type } = upstream;
+    const texts = (values: Readonly<Record<string, { reveal(): string } | string>>) =>
+      Object.fromEntries(Object.entries(values).map(([key, value]) => [key, typeof value === 'string' ? value : value.reveal()]));
+    if (upstream.type === 'stdio') return { name, type, command: upstream.command, args: upstream.args, env: texts(upstream.env), cwd: upstream.cwd };
+    const { header } = upstream.auth;
+    return {
+      name,
+      type,
+      url: upstream.endpoints[0]?.url,
+      headers: texts(upstream.headers),
+      auth: header === undefined ? undefined : `${header.name}: ${header.value?.reveal()}`,
+    };
+  });
+}
+
+describe('servers of clients', () => {
+  it('Cursor: programs and addresses, with secrets as references and everything else as it is', async () => {
+    const { draft, text, loaded } = await imported([
+      CURSOR,
+      `{
+  // mine
+  "mcpServers": {
+    "github": {
+      "command": "npx",
+      "args": ["-y", "@modelcontextprotocol/server-github@2025.4.8"],
+      "env": {"GITHUB_PERSONAL_ACCESS_TOKEN": "ghp_0123456789abcdefghijABCDEFGHIJ", "LOG_LEVEL": "debug", "MAX_TOKENS": "4096"},
+    },
+    "linear": {"url": "https://mcp.linear.app/mcp", "headers": {"Authorization": "Bearer lin_secret_1", "X-Team": "core"}}, /* over there */
+  },
+}`,
+    ]);
+    expect(upstreamsOf(loaded)).toEqual([
+      {
+        name: 'github',
+        type: 'stdio',
+        command: 'npx',
+        args: ['-y', '@modelcontextprotocol/server-github@2025.4.8'],
+        env: { GITHUB_PERSONAL_ACCESS_TOKEN: 'ghp_0123456789abcdefghijABCDEFGHIJ', LOG_LEVEL: 'debug', MAX_TOKENS: '4096' },
+        cwd: '/home/me/.local/state/turnpike',
+      },
+      {
+        name: 'linear',
+        type: 'streamable-http',
+        url: 'https://mcp.linear.app/mcp',
+        headers: { 'X-Team': 'core' },
+        auth: 'Authorization: Bearer lin_secret_1',
+      },
+    ]);
+    expect(text).not.toMatch(/ghp_|lin_secret/);
+    expect(text).toContain("GITHUB_PERSONAL_ACCESS_TOKEN: '${env:GITHUB_PERSONAL_ACCESS_TOKEN}'");
+    expect(text).toContain('LOG_LEVEL: debug');
+    expect(text).toContain("'4096'");
+    expect(draft.variables).toEqual([
+      {
+        name: 'GITHUB_PERSONAL_ACCESS_TOKEN',
+        value: 'ghp_0123456789abcdefghijABCDEFGHIJ',
+        source: 'mcpServers.github.env.GITHUB_PERSONAL_ACCESS_TOKEN in ~/.cursor/mcp.json',
+      },
+      { name: 'LINEAR_TOKEN', value: 'lin_secret_1', source: 'mcpServers.linear.headers.Authorization in ~/.cursor/mcp.json' },
+    ]);
+    expect(draft.notes).toEqual([]);
+  });
+
+  it('VS Code: servers, inputs, its placeholders, and the folder of the project', async () => {
+    const { draft, loaded } = await imported([
+      VSCODE,
+      {
+        inputs: [{ type: 'promptString', id: 'perplexity-key', description: 'Perplexity API Key', password: true }],
+        servers: {
+          Perplexity: {
+            type: 'stdio',
+            command: 'docker',
+            args: ['run', '-i', '-v', '${workspaceFolder}:/x'],
+            env: { KEY: '${input:perplexity-key}', E: '${env:EDITOR}' },
+            envFile: '${workspaceFolder}/.env',
+          },
+          fetch: {
+            type: 'http',
+            url: 'https://x.example.com/mcp',
+            headers: { 'X-Key': '${input:perplexity-key}', 'X-Plain': '${workspaceFolderBasename}' },
+          },
+        },
+      },
+    ]);
+    expect(upstreamsOf(loaded)).toEqual([
+      {
+        name: 'Perplexity',
+        type: 'stdio',
+        command: 'docker',
+        args: ['run', '-i', '-v', '/work/app:/x'],
+        env: { KEY: 'outside-PERPLEXITY_KEY', E: 'outside-EDITOR' },
+        cwd: '/work/app',
+      },
+      {
+        name: 'fetch',
+        type: 'streamable-http',
+        url: 'https://x.example.com/mcp',
+        headers: { 'X-Plain': 'app' },
+        auth: 'X-Key: outside-PERPLEXITY_KEY',
+      },
+    ]);
+    expect(draft.variables).toEqual([
+      { name: 'EDITOR', source: 'your environment' },
+      { name: 'PERPLEXITY_KEY', source: 'VS Code asks for it: Perplexity API Key' },
+    ]);
+    expect(draft.notes).toEqual([
+      "'Perplexity' of VS Code (/work/app/.vscode/mcp.json): envFile: no file of variables is read; put them into env, or into the environment of the gateway",
+    ]);
+  });
+
+  it('Claude Code: variables with and without defaults', async () => {
+    const { draft, loaded } = await imported([
+      CLAUDE_CODE,
+      {
+        mcpServers: {
+          api: { type: 'http', url: '${API_BASE:-https://api.example.com}/mcp', headers: { Authorization: 'Bearer ${API_KEY}' } },
+          local: { command: 'node', args: ['server.js', '$HOME/x', '${EDITOR:-nano}', '${1}', 'a$$${b', '$${EDITOR}'] },
+        },
+      },
+    ]);
+    expect(upstreamsOf(loaded)).toEqual([
+      { name: 'api', type: 'streamable-http', url: 'https://api.example.com/mcp', headers: {}, auth: 'Authorization: Bearer outside-API_KEY' },
+      {
+        name: 'local',
+        type: 'stdio',
+        command: 'node',
+        args: ['server.js', '$HOME/x', 'outside-EDITOR', '${1}', 'a$$${b', 'outside-EDITOR'],
+        env: {},
+        cwd: '/work/app',
+      },
+    ]);
+    expect(draft.notes.map((note) => note.replace(/^.*\): /, ''))).toEqual([
+      'API_BASE is not set here, so its default was written; a reference has no default',
+      'the default of EDITOR is lost; a reference has none',
+      "'${1}' is written as it is; nothing replaces it",
+      'a $ right before a placeholder cannot be written, and is left out',
+    ]);
+  });
+
+  it('Windsurf, Gemini CLI, Zed, Cline: their own words for the same', async () => {
+    const { draft, loaded } = await imported(
+      [{ client: 'Windsurf', file: '/w' }, { mcpServers: { a: { serverUrl: 'https://a.example.com/sse', disabledTools: ['drop'] } } }],
+      [
+        { client: 'Gemini CLI', file: '/g' },
+        {
+          mcpServers: {
+            b: { httpUrl: 'https://b.example.com/sse', includeTools: ['read'], trust: true, timeout: 5000 },
+            c: { command: 'c', env: { K: '$EDITOR' } },
+          },
+        },
+      ],
+      [{ client: 'Zed', file: '/z' }, { context_servers: { d: { source: 'custom', command: { path: 'd', args: ['-x'], env: { A: 'b' } } } } }],
+      [
+        { client: 'Cline', file: '/c' },
+        {
+          mcpServers: {
+            e: { type: 'sse', url: 'https://e.example.com/mcp', disabled: true },
+            f: { command: 'cmd', args: ['/c', 'npx', 'f@1.0.0'], autoApprove: ['x'] },
+          },
+        },
+      ],
+    );
+    expect(upstreamsOf(loaded)).toMatchObject([
+      { name: 'a', type: 'sse', url: 'https://a.example.com/sse' },
+      { name: 'b', type: 'streamable-http', url: 'https://b.example.com/sse' },
+      { name: 'c', command: 'c', env: { K: 'outside-EDITOR' } },
+      { name: 'd', command: 'd', args: ['-x'], env: { A: 'b' } },
+      { name: 'f', command: 'npx', args: ['f@1.0.0'] },
+    ]);
+    expect(loaded.config.upstreams[0]?.tools).toMatchObject({ allow: ['*'], deny: ['drop'] });
+    expect(loaded.config.upstreams[1]?.tools).toMatchObject({ allow: ['read'], deny: [] });
+    expect(draft.notes).toEqual([
+      "'a' of Windsurf (/w): url: ends in /sse, so the type is sse; if the server speaks streamable HTTP there, write streamable-http",
+      "'b' of Gemini CLI (/g): trust: approving calls is the matter of the client",
+      "'b' of Gemini CLI (/g): timeout: clients count it in different units; set timeouts.call where a minute is too short",
+      "'e' of Cline (/c): left out, it is switched off there",
+      "'f' of Cline (/c): command: started without cmd /c, which is for Windows",
+      "'f' of Cline (/c): autoApprove: approving calls is the matter of the client",
+    ]);
+  });
+
+  it('Claude Code keeps servers of a project below its path, VS Code some in its settings', async () => {
+    const { loaded } = await imported(
+      [
+        { client: 'Claude Code', file: '/home/me/.claude.json' },
+        {
+          mcpServers: { one: { command: 'a' } },
+          projects: { '/work/app': { mcpServers: { two: { command: 'b' } } }, '/other': { mcpServers: { three: { command: 'c' } } } },
+        },
+      ],
+      [{ client: 'VS Code', file: '/s' }, { mcp: { servers: { four: { command: 'd' } } } }],
+    );
+    expect(loaded.config.upstreams.map(({ name }) => name)).toEqual(['one', 'two', 'four']);
+  });
+
+  it('names become valid and unique; the same server of two clients is one', async () => {
+    const { draft, loaded } = await imported(
+      [
+        CURSOR,
+        {
+          mcpServers: {
+            'GitHub Server!': { command: 'a' },
+            core: { command: 'b' },
+            '7zip': { command: 'c' },
+            文件: { command: 'd' },
+            ['n'.repeat(90)]: { command: 'e' },
+          },
+        },
+      ],
+      [{ client: 'Windsurf', file: '/w' }, { mcpServers: { other: { command: 'a' }, core: { command: 'x' } } }],
+    );
+    expect(loaded.config.upstreams.map(({ name }) => name)).toEqual([
+      'GitHub-Server',
+      'core-server',
+      'zip',
+      'server',
+      'n'.repeat(56),
+      'core-server-2',
+    ]);
+    expect(draft.upstreams[0]?.origins).toEqual(["'GitHub Server!' of Cursor (~/.cursor/mcp.json)", "'other' of Windsurf (/w)"]);
+    expect(draft.notes).toContain("'core' of Cursor (~/.cursor/mcp.json): is called core-server here");
+  });
+
+  it('two secrets of one name stay two; one secret in two places stays one', async () => {
+    const { draft, loaded } = await imported([
+      CURSOR,
+      {
+        mcpServers: {
+          a: { command: 'a', env: { API_KEY: 'first-secret', TURNPIKE_TOKEN: 'third-secret' } },
+          b: { command: 'b', env: { API_KEY: 'second-secret' } },
+          c: { command: 'c', env: { API_KEY: 'first-secret', OTHER_KEY: '${GITHUB_TOKEN}' } },
+          d: { command: 'd', env: { GITHUB_TOKEN: 'fourth-secret' } },
+        },
+      },
+    ]);
+    expect(Object.fromEntries(draft.variables.map(({ name, value }) => [name, value]))).toEqual({
+      API_KEY: 'first-secret',
+      B_API_KEY: 'second-secret',
+      D_GITHUB_TOKEN: 'fourth-secret',
+      GITHUB_TOKEN: undefined,
+      MCP_TURNPIKE_TOKEN: 'third-secret',
+    });
+    expect(upstreamsOf(loaded).map((one) => ('env' in one ? one.env : {}))).toEqual([
+      { API_KEY: 'first-secret', TURNPIKE_TOKEN: 'third-secret' },
+      { API_KEY: 'second-secret' },
+      { API_KEY: 'first-secret', OTHER_KEY: 'outside-GITHUB_TOKEN' },
+      { GITHUB_TOKEN: 'fourth-secret' },
+    ]);
+  });
+
+  it('secrets in addresses and arguments are references, too', async () => {
+    const { draft, text, loaded } = await imported([
+      CURSOR,
+      {
+        mcpServers: {
+          a: { url: 'https://user:pa%20ss@a.example.com/mcp?api_key=url-secret&x=1' },
+          b: {
+            command: 'b',
+            args: [
+              '--api-key',
+              'arg-secret',
+              '--token=eq-secret',
+              '--header',
+              'Authorization: Bearer head-secret',
+              'postgres://u:db-secret@h/d',
+              '--key-file',
+              '/etc/key',
+              '--verbose',
+            ],
+          },
+        },
+      },
+    ]);
+    expect(text).not.toMatch(/-secret'|pa%20ss|pa ss|(url|arg|eq|head|db)-secret/);
+    expect(upstreamsOf(loaded)).toMatchObject([
+      { url: 'https://a.example.com/mcp?api_key=url-secret&x=1', auth: `Authorization: Basic ${Buffer.from('user:pa ss').toString('base64')}` },
+      {
+        args: [
+          '--api-key',
+          'arg-secret',
+          '--token=eq-secret',
+          '--header',
+          'Authorization: Bearer head-secret',
+          'postgres://u:db-secret@h/d',
+          '--key-file',
+          '/etc/key',
+          '--verbose',
+        ],
+      },
+    ]);
+    expect(draft.notes.filter((note) => note.includes('list of processes'))).toHaveLength(4);
+  });
+
+  it('what cannot be an upstream is left out with the reason, and the rest is written', async () => {
+    const { draft, loaded } = await imported([
+      CURSOR,
+      {
+        mcpServers: {
+          me: { url: 'http://127.0.0.1:8080/mcp' },
+          none: {},
+          text: 'x',
+          ws: { type: 'ws', url: 'wss://x' },
+          ftp: { url: 'ftp://x/y' },
+          nul: { command: 'a\0b' },
+          headers: { url: 'https://x.example.com/mcp', headers: { Host: 'x', 'Bad Name': 'y', Ok: 'z', 'X-Lines': 'a\nb' } },
+        },
+      },
+    ]);
+    expect(loaded.config.upstreams.map(({ name }) => name)).toEqual(['headers']);
+    expect(draft.notes.map((note) => note.replace(' of Cursor (~/.cursor/mcp.json)', ''))).toEqual([
+      "'me': left out, it is this gateway",
+      "'none': left out, it has neither command nor url",
+      "'text': left out, it is no object",
+      "'ws': left out, it has a transport that Turnpike does not speak (it speaks stdio, streamable-http and sse)",
+      "'headers': headers.Host: is a header that Turnpike sets itself",
+      "'headers': headers.Bad Name: is no header name",
+      "'headers': headers.X-Lines: holds characters that no header may hold",
+      "'ftp': left out, url: does not begin with http:// or https:// (expected an http or https URL without user name and password)",
+      expect.stringMatching(/^'nul': left out, command: holds a NUL/),
+    ]);
+  });
+});
+
+describe('any file of a client', () => {
+  const value = fc.oneof(
+    fc.string(),
+    fc.constantFrom(
+      '${',
+      '${env:A}',
+      '${input:x}',
+      '$A',
+      '${A:-b}',
+      'x: Bearer y',
+      '--token=abc',
+      'https://u:p@h/?key=1',
+      '# no: [comment',
+      '\u2028',
+      '}}',
+      'true',
+      '007',
+      '~',
+    ),
+  );
+  const values = fc.dictionary(fc.oneof(fc.string(), fc.constantFrom('API_KEY', 'Authorization', 'X-A', '__proto__', 'LD_PRELOAD')), value, {
+    maxKeys: 4,
+  });
+  const entry = fc.record(
+    {
+      command: fc.oneof(value, fc.record({ path: value, args: fc.array(value, { maxLength: 2 }) })),
+      args: fc.oneof(fc.array(value, { maxLength: 4 }), value),
+      env: fc.oneof(values, value),
+      cwd: value,
+      url: fc.oneof(value, fc.constantFrom('https://a.example.com/mcp', 'http://[::1]/sse?token=x')),
+      headers: fc.oneof(values, value),
+      type: fc.oneof(value, fc.constantFrom('stdio', 'http', 'sse')),
+      description: value,
+      includeTools: fc.array(value, { maxLength: 2 }),
+      excludeTools: fc.oneof(value, fc.array(value, { maxLength: 2 })),
+      disabled: fc.boolean(),
+      more: fc.jsonValue(),
+    },
+    { requiredKeys: [] },
+  );
+
+  it('becomes a file that check accepts', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.string(), fc.oneof(entry, fc.jsonValue()), { maxKeys: 4 }), fc.boolean(), async (servers, isProject) => {
+        const { draft, loaded } = await imported([isProject ? VSCODE : CURSOR, { mcpServers: servers }]);
+        expect(loaded.config.upstreams).toHaveLength(draft.upstreams.length);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('texts without placeholders come through as they are', async () => {
+    const piece = fc.oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.string(),
+      fc.constantFrom('${', '$${', '$', '}', ': ', ' #', '- ', '\n', '\u0085', 'eyJ', 'token=', '--key', '='),
+    );
+    const plain = fc
+      .array(piece, { maxLength: 4 })
+      .map((pieces) => pieces.join(''))
+      .filter((text) => !/\$\{[^}]*\}|^\$[A-Z_]/.test(text) && !text.includes('\0'));
+    const env = fc.dictionary(
+      fc.stringMatching(/^[A-Z][A-Z_]{0,8}$/).filter((name) => !/^(LD_|DYLD_|NODE_OPTIONS|BASH_ENV)/.test(name)),
+      plain,
+      { maxKeys: 4 },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(plain, { maxLength: 4 }), env, async (args, variables) => {
+        const { loaded } = await imported([CURSOR, { mcpServers: { one: { command: 'node', args, env: variables } } }]);
+        expect(upstreamsOf(loaded)).toMatchObject([{ args, env: variables }]);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('loses no secret into the file or the notes', async () => {
+    const secret = 'ghp_SentinelSentinel0123456789abcd';
+    const places = fc.constantFrom<(text: string) => object>(
+      (text) => ({ command: 'a', env: { TOKEN: text } }),
+      (text) => ({ command: 'a', env: { ANYTHING: text } }),
+      (text) => ({ command: 'a', env: { 'weird name': `prefix ${text}` } }),
+      (text) => ({ command: 'a', args: ['--x', text] }),
+      (text) => ({ command: 'a', args: [`--x=${text}`] }),
+      (text) => ({ command: 'a', args: [text] }),
+      (text) => ({ command: 'a', args: ['--header', `X-Key: ${text}`] }),
+      (text) => ({ url: `https://h.example.com/mcp?q=${text}` }),
+      (text) => ({ url: `https://u:${text}@h.example.com/mcp` }),
+      (text) => ({ url: 'https://h.example.com/mcp', headers: { Authorization: `Bearer ${text}` } }),
+      (text) => ({ url: 'https://h.example.com/mcp', headers: { Authorization: 'Bearer other', 'X-Own': text } }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(places, { minLength: 1, maxLength: 4 }), async (made) => {
+        const servers = Object.fromEntries(made.map((make, index) => [`s${index}`, make(secret)]));
+        const { draft, text } = await imported([CURSOR, { mcpServers: servers }]);
+        expect(draft.upstreams).toHaveLength(new Set(made.map((make) => JSON.stringify(make('')))).size);
+        expect(text + draft.notes.join('\n')).not.toContain('Sentinel');
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
