@@ -23,7 +23,9 @@ import { needsReconnect } from './upstream/settings.ts';
 import { upstreamSettings } from './wiring.ts';
 
 /** A configuration that is to be put in force. */
-export interface NextConfig extends Pick<LoadedConfig, 'config' | 'provenance'> {
+export interface NextConfig extends Pick<LoadedConfig, 'config'> {
+  /** Which settings nobody gave. Without it, a default that is made from other settings is taken for one wherever it matters. */
+  readonly provenance?: LoadedConfig['provenance'];
   /** Files that the configuration names and that hold something else now: certificates are read when connections are made. */
   readonly touched?: readonly string[];
 }
@@ -113,7 +115,7 @@ export class Reload {
   #apply(next: NextConfig): ReloadReport {
     const { clock, serverInfo, instruments, registry, connections, catalog, stdio, prepare, put, stopped } = this.#options;
     const before = this.#options.now();
-    const isDefault = (path: string) => (next.provenance.get(path)?.source ?? 'default') === 'default';
+    const isDefault = (path: string) => (next.provenance?.get(path)?.source ?? 'default') === 'default';
     const { config, changed, needsRestart } = mergeConfig(before.config, next.config, isDefault);
     const refused = refusals(config, { stdio });
     if (refused.length > 0) throw new TurnpikeError('config/refused', refused.join('\n'));

@@ -205,6 +205,19 @@ describe('replacing upstreams', () => {
     expect(rig.registry.snapshot()).toEqual([]);
   });
 
+  it('a connection is retired when the last call on it is over, and its sockets go after that', async () => {
+    await using rig = await Rig.started([named('a', { target: remote('http://one'), protocol: '2025-11-25' })]);
+    const running = await rig.lease('a', caller('ann', 's1'));
+    let isOver = false;
+    const retired = rig.connections.retire('a', { link: undefined, closeDelay: 1 }).then(() => {
+      isOver = true;
+    });
+    await settle();
+    expect(isOver).toBe(false);
+    running.release('ok');
+    await retired;
+  });
+
   it('connections of revoked principals close at once, and no others', async () => {
     await using rig = await Rig.started([named('a')]);
     const [ann, bob] = [await rig.lease('a', caller('ann')), await rig.lease('a', caller('bob'))];

@@ -263,9 +263,8 @@ export class UpstreamMonitor {
     this.#retryAt = new Date(this.#clock.now() + wait);
     this.#retry = this.#clock.after(wait, () => void this.start(this.#life.signal).catch(() => {}));
     this.#lostAt ??= this.#clock.monotonic();
-    const isDropped = this.#inherited;
     // What another server listed says nothing about one that cannot be reached.
-    if (isDropped) this.#set = undefined;
+    if (this.#inherited) this.#set = undefined;
     this.#inherited = false;
     if (this.#set !== undefined) {
       this.#stale?.cancel();
@@ -275,7 +274,7 @@ export class UpstreamMonitor {
       });
     }
     const state = isLogin(error) ? 'auth_required' : lasting ? 'failed' : this.#failures >= UNREACHABLE_AFTER ? 'unreachable' : 'retrying';
-    this.#move(state, isDropped, error);
+    this.#move(state, false, error);
   }
 
   #move(state: UpstreamState, listsChanged = false, error?: unknown): void {

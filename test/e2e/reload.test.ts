@@ -86,8 +86,10 @@ describe('a reload by SIGHUP', () => {
       child('b', 'legacy', '', variant),
       child('c', 'legacy', ', pool: {closeDelay: 500ms}'),
     ];
-    const served = await Served.start(rig, upstreams(...both('1')));
-    const running = [served.call('x_a_sleep', { ms: 3_000 }), served.call('x_b_sleep', { ms: 3_000 })];
+    await using servers = await Servers.make();
+    const far = await servers.serve('legacy');
+    const served = await Served.start(rig, upstreams(...both('1'), `  - {name: d, type: streamable-http, url: "${far.url()}"}\n`));
+    const running = [served.call('x_d_sleep', { ms: 3_000 }), served.call('x_a_sleep', { ms: 3_000 }), served.call('x_b_sleep', { ms: 3_000 })];
     const cut = served.call('x_c_sleep', { ms: 30_000 }).then(
       () => 'finished',
       (error: unknown) => String(error),
@@ -96,13 +98,13 @@ describe('a reload by SIGHUP', () => {
     // They are at their upstreams once the pool has lent them what they need.
     await until(
       async () => (await (await fetch(new URL('/metrics', served.url))).text()).match(/turnpike_pool_leases\{[^}]*\} (\d+)/)?.[1],
-      (leases) => Number(leases) >= 2,
+      (leases) => Number(leases) >= 3,
       5_000,
     );
     await served.reload(upstreams(child('a', 'modern', '', '2')));
     expect(performance.now() - began).toBeLessThan(2_900);
     expect(await served.listed()).toEqual(['a']);
-    expect(await Promise.all(running)).toEqual([expect.any(String), expect.any(String)]);
+    expect(await Promise.all(running)).toEqual([expect.any(String), expect.any(String), expect.any(String)]);
     expect(await cut).toMatch(/x_c_sleep|closed|lost/);
     expect(performance.now() - began).toBeLessThan(20_000);
     expect(await served.stop()).toBe(0);
