@@ -29,7 +29,7 @@ class Rig {
 
   /** Another connection lives in the place from now on. */
   relink(): void {
-    this.transport = new SampleTransport('channel', this.#server);
+    this.transport = new SampleTransport(this.#era === 'modern' ? 'exchange' : 'channel', this.#server);
     this.link = new Link({ name: 'up', clock: this.clock, clientInfo: {}, transport: this.transport, renewalMs: 1_000, onDropped: () => {} });
     const version = this.#era === 'modern' ? '2026-07-28' : '2025-11-25';
     this.link.agreed({
