@@ -92,5 +92,6 @@ const OWN_CONFIGURATION = `Your own configuration: write turnpike.yaml here, or 
   upstreams:
     - {name: files, type: stdio, command: my-mcp-server, args: []}
     - {name: search, type: streamable-http, url: https://search.example.com/mcp}
+turnpike init writes one with the servers of the MCP clients on this machine.
 turnpike check FILE tells what is wrong with a file, and what is in force; turnpike serve --help lists every setting.
 `;
