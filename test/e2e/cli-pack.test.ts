@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { blocksOf, read } from '../docs/markdown.ts';
 import { freePort } from '../fixtures/free-port.ts';
 import { isAlive, until } from '../fixtures/processes.ts';
 import { Rig, ROOT } from './cli-rig.ts';
@@ -71,6 +72,37 @@ describe('the package, installed elsewhere', () => {
     const paths = Object.keys(manifest.exports).filter((path) => !path.endsWith('.json'));
     const script = paths.map((path) => `await import(${JSON.stringify(`turnpike${path.slice(1)}`)});`).join('');
     await exec(process.execPath, ['--input-type=module', '-e', script], { cwd: installed });
+  });
+});
+
+describe('as a library', () => {
+  const blocks = blocksOf(read('docs/guides/library.md')).filter(({ language }) => language === 'ts');
+
+  it('every example of the guide has its types, and so has every import', async () => {
+    const folder = join(installed, 'examples');
+    await mkdir(folder);
+    for (const [index, { text }] of blocks.entries()) await writeFile(join(folder, `example-${index}.mts`), text);
+    const all = Object.keys(manifest.exports).flatMap((path, index) =>
+      path.endsWith('.json') ? [] : [`import * as m${index} from 'turnpike${path.slice(1)}';`, `export const n${index}: object = m${index};`],
+    );
+    await writeFile(join(folder, 'all.mts'), all.join('\n'));
+    // A name that is not there must fail: types that resolve to nothing would take everything.
+    await writeFile(join(folder, 'wrong.mts'), "// @ts-expect-error\nimport { noSuchName } from 'turnpike/launcher';\nexport default noSuchName;\n");
+    const compilerOptions = {
+      ...{ target: 'es2024', lib: ['es2024', 'esnext.disposable'], module: 'nodenext', strict: true, exactOptionalPropertyTypes: true },
+      ...{ noEmit: true, skipLibCheck: false, types: ['node'], typeRoots: [join(ROOT, 'node_modules/@types')] },
+    };
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.mts'] }));
+    const { stdout } = await exec(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder]).catch((error: { stdout: string }) => error);
+    expect(stdout).toBe('');
+    expect(blocks.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('the examples that are programs run', async () => {
+    const programs = [...blocks.entries()].filter(([, { mark }]) => mark === 'program');
+    expect(programs).toHaveLength(3);
+    for (const [index] of programs)
+      await exec(process.execPath, [join(installed, 'examples', `example-${index}.mts`)], { cwd: installed, timeout: 30_000 });
   });
 });
 
