@@ -73,7 +73,8 @@ function explain(
 ): { readonly block: Explanation['blocks'][number]; readonly code: ExitCode } {
   const { upstream, capability, exposed } = target;
   const { config } = loaded;
-  const status = survey.snapshots.find((one) => one.status.name === upstream.name)?.status;
+  const { status, capabilities } = survey.snapshots.find((one) => one.status.name === upstream.name) ?? {};
+  const era = capabilities?.era ?? status?.era;
   const subject = { upstream: upstream.name, originalName: capability.id, annotations: capability.parsed.annotations };
   const decision = decide(subject, compilePolicy({ policy: config.policy, upstreams: config.upstreams }));
   const grounds = groundsOf(subject, { policy: config.policy, upstreams: config.upstreams });
@@ -84,7 +85,7 @@ function explain(
   const answers = callers.map((caller) => answerTo(caller, target, decision, survey));
   const rows: (readonly [string, string])[] = [
     ['Route', `${exposed} → ${upstream.name} (${addressText(upstream, loaded)}), where it is called ${redactText(capability.id, 200)}`],
-    ['Upstream', `${status?.state ?? 'unknown'}${status?.era === undefined ? '' : `, ${status.era}`}`],
+    ['Upstream', `${status?.state ?? 'unknown'}${era === undefined ? '' : `, ${era}`}`],
   ];
   const said = nameText(target, loaded);
   if (said !== undefined) rows.push(['Name', said]);
@@ -95,7 +96,7 @@ function explain(
   if (grounds.lift !== undefined && decision.kind !== 'allowed') rows.push(['To lift it', grounds.lift]);
   if (decision.kind === 'allowed')
     rows.push(['Scope', `${scopeOf(decision)}, because ${decision.safety === 'read-only' ? 'it only reads' : 'it may change something'}`]);
-  rows.push(['Credential', credentialText(upstream, loaded)], ['Connection', sharingText(upstream, status?.era)]);
+  rows.push(['Credential', credentialText(upstream, loaded)], ['Connection', sharingText(upstream, era)]);
   if (decision.kind === 'allowed') rows.push(['If it breaks off', decision.safety === 'write' ? 'it is not sent again' : 'it is sent once more']);
   for (const [index, { text }] of answers.entries()) rows.push([`Called by ${callers[index]?.name}`, text]);
   return { block: { title: exposed, rows }, code: Math.max(EXIT.done, ...answers.map(({ code }) => code)) as ExitCode };

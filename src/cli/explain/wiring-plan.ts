@@ -32,9 +32,9 @@ export function credentialText(upstream: UpstreamConfig, { provenance, config }:
   return `header ${redactText(header.name, 80)}, the same for every caller${origin === undefined ? '' : ` (${origin})`}; the caller's own never goes on${also}`;
 }
 
-/** Who shares a connection. */
-export function sharingText({ sharing }: UpstreamConfig, era: Era | undefined): string {
-  if (era === 'modern') return 'shared sockets; what is sent for one caller is separate in each request';
-  if (sharing === 'shared') return 'one for everybody';
+/** Whose connection a call takes, as `upstream/connection-key.ts` decides it. */
+export function sharingText({ sharing, type }: UpstreamConfig, era: Era | undefined): string {
+  if (era === 'modern' && (sharing === 'shared' || type !== 'stdio')) return 'one for everybody; each request carries what is of its caller';
+  if (sharing === 'shared') return 'one for everybody whose client answers no questions of servers, else one for each principal';
   return sharing === 'principal' ? 'one for each principal' : 'one for each session, or for each principal without one';
 }

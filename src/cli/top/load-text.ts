@@ -1,3 +1,4 @@
+import { redactText } from '../../telemetry/redact.ts';
 import { columns } from '../text.ts';
 import type { Load, UpstreamLoad } from './load.ts';
 
@@ -28,14 +29,17 @@ export function loadText(load: Load, options: LoadTextOptions): string[] {
   const pools = columns(
     [
       ['POOL', 'ENTRIES', 'IN USE', 'WAITING', 'OPENED', 'EVICTED'],
-      ...load.pools.map(({ name, entries, leases, waiting, opened, evicted }) => [name, ...[entries, leases, waiting, opened, evicted].map(String)]),
+      ...load.pools.map(({ name, entries, leases, waiting, opened, evicted }) => [
+        foreign(name),
+        ...[entries, leases, waiting, opened, evicted].map(String),
+      ]),
     ],
     width,
   );
   const tools = columns(
     [
       ['BUSIEST TOOLS', 'UPSTREAM', 'CALLS/S'],
-      ...load.tools.slice(0, MAX_TOOLS).map(({ tool, upstream, callsPerSecond }) => [tool, upstream, rate(callsPerSecond)]),
+      ...load.tools.slice(0, MAX_TOOLS).map(({ tool, upstream, callsPerSecond }) => [foreign(tool), foreign(upstream), rate(callsPerSecond)]),
     ],
     width,
   );
@@ -48,7 +52,7 @@ export function loadText(load: Load, options: LoadTextOptions): string[] {
 }
 
 function upstreamLines(upstreams: readonly UpstreamLoad[], width: number, rows: number, colour: boolean): string[] {
-  if (upstreams.length === 0) return ['No upstreams are configured.'];
+  if (upstreams.length === 0) return [cut('No upstreams are configured.', width)];
   const isCut = upstreams.length + 1 > rows;
   // Where there is no room for all, those that need a look and those that work come first.
   const ranked = isCut ? upstreams.toSorted((a, b) => trouble(b) - trouble(a) || b.callsPerSecond - a.callsPerSecond) : upstreams;
@@ -64,17 +68,31 @@ function upstreamLines(upstreams: readonly UpstreamLoad[], width: number, rows: 
     if (BAD.has(upstream.state)) return `\u001b[31m${line}\u001b[0m`;
     return GOOD.has(upstream.state) ? line : `\u001b[33m${line}\u001b[0m`;
   });
-  return isCut ? [...lines, `and ${upstreams.length - shown.length} more`] : lines;
+  return isCut ? [...lines, cut(`and ${upstreams.length - shown.length} more`, width)] : lines;
 }
 
 function upstreamRow({ name, state, era, callsPerSecond, failuresPerSecond, latency, restarts, calls }: UpstreamLoad): string[] {
   const times = latency === undefined ? ['-', '-', '-', '-'] : [duration(latency.mean), ...[latency.p50, latency.p95, latency.p99].map(bound)];
-  return [name, state, era ?? '-', rate(callsPerSecond), rate(failuresPerSecond), ...times, String(restarts), String(calls)];
+  return [
+    foreign(name),
+    foreign(state),
+    foreign(era ?? '-'),
+    rate(callsPerSecond),
+    rate(failuresPerSecond),
+    ...times,
+    String(restarts),
+    String(calls),
+  ];
 }
 
 function trouble({ state }: UpstreamLoad): number {
   if (BAD.has(state)) return 2;
   return GOOD.has(state) ? 0 : 1;
+}
+
+/** Names come from upstreams, and from whatever answers at that address. */
+function foreign(text: string): string {
+  return redactText(text, 80);
 }
 
 function rate(perSecond: number): string {
