@@ -304,6 +304,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       logger.error(message, { code, ...(details.reason === undefined ? {} : { reason: details.reason }) });
     },
   };
+  let listening: Listening | undefined;
   const reload = new Reload({
     clock,
     logger,
@@ -324,6 +325,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       now = next;
     },
     prepare,
+    renewListener: async () => (await listening?.renew()) ?? (() => {}),
   });
   const ops = new Ops({
     instruments,
@@ -334,7 +336,6 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     problems: () => readiness(now.config, registry, () => opened.ping(), work.draining),
   });
   const all = parts.move();
-  let listening: Listening | undefined;
 
   return {
     get endpoint() {

@@ -65,6 +65,8 @@ export interface ReloadOptions {
   readonly draining: AbortSignal;
   readonly now: () => InForce;
   readonly put: (next: InForce) => void;
+  /** Reads the certificate of our listener again; as `Listening.renew`. */
+  readonly renewListener: () => Promise<() => void>;
   /** Makes what a configuration needs on disk. Throws when that cannot be had. */
   readonly prepare: (config: Config) => void;
 }
@@ -99,7 +101,10 @@ export class Reload {
     try {
       const next = await load();
       if (draining.aborted) throw new TurnpikeError('gateway/draining');
-      const report = this.#apply(next);
+      const renew = this.#isListenerTouched(next) ? await this.#options.renewListener() : undefined;
+      const applied = this.#apply(next);
+      renew?.();
+      const report = renew === undefined ? applied : { ...applied, changed: [...applied.changed, 'listen.tls'] };
       this.#last = { at: new Date(clock.now()).toISOString(), result: 'ok', needsRestart: report.needsRestart };
       this.#say(report);
       return report;
@@ -111,6 +116,12 @@ export class Reload {
     }
   }
 
+  /** Whether the certificate of our own listener, or its key, is another under the same name. */
+  #isListenerTouched({ touched = [] }: NextConfig): boolean {
+    const { tls } = this.#options.now().config.listen;
+    return tls !== undefined && touched.some((file) => file === tls.certFile || file === tls.keyFile);
+  }
+
   /** In one step: no request finds a part of the one and a part of the other. */
   #apply(next: NextConfig): ReloadReport {
     const { clock, serverInfo, instruments, registry, connections, catalog, stdio, prepare, put, stopped } = this.#options;
@@ -120,8 +131,6 @@ export class Reload {
     const refused = refusals(config, { stdio });
     if (refused.length > 0) throw new TurnpikeError('config/refused', refused.join('\n'));
     const upstreams = upstreamChanges(before.config, config, new Set(next.touched));
-    const { tls } = before.config.listen;
-    if (tls !== undefined && next.touched?.some((file) => file === tls.certFile || file === tls.keyFile)) needsRestart.push('listen.tls');
     const report = { changed, upstreams, needsRestart };
     const names = Object.values(upstreams).flat();
     if (changed.length === 0 && names.length === 0 && sameNames(before.config, config)) return report;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { FileReads } from '../config/file-reads.ts';
+import { TurnpikeError } from '../core/errors.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { NextConfig, ReloadReport } from '../reload.ts';
 import { judgedConfig } from './configuration.ts';
@@ -23,7 +24,7 @@ async function bench(text: string, options: { readonly named?: boolean } = {}) {
   await writeFile(file, text);
   const clock = new ManualClock();
   const around = { ...sampleSurroundings(), cwd: folder, env: { HOME: folder } };
-  const state = { said: '', taken: [] as NextConfig[], beforeLoad: async () => {}, loads: 0 };
+  const state = { said: '', refuses: false, taken: [] as NextConfig[], beforeLoad: async () => {}, loads: 0 };
   const load = async (reads: FileReads) => {
     state.loads++;
     try {
@@ -39,6 +40,7 @@ async function bench(text: string, options: { readonly named?: boolean } = {}) {
   const gateway = {
     reload: (make: () => Promise<NextConfig>) => {
       const result = make().then((next) => {
+        if (state.refuses) throw new TurnpikeError('config/invalid', 'refused');
         state.taken.push(next);
         return REPORT;
       });
@@ -124,5 +126,19 @@ it('requests that come while one is under way are one', async () => {
   await loaded.promise;
   while (reloading.busy) await new Promise((resolve) => setImmediate(resolve));
   expect(state.taken).toHaveLength(2);
+  reloading[Symbol.dispose]();
+});
+
+it('what the gateway refuses is not in force: the next reading is compared with what is', async () => {
+  const { file, state, request, reloading } = await bench('limits: {ip: 1}\n');
+  await writeFile(file, 'listen: {shutdownTimeout: 3s}\n');
+  state.refuses = true;
+  await request();
+  expect(state.said).toContain('the running one stays\nrefused\n');
+  expect(reloading.config.listen.shutdownTimeout).toBe(30_000);
+  state.refuses = false;
+  await request();
+  expect(state.taken.map(({ touched }) => touched)).toEqual([[file]]);
+  expect(reloading.config.listen.shutdownTimeout).toBe(3_000);
   reloading[Symbol.dispose]();
 });

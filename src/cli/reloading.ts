@@ -20,6 +20,13 @@ export interface ReloadingOptions {
   readonly signal: AbortSignal;
 }
 
+/** One load that went well. */
+interface Reading {
+  readonly next: NextConfig;
+  readonly judged: JudgedConfig;
+  readonly marks: ReadonlyMap<string, ReadMark>;
+}
+
 /** A file that changes while it is read is read again, so often. */
 const READINGS = 5;
 const PAUSE_MS = 300;
@@ -78,13 +85,22 @@ export class Reloading implements Disposable {
   async #reload(): Promise<void> {
     const { gateway, say, signal } = this.#options;
     try {
-      await gateway.reload(() => this.#load());
+      let read: Reading | undefined;
+      await gateway.reload(async () => {
+        read = await this.#load();
+        return read.next;
+      });
+      if (read === undefined) return;
+      // Only now: what the gateway refused is not in force, and the next reading is to be compared with what is.
+      this.#judged = read.judged;
+      this.#good = read.marks;
+      this.#watched = read.marks;
     } catch (error) {
       if (!signal.aborted) say(`turnpike: the configuration was not reloaded; the running one stays\n${problemText(error)}\n`);
     }
   }
 
-  async #load(): Promise<NextConfig> {
+  async #load(): Promise<Reading> {
     const { clock, signal } = this.#options;
     for (let left = READINGS - 1; ; left--) {
       const reads = new FileReads();
@@ -99,7 +115,7 @@ export class Reloading implements Disposable {
     }
   }
 
-  async #read(reads: FileReads): Promise<NextConfig> {
+  async #read(reads: FileReads): Promise<Reading> {
     const { load, say } = this.#options;
     const before = this.#judged;
     const judged = await load(reads);
@@ -109,11 +125,9 @@ export class Reloading implements Disposable {
     if (file !== undefined && loaded.file === undefined) throw new TurnpikeError('config/invalid', `${file}: the configuration file does not exist`);
     if (refused.length > 0) throw new TurnpikeError('config/refused', refused.join('\n'));
     for (const warning of loaded.warnings) if (!before.loaded.warnings.includes(warning)) say(`Warning: ${warning}\n`);
+    this.#watched = new Map([...this.#good, ...reads.marks]);
     const touched = changedFiles(this.#good, reads.marks);
-    this.#judged = judged;
-    this.#good = reads.marks;
-    this.#watched = reads.marks;
-    return { config: loaded.config, provenance: loaded.provenance, touched };
+    return { next: { config: loaded.config, provenance: loaded.provenance, touched }, judged, marks: reads.marks };
   }
 }
 

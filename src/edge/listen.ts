@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
+import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { TurnpikeError } from '../core/errors.ts';
 import type { EdgeSettings } from './settings.ts';
 
@@ -13,9 +14,15 @@ export interface Listening {
   stop(): void;
   /** Ends what is left. */
   close(): Promise<void>;
+  /**
+   * Reads certificate and key again; the function that is returned uses them for new connections. Throws `config/invalid` when they
+   * cannot be read or do not belong together. Does nothing without TLS.
+   */
+  renew(): Promise<() => void>;
 }
 
 const MAX_HEADER_BYTES = 32 * 1024;
+const MIN_TLS = 'TLSv1.2';
 
 /** Opens the listener. Throws `config/refused` naming address and fix when that is not possible. */
 export async function listenHttp({ listen }: EdgeSettings, serve: RequestListener): Promise<Listening> {
@@ -56,6 +63,11 @@ export async function listenHttp({ listen }: EdgeSettings, serve: RequestListene
     host: address,
     port,
     stop,
+    async renew() {
+      if (listen.tls === undefined || !(server instanceof SecureServer)) return () => {};
+      const secrets = await readSecrets(listen.tls);
+      return () => server.setSecureContext(secrets);
+    },
     async close() {
       stop();
       server.closeAllConnections();
@@ -66,7 +78,21 @@ export async function listenHttp({ listen }: EdgeSettings, serve: RequestListene
 
 async function secure(options: ServerOptions, tls: { readonly certFile: string; readonly keyFile: string }, serve: RequestListener): Promise<Server> {
   const [cert, key] = await Promise.all([readFile(tls.certFile), readFile(tls.keyFile)]);
-  return createSecureServer({ ...options, cert, key, minVersion: 'TLSv1.2' }, serve);
+  return createSecureServer({ ...options, cert, key, minVersion: MIN_TLS }, serve);
+}
+
+async function readSecrets(tls: { readonly certFile: string; readonly keyFile: string }): Promise<SecureContextOptions> {
+  try {
+    const [cert, key] = await Promise.all([readFile(tls.certFile), readFile(tls.keyFile)]);
+    const options = { cert, key, minVersion: MIN_TLS } as const;
+    // Throws for a pair that does not fit: such a one must never be put in force.
+    createSecureContext(options);
+    return options;
+  } catch (error) {
+    throw new TurnpikeError('config/invalid', 'listen.tls: certificate and key cannot be used (expected a PEM file of each, made for each other)', {
+      cause: error,
+    });
+  }
 }
 
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): TurnpikeError {

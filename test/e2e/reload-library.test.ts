@@ -46,6 +46,10 @@ describe('Gateway.reload', () => {
       upstreams: { added: ['b'], removed: [], restarted: [], updated: ['a'] },
     });
     expect(gateway.status().upstreams.map(({ name }) => name)).toEqual(['b', 'a']);
+    // The order is what changes here, and nothing else.
+    const limits = { ip: 3 };
+    await reload(gateway, rig, { upstreams: [rig.stdio('a', 'modern', { required: true }), rig.stdio('b', 'modern')], limits });
+    expect(gateway.status().upstreams.map(({ name }) => name)).toEqual(['a', 'b']);
     await expect(gateway.reload(() => Promise.reject(new Error('no disk')))).rejects.toThrow('no disk');
     await expect(reload(gateway, rig, { listen: { host: '0.0.0.0', port: 0 } })).resolves.toMatchObject({ needsRestart: ['listen.host'] });
     const open = rig.stdio('c', 'modern', { command: 'npx', args: ['something'] });

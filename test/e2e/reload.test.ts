@@ -1,6 +1,11 @@
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Authority } from '../fixtures/authority.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { until } from '../fixtures/processes.ts';
 import { inHome, Rig } from './cli-rig.ts';
 import { answerIn, modernRequest, post, RawSession } from './raw-client.ts';
@@ -240,6 +245,44 @@ describe('without a signal', () => {
     expect(await count(other)).not.toBe(first);
     expect(served.started.err()).not.toContain('sentinel');
     expect(await served.stop()).toBe(0);
+  });
+});
+
+describe('the certificate of our own listener', () => {
+  /** The certificate that a new connection is shown. */
+  async function shown(port: number): Promise<Buffer> {
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    const { raw } = socket.getPeerCertificate();
+    socket.destroy();
+    return raw;
+  }
+  const der = (pem: Buffer) => new X509Certificate(pem).raw;
+
+  it('is renewed with its files; a pair that does not fit is told, and the old one stays', async () => {
+    using before = new Authority();
+    using after = new Authority();
+    const folder = await rig.home();
+    const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+    await writeFile(cert, before.cert);
+    await writeFile(key, before.key);
+    const file = join(folder, 'tls.yaml');
+    const port = await freePort();
+    await writeFile(
+      file,
+      `listen: {port: ${port}, tls: {certFile: ${cert}, keyFile: ${key}}}\nstore: {type: memory, dir: ${folder}/state}\ntelemetry: {log: {format: json}}\n`,
+    );
+    const gateway = rig.start(['serve', '--config', file], { env: { HOME: folder } });
+    await gateway.until(/lists every setting/);
+    expect(await shown(port)).toEqual(der(before.cert));
+    await writeFile(cert, after.cert);
+    await gateway.until(/^listen\.tls: certificate and key cannot be used/m);
+    expect(await shown(port)).toEqual(der(before.cert));
+    await writeFile(key, after.key);
+    await gateway.until(/"changed":\["listen\.tls"\]/);
+    expect(await shown(port)).toEqual(der(after.cert));
+    gateway.child.kill('SIGTERM');
+    expect(await gateway.ended).toBe(0);
   });
 });
 
