@@ -3,7 +3,7 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, NAMED_BY, RPC } from '../core/mcp.ts';
-import { encodeHeaderValue } from '../core/mcp-headers.ts';
+import { encodeHeaderValue, paramHeaders } from '../core/mcp-headers.ts';
 import type { CapabilityKind, ConnectionLease, Connection as Link, Relay } from '../core/ports.ts';
 import { Deadline } from '../router/deadline.ts';
 import { listKind } from '../upstream/capability-lists.ts';
@@ -35,6 +35,12 @@ export interface Place {
   lease(signal: AbortSignal): Promise<ConnectionLease>;
   /** Nobody gets what lives there now any more; resolves when it is closed. */
   retire(): Promise<void>;
+}
+
+interface Asked {
+  readonly method: string;
+  readonly params: JsonObject;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export class LaunchedConnection implements Connection {
@@ -98,8 +104,17 @@ export class LaunchedConnection implements Connection {
     return this.#list('prompts', options);
   }
 
-  callTool(name: string, args: JsonObject = {}, options: RequestOptions = {}): Promise<JsonObject> {
-    return this.request('tools/call', { name, arguments: args }, options);
+  /** A server that wants arguments as headers, too, says so by refusing the call: then its own schema tells which (SEP-2243). */
+  async callTool(name: string, args: JsonObject = {}, options: RequestOptions = {}): Promise<JsonObject> {
+    const params = { name, arguments: args };
+    try {
+      return await this.request('tools/call', params, options);
+    } catch (error) {
+      if (!(error instanceof McpError) || error.code !== RPC.headerMismatch) throw error;
+      const tool = (await this.listTools(options)).find((one) => one.name === name);
+      const headers = paramHeaders(tool?.inputSchema, args);
+      return this.#leased(options, (link, signal) => this.#ask(link, { method: 'tools/call', params, headers }, options, signal));
+    }
   }
 
   readResource(uri: string, options: RequestOptions = {}): Promise<JsonObject> {
@@ -112,11 +127,13 @@ export class LaunchedConnection implements Connection {
 
   /** `ping`, or `server/discover` where the server knows no ping. */
   async ping(options: RequestOptions = {}): Promise<void> {
-    await this.#leased(options, (link, signal) => this.#ask(link, link.era === 'modern' ? 'server/discover' : 'ping', {}, options, signal));
+    await this.#leased(options, (link, signal) =>
+      this.#ask(link, { method: link.era === 'modern' ? 'server/discover' : 'ping', params: {} }, options, signal),
+    );
   }
 
   request(method: string, params: JsonObject = {}, options: RequestOptions = {}): Promise<JsonObject> {
-    return this.#leased(options, (link, signal) => this.#ask(link, method, params, options, signal));
+    return this.#leased(options, (link, signal) => this.#ask(link, { method, params }, options, signal));
   }
 
   onNotification(handler: (notification: McpNotification) => void): Disposable {
@@ -161,7 +178,7 @@ export class LaunchedConnection implements Connection {
     }
   }
 
-  async #ask(link: Link, method: string, params: JsonObject, options: RequestOptions, signal: AbortSignal): Promise<JsonObject> {
+  async #ask(link: Link, { method, params, headers: own = {} }: Asked, options: RequestOptions, signal: AbortSignal): Promise<JsonObject> {
     const { clock, timeouts, key } = this.#place;
     using late = new LinkedAbort(signal);
     const named = NAMED_BY[method];
@@ -182,7 +199,7 @@ export class LaunchedConnection implements Connection {
       },
     };
     try {
-      const headers = typeof name === 'string' ? { 'mcp-name': encodeHeaderValue(name) } : {};
+      const headers = { ...own, ...(typeof name === 'string' ? { 'mcp-name': encodeHeaderValue(name) } : {}) };
       const answer = await link.request({ method, params: toJson(params), capabilities: {}, progress: true, headers, relay, signal: late.signal });
       return resultOf(answer);
     } finally {
