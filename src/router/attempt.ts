@@ -2,7 +2,6 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { type Answer, CARRIED_EXTENSIONS, type Era, isJsonObject, type JsonObject, TASKS_EXTENSION } from '../core/mcp.ts';
-import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { ConnectionLease } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { CallLife } from './call-life.ts';
@@ -70,6 +69,9 @@ export interface Answered {
   readonly hosted?: boolean;
 }
 
+/** A session upstream was told at its handshake. */
+const NONE: JsonObject = {};
+
 /** A connection that turned serial sends calls on to a sibling; as often as it has siblings, twice. */
 const MAX_MOVES = 8;
 
@@ -111,10 +113,10 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
     const answer = await connection.request({
       method: request.method,
       params,
-      capabilities: carried(exchange, services.settings.bridge.interactive, input.tasks),
+      capabilities: connection.era === 'legacy' ? NONE : carried(exchange, services.settings.bridge.interactive, input.tasks),
       // A session upstream's call may be continued by a request that wants progress, although this one does not.
       progress: exchange.progressToken !== undefined || exchange.era === 'legacy' || connection.era === 'legacy',
-      headers: { ...request.headers, 'mcp-name': encodeHeaderValue(request.original) },
+      ...(request.headers === undefined || connection.era === 'legacy' ? {} : { headers: request.headers }),
       relay,
       signal: life.signal,
       ...(wish?.over === undefined ? {} : { lasting: wish.over }),

@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { TurnpikeError } from '../core/errors.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import { CallLife } from './call-life.ts';
 
 function start() {
   const clock = new ManualClock();
-  const life = new CallLife(clock, { call: 100, callMax: 1_000 }, (ms) => new TurnpikeError('upstream/timeout', `late after ${ms}`));
+  const life = new CallLife(clock, { call: 100, callMax: 1_000 }, 'a', 'read');
   return { clock, life };
 }
 
@@ -13,7 +12,7 @@ describe('a call ends', () => {
   it('with its time', () => {
     const { clock, life } = start();
     clock.advance(100);
-    expect(life.signal.reason).toMatchObject({ code: 'upstream/timeout', message: 'late after 100' });
+    expect(life.signal.reason).toMatchObject({ code: 'upstream/timeout', message: "tool 'read' timed out after 0.1s", details: { upstream: 'a' } });
     expect(clock.pending).toBe(0);
   });
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { TurnpikeError } from '../core/errors.ts';
+import { TurnpikeError } from '../core/errors.ts';
 import { Deadline } from './deadline.ts';
 
 /**
@@ -12,9 +12,11 @@ export class CallLife implements Disposable {
   /** Made when somebody is followed: a parked call follows nobody, and thousands may wait. */
   #followed: Set<() => void> | undefined;
 
-  /** @param limits milliseconds. @param late the error for a limit that was passed, in milliseconds */
-  constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, late: (ms: number) => TurnpikeError) {
-    this.deadline = new Deadline(clock, limits, (ms) => this.#controller.abort(late(ms)));
+  /** @param limits milliseconds. @param name of the tool, prompt or resource, for the error of a limit that was passed */
+  constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, upstream: string, name: string) {
+    this.deadline = new Deadline(clock, limits, (ms) =>
+      this.#controller.abort(new TurnpikeError('upstream/timeout', `tool '${name}' timed out after ${ms / 1000}s`, { upstream })),
+    );
   }
 
   /** Aborts when the call is to end; its reason says why. */

@@ -3,7 +3,7 @@ import type { Exchange } from '../core/exchange.ts';
 import { editObject, member, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject } from '../core/mcp.ts';
 import { profileOf } from '../upstream/profile.ts';
-import type { Call, RoundInput, UpstreamRequest } from './attempt.ts';
+import { type Call, type RoundInput, send, type UpstreamRequest } from './attempt.ts';
 import { CallLife } from './call-life.ts';
 import type { State } from './carried-state.ts';
 import { finish } from './finish.ts';
@@ -12,9 +12,9 @@ import { Questions } from './pending-questions.ts';
 import { CallRelay } from './relay.ts';
 import { openState } from './request-state.ts';
 import { nameOf } from './results.ts';
-import { MAY_ASK, playRounds, roundInput } from './rounds.ts';
+import { MAY_ASK, type Played, playRounds, roundInput } from './rounds.ts';
 import type { Services } from './services.ts';
-import { sendWithTasks } from './task-calls.ts';
+import { sendWithTasks, withTasks } from './task-calls.ts';
 
 /**
  * One request that goes to one upstream → its answer, whatever either side speaks (protocol.md section 10): send, play the
@@ -35,7 +35,7 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
     ? new Questions({ clock: services.clock, gatherWindow: services.settings.bridge.gatherWindow, early: state === undefined ? given : undefined })
     : undefined;
   const call = newCall(services, exchange, request, questions);
-  const playing = sendWithTasks(call, inputOf(state, given)).then((answered) => playRounds(call, answered, sendWithTasks));
+  const playing = play(call, inputOf(state, given));
   if (questions !== undefined) {
     const recalls = state?.kind === 'recall' ? state.round : 0;
     const parked = new ParkedCall({ id: services.parking.newId(), call, questions, lot: services.parking, playing, recalls });
@@ -56,26 +56,33 @@ function newCall(services: Services, from: Exchange, request: UpstreamRequest, q
   const { upstream } = request;
   const upstreamSettings = settings.upstreams.get(upstream);
   if (upstreamSettings === undefined) throw new TurnpikeError('upstream/down', `server '${upstream}' not found in config`, { upstream });
-  const name = nameOf(from);
-  const late = (ms: number) => new TurnpikeError('upstream/timeout', `tool '${name}' timed out after ${ms / 1000}s`, { upstream });
-  const life = new CallLife(clock, upstreamSettings.timeouts, late);
+  const life = new CallLife(clock, upstreamSettings.timeouts, upstream, nameOf(from));
   const exchange = questions === undefined ? from : detached(from, life.signal);
   const label = upstreamSettings.naming !== 'passthrough';
   const profile = profileOf(exchange.capabilities, settings.bridge.interactive);
-  const dropped = (reason: string) => services.instruments.droppedNotifications(reason).add();
-  const own = { dropped, services, exchange, upstream, label, profile, deadline: life.deadline };
+  const own = { services, exchange, upstream, label, profile, deadline: life.deadline };
   const relay = new CallRelay(questions === undefined ? own : { ...own, questions }, from);
   return { services, exchange, request, life, relay, profile, label };
 }
+
+/** Until the upstream has answered for good. */
+function play(call: Call, input: RoundInput): Promise<Played> {
+  return send(call, input).then(async (first) => playRounds(call, await withTasks(call, input, first), sendWithTasks));
+}
+
+const NOTHING = Buffer.alloc(0);
 
 /**
  * What a call keeps of its first request when it may outlive it: nothing that holds the client's connection, headers or body,
  * since thousands may wait. Who speaks to the client meanwhile is whoever waits for the call (`CallRelay.join`).
  */
-function detached({ headers: _, ...kept }: Exchange, signal: AbortSignal): Exchange {
+function detached({ headers: _, caller, ...kept }: Exchange, signal: AbortSignal): Exchange {
   const { name, uri } = kept.body;
-  return { ...kept, params: Buffer.alloc(0), body: { name, uri }, signal, notify: () => {} };
+  const { clientInfo, ...who } = caller;
+  return { ...kept, caller: clientInfo === undefined ? caller : who, params: NOTHING, body: { name, uri }, signal, notify: ignore };
 }
+
+function ignore(): void {}
 
 /** What a modern upstream gets of the client's answers: they pass, with those that we gave in its stead. */
 function inputOf(state: State | undefined, given: Buffer | undefined): RoundInput {

@@ -202,9 +202,9 @@ describe('a session client at a modern upstream', () => {
     expect((await done).result).toEqual({ content: [{ type: 'text', text: 'done' }], structuredContent: { result: [1] } });
     expect(jobs.connections.held).toBe(0);
     expect(jobs.made.clock.pending).toBe(0);
-    expect(jobs.connection.of('tasks/get').map(({ headers, capabilities }) => [headers?.['mcp-name'], capabilities.extensions])).toEqual([
-      ['t-1', TASKS.extensions],
-      ['t-1', TASKS.extensions],
+    expect(jobs.connection.of('tasks/get').map(({ params, capabilities }) => [params.toString(), capabilities.extensions])).toEqual([
+      ['{"taskId":"t-1"}', TASKS.extensions],
+      ['{"taskId":"t-1"}', TASKS.extensions],
     ]);
   });
 

@@ -52,10 +52,10 @@ export class ParkedCall implements Parked {
   readonly #recalls: number;
   /** Resolves when the call is over, well or not. */
   readonly #running: Promise<void>;
-  /** By their numbers, the first one at 1. Small things are lists here: thousands of calls may wait. */
-  readonly #rounds: (Round | undefined)[] = [];
+  /** By their numbers, the first one at 1. */
+  #rounds: readonly (Round | undefined)[] = [];
   /** The requests that wait for it. */
-  readonly #visitors: Visitor[] = [];
+  #visitors: readonly Visitor[] = [];
   #round = 0;
   #patience: Timer | undefined;
   #outcome: Outcome | undefined;
@@ -116,7 +116,7 @@ export class ParkedCall implements Parked {
 
   /** Nobody comes back: what was asked is answered in the client's stead, then the call is cancelled. */
   async end(reason: unknown = new TurnpikeError('request/cancelled')): Promise<void> {
-    this.#rounds.length = 0;
+    this.#rounds = [];
     this.#lot.forget(this);
     this.#stop(reason);
     await this.#running;
@@ -152,7 +152,7 @@ export class ParkedCall implements Parked {
       return answer;
     } finally {
       const drop = this.#lot.keep(bytes, () => {
-        this.#rounds[number] = undefined;
+        this.#rounds = this.#rounds.map((round, at) => (at === number ? undefined : round));
         this.#forgetIfSpent();
       });
       services.clock.after(services.settings.bridge.replayWindow, drop);
@@ -194,7 +194,8 @@ export class ParkedCall implements Parked {
     }
     services.instruments.bridgeRounds('modern', 'legacy').add();
     this.#round++;
-    this.#rounds[this.#round] = {};
+    // Small and of exactly this size: thousands of calls may wait.
+    this.#rounds = this.#round === 1 ? [undefined, {}] : [...this.#rounds, {}];
     // No time of the call is spent while nobody waits for it.
     life.deadline.pause();
     this.#patience = services.clock.after(bridge.stateTtl, () => {
@@ -222,15 +223,14 @@ export class ParkedCall implements Parked {
       // One who repeats a request may have lost the connection of the first: only the last one to leave cancels.
       if (this.#visitors.length === 0) void this.end(exchange.signal.reason);
     };
-    this.#visitors.push({ exchange, onAbort });
+    this.#visitors = [...this.#visitors, { exchange, onAbort }];
     if (exchange.signal.aborted) onAbort();
     else exchange.signal.addEventListener('abort', onAbort, { once: true });
   }
 
   #leave(exchange: Exchange): void {
-    const at = this.#visitors.findIndex((visitor) => visitor.exchange === exchange);
-    const [visitor] = at < 0 ? [] : this.#visitors.splice(at, 1);
-    if (visitor !== undefined) exchange.signal.removeEventListener('abort', visitor.onAbort);
+    for (const visitor of this.#visitors) if (visitor.exchange === exchange) exchange.signal.removeEventListener('abort', visitor.onAbort);
+    this.#visitors = this.#visitors.filter((visitor) => visitor.exchange !== exchange);
     this.#call.relay.leave(exchange);
   }
 }

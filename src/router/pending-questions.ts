@@ -4,13 +4,40 @@ import type { Answer, JsonObject } from '../core/mcp.ts';
 import { cancelAnswer } from './answers.ts';
 import { fittingAnswer } from './fitting-answers.ts';
 
-interface Question {
+/** One question that waits. An object, and no functions that remember each other: thousands may wait for long. */
+class Question {
   readonly method: string;
-  /** Its params as text: thousands may wait, and bytes would hold what they were read in. */
+  /** Its params as text: bytes would hold what they were read in. */
   readonly params: string;
   /** The round in which the client was shown it: only then it can be answered. */
-  shown: number;
-  settle(answer: Answer): void;
+  shown = 0;
+  readonly answer: Promise<Answer>;
+  readonly #signal: AbortSignal;
+  #resolve: (answer: Answer) => void = () => {};
+  readonly #holder: Questions;
+
+  /** @param signal takes it back */
+  constructor(method: string, params: string, signal: AbortSignal, holder: Questions) {
+    this.method = method;
+    this.params = params;
+    this.#signal = signal;
+    this.#holder = holder;
+    this.answer = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    signal.addEventListener('abort', this, { once: true });
+  }
+
+  /** Its signal aborted. */
+  handleEvent(): void {
+    this.settle(cancelAnswer(this.method));
+  }
+
+  settle(answer: Answer): void {
+    this.#signal.removeEventListener('abort', this);
+    this.#holder.settled(this);
+    this.#resolve(answer);
+  }
 }
 
 export interface QuestionsOptions {
@@ -38,7 +65,9 @@ export class Questions {
   #round = 1;
   #asked = 0;
   #gathering: Timer | undefined;
-  #ready = Promise.withResolvers<void>();
+  /** Made when somebody waits for questions. */
+  #ready: PromiseWithResolvers<void> | undefined;
+  #isReady = false;
   #ended = false;
 
   constructor(options: QuestionsOptions) {
@@ -53,6 +82,8 @@ export class Questions {
 
   /** Resolves when questions have been gathered; they leave with `take`. */
   gathered(): Promise<void> {
+    if (this.#isReady) return Promise.resolve();
+    this.#ready ??= Promise.withResolvers();
     return this.#ready.promise;
   }
 
@@ -64,29 +95,18 @@ export class Questions {
     const early = this.#early?.get(key);
     const fitting = early && fittingAnswer(method, JSON.parse(text) as JsonObject, early);
     if (fitting !== undefined) return Promise.resolve({ kind: 'result', result: fitting });
-    const { promise, resolve } = Promise.withResolvers<Answer>();
-    const onAbort = () => question.settle(cancelAnswer(method));
-    const question: Question = {
-      method,
-      params: text,
-      shown: 0,
-      settle: (answer) => {
-        signal.removeEventListener('abort', onAbort);
-        this.#open.delete(key);
-        resolve(answer);
-      },
-    };
+    const question = new Question(method, text, signal, this);
     this.#open.set(key, question);
-    signal.addEventListener('abort', onAbort, { once: true });
     this.#gather();
-    return promise;
+    return question.answer;
   }
 
   /** The questions that wait, as the bytes of `inputRequests`: a new round. Undefined when all were taken back. */
   take(): Buffer | undefined {
     this.#gathering?.cancel();
     this.#gathering = undefined;
-    this.#ready = Promise.withResolvers();
+    this.#isReady = false;
+    this.#ready = undefined;
     if (this.#open.size === 0) return undefined;
     this.#round++;
     this.#asked = 0;
@@ -121,13 +141,19 @@ export class Questions {
     this.#gathering ??= this.#options.clock.after(this.#options.gatherWindow, () => {
       this.#gathering = undefined;
       // What was taken back meanwhile is no reason to answer.
-      if (this.#open.size > 0) this.#ready.resolve();
+      if (this.#open.size > 0) this.wake();
     });
   }
 
   /** Wakes whoever waits for questions: there is something else to see. */
   wake(): void {
-    this.#ready.resolve();
+    this.#isReady = true;
+    this.#ready?.resolve();
+  }
+
+  /** Called by a question that is over. */
+  settled(over: Question): void {
+    for (const [key, question] of this.#open) if (question === over) this.#open.delete(key);
   }
 
   /** Keys of ours are counted, not kept: of an earlier round all are as good as used. */

@@ -20,7 +20,8 @@ export interface RelayOptions {
   /** What the client declared and the configuration allows. */
   readonly profile: Profile;
   readonly deadline: Deadline;
-  readonly dropped: (reason: string) => void;
+  /** Instead of the count of dropped notifications: for tests. */
+  readonly dropped?: (reason: string) => void;
   /** Where questions wait whose client can only be asked by the answer to its request. */
   readonly questions?: Questions;
 }
@@ -29,7 +30,7 @@ export interface RelayOptions {
 export class CallRelay implements Relay {
   readonly #options: RelayOptions;
   /** The requests that wait for the call now, the newest last: none while it is parked. */
-  readonly #visitors: Exchange[];
+  #visitors: readonly Exchange[];
   #onLevel: (level: LogLevel) => void = () => {};
   #refused: Need | undefined;
   #reached = false;
@@ -55,7 +56,7 @@ export class CallRelay implements Relay {
 
   /** A parked call is waited for again: the request's token and log level replace the old ones. */
   join(exchange: Exchange): void {
-    this.#visitors.push(exchange);
+    this.#visitors = [...this.#visitors, exchange];
     if (exchange.logLevel !== undefined) this.#onLevel(exchange.logLevel);
   }
 
@@ -65,8 +66,7 @@ export class CallRelay implements Relay {
   }
 
   leave(exchange: Exchange): void {
-    const at = this.#visitors.indexOf(exchange);
-    if (at >= 0) this.#visitors.splice(at, 1);
+    this.#visitors = this.#visitors.filter((visitor) => visitor !== exchange);
   }
 
   /** After the answer nothing leaves any more. */
@@ -78,13 +78,13 @@ export class CallRelay implements Relay {
     const { deadline } = this.#options;
     const exchange = this.#visitors.at(-1);
     if (method === 'notifications/progress' && !this.#ended) deadline.restart();
-    if (this.#ended) this.#options.dropped('late');
-    else if (exchange === undefined) this.#options.dropped('parked');
+    if (this.#ended) this.#dropped('late');
+    else if (exchange === undefined) this.#dropped('parked');
     else if (method === 'notifications/progress') {
-      if (exchange.progressToken === undefined) this.#options.dropped('progress not wanted');
-      else if (!this.#rises(params)) this.#options.dropped('progress');
+      if (exchange.progressToken === undefined) this.#dropped('progress not wanted');
+      else if (!this.#rises(params)) this.#dropped('progress');
       else this.#notify(exchange, method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }));
-    } else if (method === 'notifications/message' && !wantsLog(exchange, params)) this.#options.dropped('log level');
+    } else if (method === 'notifications/message' && !wantsLog(exchange, params)) this.#dropped('log level');
     else this.#notify(exchange, method, notificationParams(params));
   }
 
@@ -122,6 +122,12 @@ export class CallRelay implements Relay {
     this.#options.services.instruments.bridgeRefused('capability').add();
     const code = exchange.era === 'modern' && isCall ? RPC.methodNotFound : RPC.invalidRequest;
     return refusal(code, `the client cannot be asked for ${need.name}`);
+  }
+
+  #dropped(reason: string): void {
+    const { dropped, services } = this.#options;
+    if (dropped === undefined) services.instruments.droppedNotifications(reason).add();
+    else dropped(reason);
   }
 
   #rises(params: Buffer): boolean {

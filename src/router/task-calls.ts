@@ -13,7 +13,8 @@ export function sendWithTasks(call: Call, input: RoundInput): Promise<Answered> 
   return send(call, input).then((answered) => withTasks(call, input, answered));
 }
 
-async function withTasks(call: Call, input: RoundInput, first: Answered): Promise<Answered> {
+/** What follows an upstream's first answer, where tasks are concerned. */
+export async function withTasks(call: Call, input: RoundInput, first: Answered): Promise<Answered> {
   let answered = first;
   const isSession = call.exchange.era === 'legacy';
   if (isSession && insists(answered)) answered = await send(call, { ...input, tasks: true });

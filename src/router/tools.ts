@@ -52,10 +52,14 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
     method: 'tools/call',
     params: name === original ? exchange.params : editObject(exchange.params, { name: toJson(original) }),
     repeatable: decision.safety !== 'write',
-    headers: { ...foreignParamHeaders(exchange), ...paramHeaders(inputSchema, given) },
+    ...mirrored({ ...foreignParamHeaders(exchange), ...paramHeaders(inputSchema, given) }),
     wrapped: isWrapped(outputSchema),
     ...(taskSupport === undefined ? {} : { taskSupport }),
   });
+}
+
+function mirrored(headers: Record<string, string>): { readonly headers?: Record<string, string> } {
+  return Object.keys(headers).length === 0 ? {} : { headers };
 }
 
 /** Throws `auth/scope` naming all scopes that the call needs. */

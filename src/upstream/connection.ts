@@ -147,20 +147,23 @@ export class Link implements Connection {
   }
 
   /** As `Peer.request`. Further errors: `upstream/session` when the upstream forgot its session twice. */
-  async request(call: UpstreamCall): Promise<Answer> {
+  request(call: UpstreamCall): Promise<Answer> {
+    // A request that overtakes the handshake would go out without a session.
+    if (this.#renewal !== undefined) return unlessAborted(this.#renewal, call.signal).then(() => this.#request(call));
+    return this.#request(call);
+  }
+
+  // Without a frame that waits: thousands of calls may.
+  #request(call: UpstreamCall): Promise<Answer> {
+    const generation = this.#generation;
+    return this.peer.request(call).then(
+      (answer) => this.#answered(call, answer),
+      (error: unknown) => this.#failed(call, generation, error),
+    );
+  }
+
+  #answered(call: UpstreamCall, answer: Answer): Answer {
     try {
-      // A request that overtakes the handshake would go out without a session.
-      if (this.#renewal !== undefined) await unlessAborted(this.#renewal, call.signal);
-      const generation = this.#generation;
-      let answer: Answer;
-      try {
-        answer = await this.peer.request(call);
-      } catch (error) {
-        if (!this.#forgotten(error)) throw this.#judged(error);
-        if (this.#renew === undefined) throw this.#used ? this.#unprocessed(error, 'lost its session') : error;
-        await this.#renewSession(generation, call.signal);
-        answer = await this.peer.request(call);
-      }
       this.#heardAt = this.#options.clock.monotonic();
       if (contradicts(this.era, answer)) this.#contradicted(answer);
       this.#used = true;
@@ -169,6 +172,20 @@ export class Link implements Connection {
     } finally {
       this.#endWhenIdle();
     }
+  }
+
+  async #failed(call: UpstreamCall, generation: number, error: unknown): Promise<Answer> {
+    let answer: Answer;
+    try {
+      if (!this.#forgotten(error)) throw this.#judged(error);
+      if (this.#renew === undefined) throw this.#used ? this.#unprocessed(error, 'lost its session') : error;
+      await this.#renewSession(generation, call.signal);
+      answer = await this.peer.request(call);
+    } catch (failure) {
+      this.#endWhenIdle();
+      throw failure;
+    }
+    return this.#answered(call, answer);
   }
 
   async notify(method: string, params: Buffer): Promise<void> {

@@ -8,6 +8,8 @@ import type { ProgressGate } from './progress-gate.ts';
 export interface Pending {
   readonly id: number;
   readonly call: UpstreamCall;
+  /** Whether it holds a turn (`turns.ts`). */
+  readonly turn: boolean;
   readonly progress: ProgressGate;
   /** Server requests that belong to it; they end with it. */
   readonly asked: Set<AbortController>;

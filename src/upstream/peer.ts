@@ -9,7 +9,7 @@ import { legacyParams, mirroredHeaders, modernParams, notificationMessage, reque
 import { closed, lost } from './http/upstream-errors.ts';
 import { answerOf, InFlight, type Pending } from './in-flight.ts';
 import { NO_RELAY } from './own-call.ts';
-import { ProgressGate } from './progress-gate.ts';
+import { PendingRequest, type RequestHost } from './pending-request.ts';
 import { ServerRequests } from './server-requests.ts';
 import { type Claim, namesTask, relatedTask, TaskClaims } from './task-claims.ts';
 import { Turns } from './turns.ts';
@@ -28,6 +28,14 @@ export interface PeerOptions {
   readonly onRequest: (method: string, params: Buffer, signal: AbortSignal) => Promise<Answer>;
   /** Something on the wire that was dropped: garbage, answers nobody waits for. For log and metrics. */
   readonly onDropped: (what: string) => void;
+}
+
+/** A request of the upstream, and whose it was taken to be. */
+interface Asked {
+  readonly id: RequestId;
+  readonly controller: AbortController;
+  /** The questions of that call. */
+  readonly others?: Set<AbortController> | undefined;
 }
 
 const EMPTY = Buffer.from('{}');
@@ -49,6 +57,7 @@ export class Peer {
   readonly #foreign = new ServerRequests();
   readonly #turns = new Turns();
   readonly #telling = new Set<Promise<void>>();
+  readonly #host: RequestHost;
   readonly #tasks: TaskClaims;
   #nextId = 1;
   #dead = false;
@@ -57,6 +66,11 @@ export class Peer {
     this.#options = options;
     this.#inFlight = new InFlight(options.shared === true);
     this.#tasks = new TaskClaims(options.clock);
+    this.#host = {
+      clock: options.clock,
+      ended: (pending, answered) => this.#ended(pending, answered),
+      cancelled: ({ call, id }) => this.#tellCancelled(call, id),
+    };
     options.transport.onMessage = (message) => void this.#receive(message);
   }
 
@@ -119,32 +133,18 @@ export class Peer {
       if (turn) this.#turns.leave();
       return Promise.reject(this.#dead ? closed(this.#options.name) : call.signal.reason);
     }
-    const id = this.#nextId++;
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const pending: Pending = {
-      id,
-      call,
-      progress: new ProgressGate(this.#options.clock),
-      asked: new Set(),
-      settle: (outcome) => {
-        if (!this.#inFlight.remove(pending)) return;
-        if (turn) this.#turns.leave();
-        call.signal.removeEventListener('abort', onAbort);
-        for (const asked of pending.asked) asked.abort(new Error('the call that asked is over'));
-        if ('answer' in outcome) {
-          if (call.lasting !== undefined) this.#inFlight.last(pending, call.lasting);
-          resolve(outcome.answer);
-        } else reject(outcome.error);
-      },
-    };
-    const onAbort = () => {
-      pending.settle({ error: call.signal.reason });
-      this.#tellCancelled(call, id);
-    };
+    const pending = new PendingRequest(this.#nextId++, call, turn, this.#host);
     this.#inFlight.add(pending);
-    call.signal.addEventListener('abort', onAbort, { once: true });
     this.#send(pending);
-    return promise;
+    return pending.answer;
+  }
+
+  #ended(pending: Pending, answered: boolean): boolean {
+    if (!this.#inFlight.remove(pending)) return false;
+    if (pending.turn) this.#turns.leave();
+    const { lasting } = pending.call;
+    if (answered && lasting !== undefined) this.#inFlight.last(pending, lasting);
+    return true;
   }
 
   // Without a frame that waits: thousands of calls may.
@@ -219,7 +219,7 @@ export class Peer {
     // What arrives on the stream of a call that is over belongs to nobody.
     if (origin !== undefined && !this.#inFlight.has(origin)) this.#options.onDropped(`${shown(message.method)} after the end of its call`);
     else if (message.id === undefined) this.#notification(message.method, params, body, origin);
-    else if (isRequestId(message.id)) void this.#serverRequest(message.id, message.method, params, body, origin);
+    else if (isRequestId(message.id)) this.#serverRequest(message.id, message.method, params, body, origin);
     else this.#options.onDropped('request with an invalid id');
     return false;
   }
@@ -296,29 +296,48 @@ export class Peer {
     return found.call.progress ? { relay: found.call.relay, progress: found.progress } : undefined;
   }
 
-  async #serverRequest(id: RequestId, method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): Promise<void> {
+  // Nothing of the question is kept while it waits but what its answer needs: thousands may.
+  #serverRequest(id: RequestId, method: string, params: Buffer, body: JsonObject, origin: Pending | undefined): void {
     const isFull = this.#foreign.full;
     const controller = this.#foreign.begin(id);
     if (controller === undefined) return;
     const taskId = relatedTask(body);
-    let owner: Pick<Claim, 'relay' | 'asked'> | undefined;
-    let answer: Answer;
+    const owner = method === 'ping' ? undefined : (this.#tasks.get(taskId) ?? this.#callOf(body, origin));
+    const asked = { id, controller, others: owner?.asked };
+    if (method === 'ping') this.#answer(asked, { kind: 'result', result: EMPTY });
+    else if (isFull) this.#answer(asked, toErrorAnswer(new TurnpikeError('request/invalid', 'too many requests wait for an answer'), 'legacy'));
+    else if (owner !== undefined || taskId === undefined) this.#ask(asked, owner?.relay, method, params);
+    else this.#askTask(taskId, { id, controller }, method, params);
+  }
+
+  /** A question about a task that may be claimed in a moment. */
+  #askTask(taskId: string, { id, controller }: Asked, method: string, params: Buffer): void {
+    this.#tasks.find(taskId, controller.signal).then(
+      (owner) => this.#ask({ id, controller, others: owner?.asked }, owner?.relay, method, params),
+      (error: unknown) => this.#answer({ id, controller }, toErrorAnswer(error, 'legacy')),
+    );
+  }
+
+  #ask(asked: Asked, relay: Relay | undefined, method: string, params: Buffer): void {
+    const { controller, others } = asked;
+    const answered = (answer: Answer) => this.#answer(asked, answer);
+    const failed = (error: unknown) => this.#answer(asked, toErrorAnswer(error, 'legacy'));
     try {
-      if (isFull) throw new TurnpikeError('request/invalid', 'too many requests wait for an answer');
-      if (method !== 'ping') owner = this.#tasks.get(taskId) ?? this.#callOf(body, origin);
-      if (method !== 'ping' && owner === undefined && taskId !== undefined) owner = await this.#tasks.find(taskId, controller.signal);
-      if (method === 'ping') answer = { kind: 'result', result: EMPTY };
-      else if (owner === undefined || owner.relay === NO_RELAY) answer = await this.#options.onRequest(method, params, controller.signal);
-      else {
-        owner.asked.add(controller);
-        // A person may take long: those who wait for their turn find another connection.
-        if (this.busy) this.#turns.dismiss(busy(this.#options.name));
-        answer = await owner.relay.request(method, params, controller.signal);
+      if (relay === undefined || relay === NO_RELAY) {
+        this.#options.onRequest(method, params, controller.signal).then(answered, failed);
+        return;
       }
+      others?.add(controller);
+      // A person may take long: those who wait for their turn find another connection.
+      if (this.busy) this.#turns.dismiss(busy(this.#options.name));
+      relay.request(method, params, controller.signal).then(answered, failed);
     } catch (error) {
-      answer = toErrorAnswer(error, 'legacy');
+      failed(error);
     }
-    owner?.asked.delete(controller);
+  }
+
+  #answer({ id, controller, others }: Asked, answer: Answer): void {
+    others?.delete(controller);
     if (!this.#foreign.end(id, controller) || this.#dead) return;
     const message = answer.kind === 'result' ? responseMessage(id, 'result', answer.result) : responseMessage(id, 'error', answer.error);
     void this.#tell(message, ANSWER_MS, {});

@@ -45,7 +45,7 @@ export class AnswerReader implements ResponseSink {
   readonly #options: ReaderOptions;
   readonly #resolve: (outcome: Outcome) => void;
   readonly outcome: Promise<Outcome>;
-  readonly #onFree: () => void;
+  readonly #running: Set<AnswerReader>;
   #mode: 'head' | 'json' | 'events' | 'error' | 'drain' | 'done' = 'head';
   #dispatched: Dispatched | undefined;
   #parser: SseParser | undefined;
@@ -55,10 +55,11 @@ export class AnswerReader implements ResponseSink {
   readonly #body = new ByteBuffer();
   #limit: number;
 
-  /** @param onFree called once when nothing of the request is left, sockets and timers included */
-  constructor(options: ReaderOptions, onFree: () => void) {
+  /** @param running where it stands until nothing of the request is left, sockets and timers included */
+  constructor(options: ReaderOptions, running: Set<AnswerReader>) {
     this.#options = options;
-    this.#onFree = onFree;
+    this.#running = running;
+    running.add(this);
     this.#limit = options.maxMessageBytes;
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     this.outcome = promise;
@@ -98,6 +99,8 @@ export class AnswerReader implements ResponseSink {
       }
     } else if (type === 'text/event-stream') {
       this.#mode = 'events';
+      // Nobody reads them any more, and a stream may go on for long.
+      this.#headers = {};
       const sender = `upstream '${this.#options.upstream}'`;
       this.#parser = new SseParser(({ event, data }) => this.#event(event, data), {
         sender,
@@ -245,7 +248,7 @@ export class AnswerReader implements ResponseSink {
     this.#linger?.cancel();
     this.#linger = undefined;
     this.#body.clear();
-    this.#onFree();
+    this.#running.delete(this);
   }
 }
 

@@ -98,8 +98,7 @@ export class SseTransport implements Transport {
   async send(message: Buffer, options: SendOptions): Promise<void> {
     if (this.#ended !== undefined || this.#endpoint === undefined) throw closed(this.#name);
     const url = this.#endpoint;
-    const reader: AnswerReader = new AnswerReader(this.#readerOptions(url), () => this.#running.delete(reader));
-    this.#running.add(reader);
+    const reader = new AnswerReader(this.#readerOptions(url), this.#running);
     const headers = { ...this.#headers, 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
     const outcome: Outcome = await reader.start(this.#options.client, { method: 'POST', url, headers, body: message }, options.signal);
     if (outcome.kind === 'failed') throw outcome.error;

@@ -58,6 +58,8 @@ export class StreamableHttpTransport implements Transport {
   readonly #client: HttpClient;
   readonly #clock: Clock;
   readonly #maxMessageBytes: number;
+  /** One function for all calls: thousands may wait. */
+  readonly #secretsNow = (): readonly string[] => this.#echoes();
   readonly #running = new Set<AnswerReader>();
   readonly #life = new AbortController();
   #headers: Record<string, string> = {};
@@ -184,10 +186,9 @@ export class StreamableHttpTransport implements Transport {
     options: Pick<ReaderOptions, 'expects' | 'deliver' | 'inSession' | 'onHead'>,
   ): Promise<Outcome> {
     const reader = new AnswerReader(
-      { upstream: this.#name, clock: this.#clock, maxMessageBytes: this.#maxMessageBytes, secrets: () => this.#echoes(), ...options },
-      () => this.#running.delete(reader),
+      { upstream: this.#name, clock: this.#clock, maxMessageBytes: this.#maxMessageBytes, secrets: this.#secretsNow, ...options },
+      this.#running,
     );
-    this.#running.add(reader);
     return reader.start(this.#client, request, signal);
   }
 
