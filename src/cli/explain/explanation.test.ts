@@ -102,7 +102,7 @@ describe('explain', () => {
     const invisible = explain('x_b_write', 'ci');
     expect([invisible.code, invisible.texts[0]?.['Called by ci']]).toEqual([
       3,
-      '"tool not found: x_b_write", for b is not for tenant default (tenants: platform)',
+      '"tool not found: x_b_write" (tenant default; b is not for this tenant, but for platform)',
     ]);
     expect(explain('x_b_write', 'dev').texts[0]).toMatchObject({
       Route: 'x_b_write → b (streamable-http, https://b.example.com/mcp), where it is called write',

@@ -112,20 +112,22 @@ function answerTo(
   decision: Decision,
   { catalog }: Survey,
 ): { readonly text: string; readonly code: ExitCode } {
-  const tenants = upstream.tenants;
   const whose = `tenant ${redactText(caller.tenant, 80)}`;
-  if (tenants !== undefined && !tenants.includes(caller.tenant)) {
-    return { text: `"tool not found: ${exposed}", for ${upstream.name} is not for ${whose} (tenants: ${tenants.join(', ')})`, code: EXIT.denied };
-  }
+  const isInvisible = upstream.tenants !== undefined && !upstream.tenants.includes(caller.tenant);
+  const note = isInvisible ? `; ${upstream.name} is not for this tenant, but for ${upstream.tenants?.join(', ')}` : '';
   const resolution = catalog.viewFor(caller).resolveTool(exposed);
-  if (resolution.kind !== 'found')
-    return { text: `"${redactText(resolution.text)}" (${whose})`, code: decision.kind === 'hidden' ? EXIT.denied : EXIT.failed };
-  if (resolution.decision.kind === 'denied') return { text: `refused: "${redactText(resolution.decision.text)}" (${whose})`, code: EXIT.denied };
+  if (resolution.kind !== 'found') {
+    const isRefused = isInvisible || decision.kind === 'hidden';
+    return { text: `"${redactText(resolution.text)}" (${whose}${note})`, code: isRefused ? EXIT.denied : EXIT.failed };
+  }
+  if (resolution.decision.kind === 'denied')
+    return { text: `refused: "${redactText(resolution.decision.text)}" (${whose}${note})`, code: EXIT.denied };
   const scope = resolution.decision.kind === 'allowed' ? scopeOf(resolution.decision) : 'turnpike:write';
   const held = [...caller.scopes].join(' ');
-  if (!hasScope(caller, scope))
-    return { text: `refused with 403 insufficient_scope: it needs ${scope}, and the caller has ${held} (${whose})`, code: EXIT.denied };
-  return { text: `goes to ${resolution.upstream} (${whose}; scopes ${held})`, code: EXIT.done };
+  if (!hasScope(caller, scope)) {
+    return { text: `refused with 403 insufficient_scope: it needs ${scope}, and the caller has ${held} (${whose}${note})`, code: EXIT.denied };
+  }
+  return { text: `goes to ${resolution.upstream} (${whose}; scopes ${held}${note})`, code: EXIT.done };
 }
 
 function scopeOf({ safety }: Extract<Decision, { kind: 'allowed' }>): Scope {
