@@ -1,9 +1,12 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../core/caller.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import { ManualClock } from '../core/manual-clock.ts';
+import type { ConnectionLease } from '../core/ports.ts';
 import { Fingerprinter, Secret } from '../core/secret.ts';
 import { MemoryStore } from '../store/memory.ts';
+import { Link } from './connection.ts';
 import { Connections } from './connections.ts';
 import { EraMemory } from './era-memory.ts';
 import { Registry } from './registry.ts';
@@ -29,12 +32,14 @@ const command = (text: string): Partial<UpstreamSettings> => ({
 /** A registry and the callers' connections, wired as the gateway does it. The tool that an upstream lists is called after its command. */
 class Rig implements AsyncDisposable {
   readonly clock = new ManualClock();
-  readonly transports: { readonly name: string; readonly transport: SampleTransport }[] = [];
+  readonly transports: { readonly name: string; readonly tool: string; readonly transport: SampleTransport }[] = [];
   readonly registry: Registry;
   readonly connections: Connections;
   readonly told: string[] = [];
   era: 'modern' | 'legacy' = 'legacy';
   down = false;
+  /** Opening never ends. */
+  hangs = false;
   readonly #store = new MemoryStore(this.clock);
 
   constructor(settings: readonly UpstreamSettings[]) {
@@ -93,6 +98,11 @@ class Rig implements AsyncDisposable {
     return this.transports.filter(({ transport: { opens, closes } }) => opens > 0 && closes === 0).map(({ name }) => name);
   }
 
+  /** What the server behind a connection was made from. */
+  toolOf({ connection }: ConnectionLease): string | undefined {
+    return connection instanceof Link ? this.transports.find(({ transport }) => transport === connection.transport)?.tool : undefined;
+  }
+
   listed(): Record<string, readonly string[] | undefined> {
     return Object.fromEntries(
       this.registry.snapshot().map(({ status, capabilities }) => [status.name, capabilities?.lists.tools.map(({ id }) => id)]),
@@ -100,15 +110,16 @@ class Rig implements AsyncDisposable {
   }
 
   #transport({ name, target }: UpstreamSettings): SampleTransport {
-    const tool = target.type === 'stdio' ? target.command : 'far';
+    const tool = target.type === 'stdio' ? target.command : (target.endpoints[0]?.url ?? '');
     const handlers = { 'tools/list': () => ({ result: { tools: [{ name: tool }] } }) };
     const transport = new SampleTransport(target.type === 'stdio' ? 'channel' : 'exchange', sampleServer(this.era, handlers));
     const { open } = transport;
     transport.open = async (signal) => {
       await open.call(transport, signal);
+      if (this.hangs) await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
       if (this.down) throw new TurnpikeError('upstream/down', 'nobody there', { retryable: true });
     };
-    this.transports.push({ name, transport });
+    this.transports.push({ name, tool, transport });
     return transport;
   }
 
@@ -205,6 +216,18 @@ describe('replacing upstreams', () => {
     expect(rig.registry.snapshot()).toEqual([]);
   });
 
+  it('what is still starting is given up, and the other begins at once', async () => {
+    await using rig = new Rig([named('a', command('one')), named('b')]);
+    rig.hangs = true;
+    const starting = rig.registry.start(NEVER);
+    await settle();
+    rig.hangs = false;
+    await rig.replace([named('a', command('two'))], ['a']);
+    await starting;
+    await settle();
+    expect([rig.listed(), rig.live]).toEqual([{ a: ['two'] }, ['a']]);
+  });
+
   it('a connection is retired when the last call on it is over, and its sockets go after that', async () => {
     await using rig = await Rig.started([named('a', { target: remote('http://one'), protocol: '2025-11-25' })]);
     const running = await rig.lease('a', caller('ann', 's1'));
@@ -225,6 +248,65 @@ describe('replacing upstreams', () => {
     expect([ann.ended.aborted, bob.ended.aborted]).toEqual([true, false]);
     bob.release('ok');
   });
+});
+
+/** Which version of which upstreams there are; absent: removed. */
+const editionOf = fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: 0, max: 2 }), { maxKeys: 3 });
+const stepOf = fc.oneof(
+  fc.record({ kind: fc.constant('replace' as const), edition: editionOf }),
+  fc.record({ kind: fc.constant('lease' as const), upstream: fc.constantFrom('a', 'b', 'c'), who: fc.constantFrom('ann', 'bob') }),
+  fc.record({ kind: fc.constant('release' as const), which: fc.nat({ max: 5 }) }),
+  fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 20_000 }) }),
+);
+
+it('in any order of reloads, calls and ends: a call meets the version in force, is cut by nothing but closeDelay, and nothing is left', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom('legacy' as const, 'modern' as const),
+      fc.boolean(),
+      fc.array(stepOf, { maxLength: 25 }),
+      async (era, far, steps) => {
+        const closeDelay = 30_000;
+        const make = (name: string, version: number) => {
+          const target = far ? remote(`http://${name}-${version}`) : command(`${name}-${version}`).target;
+          return named(name, { ...(target === undefined ? {} : { target }), pool: { ...sampleSettings().pool, closeDelay } });
+        };
+        let edition: Record<string, number> = { a: 0, b: 0 };
+        const settingsOf = () => Object.entries(edition).map(([name, version]) => make(name, version));
+        await using rig = await Rig.started(settingsOf(), era);
+        const leases: { readonly lease: ConnectionLease; readonly upstream: string; readonly version: number; retiredAt?: number }[] = [];
+        for (const step of steps) {
+          if (step.kind === 'replace') {
+            const before = edition;
+            edition = step.edition;
+            const restarts = Object.keys(edition).filter((name) => name in before && before[name] !== edition[name]);
+            void rig.replace(settingsOf(), restarts);
+            for (const held of leases) if (edition[held.upstream] !== held.version) held.retiredAt ??= rig.clock.monotonic();
+          } else if (step.kind === 'lease') {
+            const version = edition[step.upstream];
+            if (version === undefined) {
+              await expect(rig.lease(step.upstream, caller(step.who))).rejects.toMatchObject({ code: 'upstream/down' });
+              continue;
+            }
+            const lease = await rig.lease(step.upstream, caller(step.who));
+            expect(rig.toolOf(lease)).toBe(far ? `http://${step.upstream}-${version}` : `${step.upstream}-${version}`);
+            leases.push({ lease, upstream: step.upstream, version });
+          } else if (step.kind === 'release') leases.splice(step.which, 1)[0]?.lease.release('ok');
+          else rig.clock.advance(step.ms);
+          await settle();
+          for (const { lease, retiredAt } of leases) {
+            const isDue = retiredAt !== undefined && rig.clock.monotonic() - retiredAt >= closeDelay;
+            expect(lease.ended.aborted).toBe(isDue);
+          }
+        }
+        for (const { lease } of leases) lease.release('ok');
+        await settle();
+        // Every upstream that is there has one connection of ours and what its callers may use again; nobody else has any.
+        expect(rig.live.every((name) => name in edition)).toBe(true);
+      },
+    ),
+    { numRuns: 60 },
+  );
 });
 
 describe('a connection is made anew', () => {
