@@ -263,7 +263,7 @@ export class SessionConnectionPool<C extends Closable = McpClient> implements As
     return this.#pool.current().length;
   }
 
-  /** Takes everything out. Resolves when all is closed: now, or after the leases, `closeDelay` at most. The pool can be used again. */
+  /** Takes everything out. Resolves when all is closed: now, or after the leases and deferred closes, `closeDelay` at most. The pool can be used again. */
   drainAll(): Promise<void> {
     return this.#pool.retireWhere(() => true, 'drained');
   }
