@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Authority } from '../fixtures/authority.ts';
 import { freePort } from '../fixtures/free-port.ts';
 import { until } from '../fixtures/processes.ts';
-import { inHome, Rig } from './cli-rig.ts';
+import { inHome, leftIn, Rig } from './cli-rig.ts';
 import { answerIn, modernRequest, post, RawSession } from './raw-client.ts';
 import { child, Served, textOf } from './reload-rig.ts';
 import { Rig as Servers } from './rig.ts';
@@ -248,6 +248,32 @@ describe('without a signal', () => {
   });
 });
 
+it('over a pipe: the client hears that the tools changed, and calls what is new', async () => {
+  const home = await rig.home();
+  const file = join(home, 'pipe.yaml');
+  const text = (...lines: string[]) => `telemetry: {log: {format: json}}\nstore: {dir: ${home}/state}\n${upstreams(...lines)}`;
+  await writeFile(file, text(KEPT));
+  const gateway = rig.start(['serve', '--stdio', '--config', file], { env: { HOME: home }, open: true });
+  await gateway.until(/lists every setting/);
+  const tell = (message: object) => void gateway.child.stdin?.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+  tell({ id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } } });
+  await gateway.until(/"id":1/);
+  tell({ method: 'notifications/initialized' });
+  tell({ id: 2, method: 'tools/call', params: { name: 'x_kept_counter', arguments: {} } });
+  await gateway.until(/"id":2,/);
+  await writeFile(file, text(KEPT, child('more', 'modern')));
+  await gateway.until(/"upstream":"more","state":"connected"/);
+  await gateway.until(/"method":"notifications\/tools\/list_changed"/);
+  tell({ id: 3, method: 'tools/call', params: { name: 'x_more_echo', arguments: { value: 'new here' } } });
+  await gateway.until(/"id":3,.*new here/);
+  tell({ id: 4, method: 'tools/call', params: { name: 'x_kept_counter', arguments: {} } });
+  // The same connection as before: it counts on.
+  await gateway.until(/"id":4,.*\\"connection\\":2/);
+  gateway.child.stdin?.end();
+  expect(await gateway.ended).toBe(0);
+  await leftIn(home);
+});
+
 describe('the certificate of our own listener', () => {
   /** The certificate that a new connection is shown. */
   async function shown(port: number): Promise<Buffer> {
@@ -335,5 +361,13 @@ it('20 reloads under load: no call of an untouched upstream fails, over HTTP and
     ['{"process":2,"connection":2}', '{"process":2,"connection":2}'],
   ]);
   expect(served.reloads).toBe(20);
+  // The gateway; our own three children; one for each pair of a caller (two sessions, one without) and an upstream on pipes.
+  const home = join(served.file, '..');
+  await until(
+    () => inHome(home),
+    (live) => live.filter(({ name }) => name === 'node').length <= 1 + 3 + 3 * 2,
+    20_000,
+  );
   expect(await served.stop()).toBe(0);
+  await leftIn(home);
 }, 120_000);
