@@ -27,7 +27,7 @@ upstreams:
     tenants: [platform]
     headers: {X-Team: core}
     auth: {mode: header, header: {name: X-Key, value: "\${env:KEY}"}}
-  - {name: c, type: sse, url: "https://c.example.com/sse", toolPrefix: a}
+  - {name: c, type: sse, url: "https://c.example.com/\${env:KEY}/sse", toolPrefix: a}
   - {name: down, type: sse, url: "https://d.example.com/sse"}
 `;
 
@@ -148,7 +148,7 @@ describe('explain', () => {
     const explain = await surveyed();
     const { code, texts } = explain('x_a_same', 'dev');
     expect(code).toBe(1);
-    expect(texts.map(({ Route }) => Route)).toEqual([expect.stringContaining('→ a '), expect.stringContaining('→ c ')]);
+    expect(texts.map(({ Route }) => Route)).toEqual([expect.stringContaining('→ a '), expect.stringContaining('→ c (sse, an address by reference)')]);
     for (const text of texts) {
       expect(text.Collision).toBe("tool 'x_a_same' is ambiguous: provided by a, c; set toolPrefix of one of them, or leave one out with tools.deny");
       expect(text['Called by dev']).toBe('"tool \'x_a_same\' is ambiguous: provided by a, c" (tenant platform)');

@@ -6,6 +6,7 @@ import { readClientFile } from './client-file.ts';
 import type { ClientPlace } from './client-places.ts';
 import { draftFile } from './draft-file.ts';
 import { importServers } from './import.ts';
+import { closingText } from './report.ts';
 import { verified } from './verified.ts';
 
 const ENV = { HOME: '/home/me', EDITOR: 'vi' };
@@ -354,6 +355,23 @@ describe('servers of clients', () => {
       expect.stringMatching(/^'nul': left out, command: holds a NUL/),
     ]);
   });
+});
+
+it('foreign words stay in their comments, and send nothing to a terminal', async () => {
+  const evil = '\u001b[2J\nlisten: {host: 0.0.0.0}\u2028auth: {}\r#';
+  const { draft, text, loaded } = await imported([
+    { client: 'Cursor', file: `/tmp/${evil}/mcp.json` },
+    {
+      inputs: [{ id: 'key', description: evil }],
+      mcpServers: { [evil]: { command: 'a', [evil]: 1, description: evil, env: { KEY: '${input:key}', [`${evil}TOKEN`]: 'a-secret-value' } } },
+    },
+  ]);
+  expect(loaded.config.listen.host).toBe('127.0.0.1');
+  expect(loaded.config.upstreams).toHaveLength(1);
+  expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Zl}]/u);
+  const report = closingText({ draft, output: 'turnpike.yaml', env: {} });
+  expect([...draft.notes, report].join('').replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Zl}]/u);
+  expect(report.split('\n')).not.toContainEqual(expect.stringMatching(/^listen/));
 });
 
 describe('any file of a client', () => {

@@ -47,7 +47,8 @@ export function importServers(files: readonly ClientFile[], { env, port }: Impor
         continue;
       }
       const name = upstreamName(server.name, new Set(upstreams.keys()));
-      const note = (text: string) => void notes.push(`${where}: ${text}`);
+      // Names of members are foreign: what is told goes to a terminal, and into comments.
+      const note = (text: string) => void notes.push(`${where}: ${redactText(text)}`);
       const made = upstreamOf({ file, server, name, env, variables, note });
       if (!made.ok) notes.push(`${where}: left out, it ${made.error}`);
       else {

@@ -1,3 +1,4 @@
+import { redactText } from '../../telemetry/redact.ts';
 import type { Draft } from './draft-file.ts';
 
 export interface Report {
@@ -18,7 +19,7 @@ export function closingText({ draft, output, env, envFile, token }: Report): str
   const missing = variables.filter(({ name, value }) => env[name] === undefined && (envFile === undefined || value === undefined));
   if (missing.length > 0) {
     lines.push('', 'Set these variables before you start, for the file refers to them:');
-    for (const { name, source } of missing) lines.push(`  ${name}    ${source}`);
+    for (const { name, source } of missing) lines.push(`  ${name}    ${redactText(source)}`);
   }
   const named = output === 'turnpike.yaml' ? '' : ` --config ${output}`;
   const load = envFile === undefined ? '' : `set -a; . ${envFile.includes('/') ? '' : './'}${envFile}; set +a; `;
