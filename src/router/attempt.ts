@@ -2,7 +2,7 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { type Answer, CARRIED_EXTENSIONS, type Era, isJsonObject, type JsonObject, TASKS_EXTENSION } from '../core/mcp.ts';
-import type { ConnectionLease } from '../core/ports.ts';
+import type { ConnectionLease, UpstreamCall } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { CallLife } from './call-life.ts';
 import { invalidState } from './carried-state.ts';
@@ -19,8 +19,8 @@ export interface UpstreamRequest {
   /** The upstream's own name, URI or task id: for `Mcp-Name` and the request state. */
   readonly original: string;
   readonly method: string;
-  /** Params with the upstream's own name or URI in them. */
-  readonly params: Buffer;
+  /** Params with the upstream's own name or URI in them; let go when the upstream asks something, for then it has read them. */
+  params: Buffer;
   /** Whether a request whose outcome is unknown may be sent again (trusted `readOnlyHint` or `idempotentHint`). */
   readonly repeatable: boolean;
   /** `mcp-param-*` headers computed from the body with the upstream's schema. */
@@ -106,13 +106,10 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
     // What we ask about a task of the call is no call of the client.
     if (request.method === exchange.method) services.instruments.bridgeCalls(exchange.era, connection.era).add();
     wish = taskWish(services, exchange, request, connection);
-    const params = paramsFor(connection.era, request, input, wish);
     await services.levels.tell(connection, exchange.logLevel, life.signal);
-    // Nobody waits for this, and a call that is lost meanwhile says so itself.
-    relay.onLevel = (level) => void services.levels.tell(connection, level, life.signal).catch(() => {});
-    const answer = await connection.request({
+    const sent: UpstreamCall & { params: Buffer } = {
       method: request.method,
-      params,
+      params: paramsFor(connection.era, request, input, wish),
       capabilities: connection.era === 'legacy' ? NONE : carried(exchange, services.settings.bridge.interactive, input.tasks),
       // A session upstream's call may be continued by a request that wants progress, although this one does not.
       progress: exchange.progressToken !== undefined || exchange.era === 'legacy' || connection.era === 'legacy',
@@ -121,7 +118,9 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
       signal: life.signal,
       ...(wish?.over === undefined ? {} : { lasting: wish.over }),
       ...(exchange.logLevel === undefined ? {} : { logLevel: exchange.logLevel }),
-    });
+    };
+    relay.sending(connection, sent, request);
+    const answer = await connection.request(sent);
     const created = wish === undefined ? undefined : createdTask(answer, upstream, services.clock);
     if (wish === undefined || created === undefined) return { answer, era: connection.era };
     kept = true;

@@ -32,7 +32,7 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
   if (state?.kind === 'park') return services.parking.resume(exchange, state, request.upstream, given);
   // Answers without a state answer nothing yet: they wait for their questions.
   const questions = mayAsk
-    ? new Questions({ clock: services.clock, gatherWindow: services.settings.bridge.gatherWindow, early: state === undefined ? given : undefined })
+    ? new Questions(services.clock, services.settings.bridge.gatherWindow, state === undefined ? given : undefined)
     : undefined;
   const call = newCall(services, exchange, request, questions);
   const playing = play(call, inputOf(state, given));
@@ -60,7 +60,7 @@ function newCall(services: Services, from: Exchange, request: UpstreamRequest, q
   const exchange = questions === undefined ? from : detached(from, life.signal);
   const label = upstreamSettings.naming !== 'passthrough';
   const profile = profileOf(exchange.capabilities, settings.bridge.interactive);
-  const own = { services, exchange, upstream, label, profile, deadline: life.deadline };
+  const own = { services, exchange, upstream, label, profile, life };
   const relay = new CallRelay(questions === undefined ? own : { ...own, questions }, from);
   return { services, exchange, request, life, relay, profile, label };
 }

@@ -338,12 +338,14 @@ it('a task of a parked call is a task after its questions', async () => {
   const answer = sample.connection.answer;
   sample.connection.answer = async (call) => {
     if (call.method !== 'tools/call') return answer(call);
+    // Its bytes are let go while it waits.
+    const asSent = { ...call };
     await call.relay.request(
       'elicitation/create',
       Buffer.from('{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"string"}}}}'),
       call.signal,
     );
-    return answer(call);
+    return answer(asSent);
   };
   const first = sample.call();
   await turn();

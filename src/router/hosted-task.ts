@@ -64,7 +64,7 @@ export class HostedTask implements LiveTask {
     const { services, caller, upstream, profile, expiresAt, created } = options;
     const { clock, settings } = services;
     this.#options = options;
-    this.#questions = new Questions({ clock, gatherWindow: settings.bridge.gatherWindow });
+    this.#questions = new Questions(clock, settings.bridge.gatherWindow);
     const relay = new HostedRelay({ services, caller, upstream, profile, questions: this.#questions });
     if (created !== undefined) this.#note(created.task);
     // Whoever listens knows that much.

@@ -39,7 +39,7 @@ describe('a call that asks', () => {
   it('neither `inputResponses` nor the state is told to a session upstream', async () => {
     const bridge = sessionUpstream();
     await bridge.parked({ more: { inputResponses: { other: { secret: 1 } }, task: { ttl: 1 } } });
-    expect(JSON.parse(bridge.sides[0]?.call.params.toString() ?? '')).toEqual({ name: 'write', arguments: { n: 1 } });
+    expect(bridge.sides[0]?.params).toEqual({ name: 'write', arguments: { n: 1 } });
   });
 
   it('concurrent questions of all kinds leave in one answer; their metadata and ids of ours do not', async () => {

@@ -13,7 +13,7 @@ afterEach(() => {
 function start(early?: JsonObject) {
   const clock = new ManualClock();
   clocks.push(clock);
-  const questions = new Questions({ clock, gatherWindow: 25, early: early && toJson(early) });
+  const questions = new Questions(clock, 25, early && toJson(early));
   const answers: Record<string, JsonObject> = {};
   const controllers: Record<string, AbortController> = {};
   const ask = (name: string, wished?: unknown, method = 'elicitation/create', params: JsonObject = { message: name, requestedSchema: FORM }) => {

@@ -40,14 +40,6 @@ class Question {
   }
 }
 
-export interface QuestionsOptions {
-  readonly clock: Clock;
-  /** Milliseconds in which further questions join the first one (`bridge.gatherWindow`). */
-  readonly gatherWindow: number;
-  /** The bytes of `inputResponses` of a request that answers nothing yet: answers that came before their questions. */
-  readonly early?: Buffer | undefined;
-}
-
 /** Questions of one call that may wait at once (protocol.md section 10, "Limits and refusals"). */
 export const MAX_PENDING = 16;
 const KEY = /^[A-Za-z0-9_.-]{1,64}$/;
@@ -57,7 +49,8 @@ const KEY = /^[A-Za-z0-9_.-]{1,64}$/;
  * leave together, and wait for the retry that answers them (protocol.md section 10, "ML").
  */
 export class Questions {
-  readonly #options: QuestionsOptions;
+  readonly #clock: Clock;
+  readonly #gatherWindow: number;
   readonly #open = new Map<string, Question>();
   readonly #early: ReadonlyMap<string, Buffer> | undefined;
   /** Keys that upstreams proposed and got. */
@@ -70,9 +63,14 @@ export class Questions {
   #isReady = false;
   #ended = false;
 
-  constructor(options: QuestionsOptions) {
-    this.#options = options;
-    this.#early = options.early && responsesOf(options.early);
+  /**
+   * @param gatherWindow milliseconds in which further questions join the first one (`bridge.gatherWindow`)
+   * @param early the bytes of `inputResponses` of a request that answers nothing yet: answers that came before their questions
+   */
+  constructor(clock: Clock, gatherWindow: number, early?: Buffer) {
+    this.#clock = clock;
+    this.#gatherWindow = gatherWindow;
+    this.#early = early && responsesOf(early);
   }
 
   /** Questions that wait for an answer. */
@@ -138,7 +136,7 @@ export class Questions {
   }
 
   #gather(): void {
-    this.#gathering ??= this.#options.clock.after(this.#options.gatherWindow, () => {
+    this.#gathering ??= this.#clock.after(this.#gatherWindow, () => {
       this.#gathering = undefined;
       // What was taken back meanwhile is no reason to answer.
       if (this.#open.size > 0) this.wake();

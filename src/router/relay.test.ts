@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { asTurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { toJson } from '../core/json.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import { type Answer, LOG_LEVELS } from '../core/mcp.ts';
-import { Deadline } from './deadline.ts';
+import { CallLife } from './call-life.ts';
 import { needOf } from './interactions.ts';
 import { CallRelay, refusedInteraction } from './relay.ts';
 import { resultOf, sampleExchange, sampleServices } from './sample-services.ts';
@@ -15,7 +16,7 @@ interface Asked {
 
 function start(more: Partial<Omit<Exchange, 'body' | 'params'>> = {}, { profile = 'fusr', label = true, asks = true } = {}) {
   const clock = new ManualClock();
-  const expired: number[] = [];
+  const expired: string[] = [];
   const dropped: string[] = [];
   const asked: Asked[] = [];
   const answers: ((answer: Answer) => void)[] = [];
@@ -24,14 +25,15 @@ function start(more: Partial<Omit<Exchange, 'body' | 'params'>> = {}, { profile 
     return new Promise<Answer>((resolve) => answers.push(resolve));
   };
   const { exchange, told } = sampleExchange({ ...more, ...(asks && more.era === 'legacy' ? { ask } : {}) });
-  const deadline = new Deadline(clock, { call: 1_000, callMax: 10_000 }, (ms) => expired.push(ms));
+  const life = new CallLife(clock, { call: 1_000, callMax: 10_000 }, 'a', 't');
+  life.signal.addEventListener('abort', () => expired.push(asTurnpikeError(life.signal.reason).message));
   const relay = new CallRelay({
     services: sampleServices().services,
     exchange,
     upstream: 'a',
     label,
     profile,
-    deadline,
+    life,
     dropped: (reason) => dropped.push(reason),
   });
   return { relay, told, asked, answers, dropped, clock, expired };
@@ -141,7 +143,7 @@ describe('what an upstream asks during a call', () => {
     answers[0]?.(resultOf({ action: 'accept' }));
     expect((await answer).kind).toBe('result');
     clock.advance(1_000);
-    expect(expired).toEqual([1_000]);
+    expect(expired).toEqual(["tool 't' timed out after 1s"]);
     expect(relay.reached).toBe(true);
   });
 

@@ -1,15 +1,22 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
-import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, type LogLevel, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
-import type { Relay } from '../core/ports.ts';
+import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
+import type { Connection, Relay } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
-import type { Deadline } from './deadline.ts';
+import type { CallLife } from './call-life.ts';
 import { editMeta, labelled, notificationParams } from './edits.ts';
 import { allows, NEEDS, type Need, needOf } from './interactions.ts';
 import { judge } from './judged-questions.ts';
 import type { Questions } from './pending-questions.ts';
 import type { Services } from './services.ts';
+
+/** What holds the bytes of a request. */
+interface Sent {
+  params: Buffer;
+}
+
+const NOTHING = Buffer.alloc(0);
 
 export interface RelayOptions {
   readonly services: Services;
@@ -19,7 +26,7 @@ export interface RelayOptions {
   readonly label: boolean;
   /** What the client declared and the configuration allows. */
   readonly profile: Profile;
-  readonly deadline: Deadline;
+  readonly life: CallLife;
   /** Instead of the count of dropped notifications: for tests. */
   readonly dropped?: (reason: string) => void;
   /** Where questions wait whose client can only be asked by the answer to its request. */
@@ -31,7 +38,8 @@ export class CallRelay implements Relay {
   readonly #options: RelayOptions;
   /** The requests that wait for the call now, the newest last: none while it is parked. */
   #visitors: readonly Exchange[];
-  #onLevel: (level: LogLevel) => void = () => {};
+  #connection: Connection | undefined;
+  #sent: readonly Sent[] = [];
   #refused: Need | undefined;
   #reached = false;
   #ended = false;
@@ -57,12 +65,15 @@ export class CallRelay implements Relay {
   /** A parked call is waited for again: the request's token and log level replace the old ones. */
   join(exchange: Exchange): void {
     this.#visitors = [...this.#visitors, exchange];
-    if (exchange.logLevel !== undefined) this.#onLevel(exchange.logLevel);
+    const { services, life } = this.#options;
+    // Nobody waits for this, and a call that is lost meanwhile says so itself.
+    if (this.#connection !== undefined) services.levels.tell(this.#connection, exchange.logLevel, life.signal).catch(() => {});
   }
 
-  /** Who tells the upstream of the level of a request that joins. */
-  set onLevel(tell: (level: LogLevel) => void) {
-    this.#onLevel = tell;
+  /** The call is on its way: over `connection`, as `sent`. */
+  sending(connection: Connection, sent: Sent, request: Sent): void {
+    this.#connection = connection;
+    this.#sent = [sent, request];
   }
 
   leave(exchange: Exchange): void {
@@ -75,7 +86,7 @@ export class CallRelay implements Relay {
   }
 
   notification(method: string, params: Buffer): void {
-    const { deadline } = this.#options;
+    const { deadline } = this.#options.life;
     const exchange = this.#visitors.at(-1);
     if (method === 'notifications/progress' && !this.#ended) deadline.restart();
     if (this.#ended) this.#dropped('late');
@@ -89,7 +100,7 @@ export class CallRelay implements Relay {
   }
 
   request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
-    const { services, exchange, upstream, label, profile, deadline, questions } = this.#options;
+    const { services, exchange, upstream, label, profile, life, questions } = this.#options;
     if (!NEEDS.has(method)) return Promise.resolve(refusal(RPC.methodNotFound, `${method} is not carried`));
     const body = JSON.parse(params.toString('utf8')) as JsonObject;
     const { ask } = exchange;
@@ -104,13 +115,15 @@ export class CallRelay implements Relay {
     const wished = isJsonObject(body._meta) ? body._meta[TURNPIKE_META.inputKey] : undefined;
     this.#reached = true;
     // The time of a person is not the time of the call.
-    deadline.pause();
+    life.deadline.pause();
+    // Its upstream has read it, and a person may take long.
+    if (ask === undefined) for (const sent of this.#sent) sent.params = NOTHING;
     const answering =
       ask === undefined
         ? // 2026-07-28 knows no id of an elicitation: the retry is the signal.
           (questions as Questions).ask(method, editObject(shown, { elicitationId: undefined }), signal, wished)
         : ask(method, shown, signal);
-    return answering.finally(() => deadline.resume());
+    return answering.finally(() => life.deadline.resume());
   }
 
   #refuse(method: string, body: JsonObject): Answer {

@@ -24,16 +24,18 @@ export class UpstreamSide {
   readonly call: UpstreamCall;
   /** What every question was answered with, in the order of the answers. */
   readonly heard: JsonObject[] = [];
+  /** As they came. */
+  readonly params: JsonObject;
   readonly #open = new Set<AbortController>();
   #over = false;
 
   constructor(call: UpstreamCall) {
     this.call = call;
+    this.params = JSON.parse(call.params.toString()) as JsonObject;
   }
 
   get args(): JsonObject {
-    const { arguments: args } = JSON.parse(this.call.params.toString()) as JsonObject;
-    return isJsonObject(args) ? args : {};
+    return isJsonObject(this.params.arguments) ? this.params.arguments : {};
   }
 
   async ask(method: string, params: JsonObject, signal?: AbortSignal): Promise<JsonObject> {

@@ -59,7 +59,8 @@ export class SampleConnection implements Connection {
   }
 
   request(call: UpstreamCall): Promise<Answer> {
-    this.calls.push(call);
+    // As it was sent: its bytes are let go while it waits for input.
+    this.calls.push({ ...call });
     return new Promise((resolve, reject) => {
       const onAbort = () => reject(call.signal.reason);
       this.#waiting.add(reject);

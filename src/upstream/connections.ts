@@ -83,7 +83,7 @@ export class Connections implements ConnectionSource {
       const connector = this.#options.connector(upstream);
       const lease = await this.#acquire(connector, caller, profile, signal, owner);
       if (lease === undefined || !(await this.#answers(connector, lease, signal))) continue;
-      return { connection: lease.value, ended: lease.signal, release: (outcome) => lease.release(outcome) };
+      return new LinkLease(lease);
     }
     throw new TurnpikeError('upstream/down', `upstream '${upstream}' keeps changing its protocol era`, { upstream });
   }
@@ -249,6 +249,27 @@ export class Connections implements ConnectionSource {
       links.delete(link);
       if (links.size === 0 && this.#bySession.get(sessionId) === links) this.#bySession.delete(sessionId);
     });
+  }
+}
+
+/** A pool's lease in the words of upstreams. */
+class LinkLease implements ConnectionLease {
+  readonly #lease: Lease<Link>;
+
+  constructor(lease: Lease<Link>) {
+    this.#lease = lease;
+  }
+
+  get connection(): Link {
+    return this.#lease.value;
+  }
+
+  get ended(): AbortSignal {
+    return this.#lease.signal;
+  }
+
+  release(outcome: 'ok' | 'transport-error'): void {
+    this.#lease.release(outcome);
   }
 }
 

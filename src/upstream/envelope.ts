@@ -3,9 +3,17 @@ import { type JsonObject, META, META_PREFIX, MODERN_VERSION, NAMED_BY, type Requ
 import { encodeHeaderValue } from '../core/mcp-headers.ts';
 import type { UpstreamCall } from '../core/ports.ts';
 
-/** A JSON-RPC request of ours: only id, method and the `_meta` envelope are minted, `params` keeps its bytes. */
-export function requestMessage(id: RequestId, method: string, params: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":${JSON.stringify(method)},"params":`), params, CLOSE]);
+/**
+ * A JSON-RPC request of ours: only id, method and the `_meta` envelope are minted, `params` keeps its bytes.
+ * @param apart in memory of its own: what may wait for long would hold the pool that others are cut from, 64 KiB at a time
+ */
+export function requestMessage(id: RequestId, method: string, params: Buffer, apart = false): Buffer {
+  const parts = [Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":${JSON.stringify(method)},"params":`), params, CLOSE];
+  if (!apart) return Buffer.concat(parts);
+  const message = Buffer.allocUnsafeSlow(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) at += part.copy(message, at);
+  return message;
 }
 
 export function notificationMessage(method: string, params: Buffer): Buffer {

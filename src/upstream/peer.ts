@@ -154,7 +154,9 @@ export class Peer {
     const fail = (error: unknown) => pending.settle({ error });
     try {
       const params = this.era === 'modern' ? modernParams(call, this.#options.clientInfo, id) : legacyParams(call, id);
-      const message = requestMessage(id, call.method, params);
+      // The HTTP client keeps the bytes until the answer is complete, and a person may be asked meanwhile.
+      const mayWait = this.era === 'legacy' && transport.kind === 'exchange' && INTERACTIVE.has(call.method);
+      const message = requestMessage(id, call.method, params, mayWait);
       const headers = this.era === 'modern' && transport.kind === 'exchange' ? mirroredHeaders(call) : undefined;
       call.onSent?.();
       const sent = transport.send(message, {
