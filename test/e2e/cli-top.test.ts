@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -64,6 +64,17 @@ describe('top', () => {
     expect(out).toMatch(/^gone +(retrying|unreachable|starting) +- +0\.0 +0\.0 +- +- +- +- +\d+ +0$/m);
     expect(out).toMatch(/^upstream-connections +\d+ +\d+ +0 +[1-9]\d* +0$/m);
     expect(out).toMatch(/^x_everything_echo +everything +[1-9][\d.]+$/m);
+  });
+
+  it('tells that a reload failed', async () => {
+    const file = join(rig.folder, 'turnpike.yaml');
+    const before = await readFile(file, 'utf8');
+    await writeFile(file, before.replace('upstreams:', 'upstream:'));
+    gateway.child.kill('SIGHUP');
+    await gateway.until(/turnpike\.yaml:3:1 upstream: unknown key/);
+    const { out } = await rig.run(['top', '--interval', '100ms', '--url', url, '--token-file', 'ops']);
+    expect(out).toMatch(/^The reload of \S+ failed: turnpike\.yaml:3:1 upstream: unknown key; did you mean "upstreams"\?$/m);
+    await writeFile(file, before);
   });
 
   it('needs the operations credential where one is set', async () => {

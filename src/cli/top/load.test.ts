@@ -4,6 +4,7 @@ import { ManualClock } from '../../core/manual-clock.ts';
 import { Instruments } from '../../telemetry/instruments.ts';
 import { loadBetween } from './load.ts';
 import { loadText } from './load-text.ts';
+import { reloadNotice } from './look.ts';
 import { readMetrics } from './metrics-page.ts';
 
 /** Real pages of a gateway's metrics. */
@@ -73,6 +74,23 @@ describe('load', () => {
       }),
     );
   });
+});
+
+describe('reloads', () => {
+  it.each([
+    ['{"status":"ok"}', undefined],
+    ['{"status":"ok","reload":{"at":"2026-11-21T12:00:00.000Z","result":"ok","needsRestart":[]}}', undefined],
+    [
+      '{"reload":{"at":"x","result":"ok","needsRestart":["listen.port","store.dir"]}}',
+      'Changed, but in force with the next start only: listen.port, store.dir',
+    ],
+    [
+      '{"reload":{"at":"12:00","result":"failed","error":"turnpike.yaml:1:1 lisen: unknown key\\nmore"}}',
+      'The reload of 12:00 failed: turnpike.yaml:1:1 lisen: unknown key',
+    ],
+    ['{"reload":7}', undefined],
+    ['<html>', undefined],
+  ])('%s', (health, notice) => expect(reloadNotice(Buffer.from(health))).toBe(notice));
 });
 
 describe('text', () => {

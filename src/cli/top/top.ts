@@ -1,13 +1,12 @@
-import { Agent, request } from 'undici';
+import { Agent } from 'undici';
 import { type Clock, sleep, systemClock } from '../../core/clock.ts';
-import type { Secret } from '../../core/secret.ts';
 import { EXIT, type ExitCode } from '../exit-code.ts';
 import { Stop } from '../stop.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { connectProblem, DEFAULT_URL, endpointOf, isExposed, NO_URL, tokenFrom } from '../target.ts';
 import { loadBetween } from './load.ts';
 import { loadText } from './load-text.ts';
-import { type MetricsPage, readMetrics } from './metrics-page.ts';
+import { type Look, lookAt, PATIENCE, Refused } from './look.ts';
 import { Screen } from './screen.ts';
 
 export interface TopOptions {
@@ -20,22 +19,8 @@ export interface TopOptions {
   readonly once: boolean;
 }
 
-/** How long one answer may take. Milliseconds. */
-const PATIENCE = 5_000;
-/** Largest page that is read. Bytes. */
-const MAX_PAGE = 64 * 1024 * 1024;
 /** Plain text is not cut. */
 const ENDLESS = Number.POSITIVE_INFINITY;
-
-/** A page that was refused. */
-class Refused extends Error {
-  readonly status: number;
-
-  constructor(status: number) {
-    super(`the gateway answered HTTP ${status}`);
-    this.status = status;
-  }
-}
 
 /** `turnpike top`: what a running gateway does, from its metrics; again and again on a terminal, else once. */
 export async function top(options: TopOptions, around: Surroundings, clock: Clock = systemClock): Promise<ExitCode> {
@@ -55,7 +40,7 @@ export async function top(options: TopOptions, around: Surroundings, clock: Cloc
   }
   if (token !== undefined && isExposed(url)) say(`warning: the token travels unencrypted to ${url.host}; use https`);
   const agent = new Agent({ connect: { timeout: PATIENCE } });
-  const look = (signal: AbortSignal) => readPage({ url, agent, ...(token === undefined ? {} : { token }) }, clock, signal);
+  const look = (signal: AbortSignal) => lookAt({ url, agent, ...(token === undefined ? {} : { token }) }, clock, signal);
   using stop = new Stop({ events: around.events, clock, onSecond: around.exit });
   const life = new AbortController();
   void stop.first.then(() => life.abort());
@@ -63,8 +48,10 @@ export async function top(options: TopOptions, around: Surroundings, clock: Cloc
     const first = await look(life.signal);
     if (options.once || stdout.isTTY !== true) {
       await sleep(clock, options.interval, life.signal);
-      const load = loadBetween(first, await look(life.signal), clock.now());
-      stdout.write(`${loadText(load, { place: url.host, width: ENDLESS, rows: ENDLESS, colour: false }).join('\n')}\n`);
+      const { page, notice } = await look(life.signal);
+      const told = notice === undefined ? {} : { notice };
+      const lines = loadText(loadBetween(first.page, page, clock.now()), { place: url.host, width: ENDLESS, rows: ENDLESS, colour: false, ...told });
+      stdout.write(`${lines.join('\n')}\n`);
       return EXIT.done;
     }
     await live({ first, look, place: url.host, interval: options.interval, end: () => life.abort(), signal: life.signal }, around, clock);
@@ -83,8 +70,8 @@ export async function top(options: TopOptions, around: Surroundings, clock: Cloc
 }
 
 interface Live {
-  readonly first: MetricsPage;
-  readonly look: (signal: AbortSignal) => Promise<MetricsPage>;
+  readonly first: Look;
+  readonly look: (signal: AbortSignal) => Promise<Look>;
   readonly place: string;
   readonly interval: number;
   readonly end: () => void;
@@ -101,7 +88,7 @@ async function live({ first, look, place, interval, end, signal }: Live, around:
   const draw = () => {
     const notice =
       silent === undefined ? {} : { notice: `No answer for ${Math.round((clock.monotonic() - silent) / 1000)} s; what is below is older.` };
-    screen.draw(({ width, rows }) => loadText(loadBetween(before, after, clock.now()), { place, width, rows, colour, ...notice }));
+    screen.draw(({ width, rows }) => loadText(loadBetween(before.page, after.page, clock.now()), { place, width, rows, colour, ...notice }));
   };
   draw();
   screen.onResize(draw);
@@ -114,40 +101,8 @@ async function live({ first, look, place, interval, end, signal }: Live, around:
       silent = undefined;
     } catch (error) {
       if (error instanceof Refused) throw error;
-      silent ??= after.at;
+      silent ??= after.page.at;
     }
     draw();
-  }
-}
-
-interface Page {
-  readonly url: URL;
-  readonly agent: Agent;
-  readonly token?: Secret;
-}
-
-async function readPage({ url, agent, token }: Page, clock: Clock, signal: AbortSignal): Promise<MetricsPage> {
-  const deadline = new AbortController();
-  const timer = clock.after(PATIENCE, () => deadline.abort(new Error(`no answer within ${PATIENCE / 1000} s`)));
-  try {
-    const { statusCode, body } = await request(url, {
-      dispatcher: agent,
-      signal: AbortSignal.any([signal, deadline.signal]),
-      headers: token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` },
-    });
-    if (statusCode !== 200) {
-      await body.dump();
-      throw new Refused(statusCode);
-    }
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > MAX_PAGE) throw new Error(`the page of metrics is larger than ${MAX_PAGE} bytes`);
-      chunks.push(chunk);
-    }
-    return readMetrics(Buffer.concat(chunks).toString('utf8'), clock.monotonic());
-  } finally {
-    timer.cancel();
   }
 }
