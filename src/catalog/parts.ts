@@ -84,6 +84,8 @@ export class PartBuilder {
   readonly #names: NameSettings;
   readonly #policy: Policy;
   readonly #vetting: VetOptions;
+  /** What is wrong with a definition is the same under every policy and name. */
+  readonly #vetted: WeakMap<Capability, ReturnType<typeof vet>>;
   readonly #upstreams: ReadonlyMap<string, Known>;
   readonly #parts = new WeakMap<CapabilitySet, Map<string, Part>>();
 
@@ -92,6 +94,7 @@ export class PartBuilder {
     this.#names = names;
     this.#policy = policy;
     this.#vetting = vetting;
+    this.#vetted = earlier?.#vetted ?? new WeakMap();
     const isSame = earlier !== undefined && sameValue([earlier.#names, earlier.#policy.settings], [names, policy.settings]);
     const known = isSame ? earlier.#upstreams : new Map<string, Known>();
     this.#upstreams = new Map(
@@ -146,7 +149,9 @@ export class PartBuilder {
         : ALLOWED;
     // A definition that nobody sees is not worth a warning either.
     if (decision.kind === 'hidden') return { era, hidden: true, findings: [] };
-    const { bytes, fault, flags } = vet(kind, capability, this.#vetting);
+    const vetted = this.#vetted.get(capability) ?? vet(kind, capability, this.#vetting);
+    this.#vetted.set(capability, vetted);
+    const { bytes, fault, flags } = vetted;
     const name = hidesInName(capability.id) ? showHidden(capability.id) : capability.id;
     const finding = (note: Note, dropped: boolean): Finding => ({ upstream: upstream.name, kind, name, dropped, ...note });
     const findings = flags.map((flag) => finding(flag, false));
