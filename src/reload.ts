@@ -14,7 +14,7 @@ import type { Secret } from './core/secret.ts';
 import type { Listeners } from './edge/listeners.ts';
 import type { Sessions } from './edge/sessions.ts';
 import { type InForce, inForce, revokedBy } from './in-force.ts';
-import type { ParkingLot } from './router/parking-lot.ts';
+import type { ParkingLot } from './router/parking/parking-lot.ts';
 import type { Instruments } from './telemetry/instruments.ts';
 import type { Logger } from './telemetry/log.ts';
 import type { Connections } from './upstream/connections.ts';

@@ -10,8 +10,8 @@ import { permitted } from './interactions.ts';
 import { ownerThrough } from './outside.ts';
 import type { CallRelay } from './relay.ts';
 import type { Services } from './services.ts';
-import { type CreatedTask, createdTask, type TaskSupport } from './task-shapes.ts';
-import { type TaskWish, taskWish } from './task-wish.ts';
+import { type CreatedTask, createdTask, type TaskSupport } from './tasks/task-shapes.ts';
+import { type TaskWish, taskWish } from './tasks/task-wish.ts';
 
 /** A request that goes to one upstream. */
 export interface UpstreamRequest {

@@ -7,14 +7,14 @@ import { type Call, type RoundInput, send, type UpstreamRequest } from './attemp
 import { CallLife } from './call-life.ts';
 import type { State } from './carried-state.ts';
 import { finish } from './finish.ts';
-import { ParkedCall } from './parked-call.ts';
-import { Questions } from './pending-questions.ts';
+import { ParkedCall } from './parking/parked-call.ts';
+import { Questions } from './questions/pending-questions.ts';
 import { CallRelay } from './relay.ts';
 import { openState } from './request-state.ts';
 import { nameOf } from './results.ts';
 import { MAY_ASK, type Played, playRounds, roundInput } from './rounds.ts';
 import type { Services } from './services.ts';
-import { sendWithTasks, withTasks } from './task-calls.ts';
+import { sendWithTasks, withTasks } from './tasks/task-calls.ts';
 
 /**
  * One request that goes to one upstream → its answer, whatever either side speaks (protocol.md section 10): send, play the

@@ -9,8 +9,8 @@ import { list } from './lists.ts';
 import { getPrompt } from './prompts.ts';
 import { readResource } from './resources.ts';
 import type { Services } from './services.ts';
-import { getSkill, listSkills, readDirectory } from './skills.ts';
-import { relayTask } from './tasks.ts';
+import { getSkill, listSkills, readDirectory } from './skills/skills.ts';
+import { relayTask } from './tasks/tasks.ts';
 import { callTool } from './tools.ts';
 
 type Handler = (services: Services, exchange: Exchange) => Promise<Answer>;

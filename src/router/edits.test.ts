@@ -9,8 +9,8 @@ import { RELAY_EDITS } from './edits.ts';
 import { convertAnswer } from './results.ts';
 import { type Answering, errorOf, NEVER, resultOf, SampleConnection, SampleConnections, sampleExchange, sampleServices } from './sample-services.ts';
 import { gateway } from './sample-skills.ts';
-import { SampleTasks } from './sample-tasks.ts';
 import { Subscriber } from './subscriber.ts';
+import { SampleTasks } from './tasks/sample-tasks.ts';
 
 type Where = (typeof RELAY_EDITS)[number]['where'];
 type More = NonNullable<Parameters<typeof sampleExchange>[0]>;

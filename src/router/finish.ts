@@ -4,12 +4,12 @@ import { editObject, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject, type JsonObject, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
 import type { Call } from './attempt.ts';
 import { labelled } from './edits.ts';
-import { MAX_PENDING } from './pending-questions.ts';
+import { MAX_PENDING } from './questions/pending-questions.ts';
 import { refusedInteraction } from './relay.ts';
 import { sealState } from './request-state.ts';
 import { convertAnswer } from './results.ts';
 import { type Played, tooManyRounds } from './rounds.ts';
-import { sealTask } from './task-ids.ts';
+import { sealTask } from './tasks/task-ids.ts';
 
 /**
  * The last answer of an upstream as the client of `exchange` gets it.

@@ -13,8 +13,8 @@ import {
   TASKS_EXTENSION,
 } from '../core/mcp.ts';
 import type { Services } from './services.ts';
-import { skillsCapability } from './skill-owners.ts';
-import { runsTasks } from './task-shapes.ts';
+import { skillsCapability } from './skills/skill-owners.ts';
+import { runsTasks } from './tasks/task-shapes.ts';
 import { viewOf } from './view-of.ts';
 
 const DISCOVER_TTL_MS = 60_000;

@@ -5,7 +5,7 @@ import type { ConnectionOwner } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import { editMeta, labelled, notificationParams } from './edits.ts';
 import { allows, NEEDS } from './interactions.ts';
-import { judge } from './judged-questions.ts';
+import { judge } from './questions/judged-questions.ts';
 import type { Services } from './services.ts';
 
 export interface OutsideOptions {

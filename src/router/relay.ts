@@ -7,8 +7,8 @@ import type { Profile } from '../upstream/profile.ts';
 import type { CallLife } from './call-life.ts';
 import { editMeta, labelled, notificationParams } from './edits.ts';
 import { allows, NEEDS, type Need, needOf } from './interactions.ts';
-import { judge } from './judged-questions.ts';
-import type { Questions } from './pending-questions.ts';
+import { judge } from './questions/judged-questions.ts';
+import type { Questions } from './questions/pending-questions.ts';
 import type { Services } from './services.ts';
 
 /** What holds the bytes of a request. */

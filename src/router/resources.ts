@@ -6,7 +6,7 @@ import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
-import { skillFileOwner } from './skill-owners.ts';
+import { skillFileOwner } from './skills/skill-owners.ts';
 import { requireScope } from './tools.ts';
 import { viewOf } from './view-of.ts';
 

@@ -5,7 +5,7 @@ import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcErro
 import type { State } from './carried-state.ts';
 import { editMeta, labelled, ownResultMeta, plainContent, plainMessages } from './edits.ts';
 import type { Asking } from './rounds.ts';
-import { declaresTasks } from './task-shapes.ts';
+import { declaresTasks } from './tasks/task-shapes.ts';
 
 /** What the conversion of an answer needs to know besides its bytes. */
 export interface AnswerContext {

@@ -5,12 +5,12 @@ import type { Exchange } from '../core/exchange.ts';
 import { editObject, member, memberSpans, objectOf, parseJson, repeatedMember, toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isJsonObject, type JsonObject } from '../core/mcp.ts';
-import { cancelAnswer } from './answers.ts';
 import type { Answered, Call, RoundInput } from './attempt.ts';
 import { editMeta, labelled } from './edits.ts';
 import { allows, NEEDS, needOf } from './interactions.ts';
-import { judge } from './judged-questions.ts';
-import { MAX_PENDING } from './pending-questions.ts';
+import { cancelAnswer } from './questions/answers.ts';
+import { judge } from './questions/judged-questions.ts';
+import { MAX_PENDING } from './questions/pending-questions.ts';
 import { refusedInteraction } from './relay.ts';
 
 /** Requests whose result may ask for input (2026-07-28, "Multi round-trip requests"). */

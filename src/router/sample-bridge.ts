@@ -6,7 +6,7 @@ import { type Answer, type Era, isJsonObject, type JsonObject } from '../core/mc
 import type { UpstreamCall } from '../core/ports.ts';
 import { toWire } from '../core/to-wire.ts';
 import { dispatch } from './dispatch.ts';
-import { ParkingLot } from './parking-lot.ts';
+import { ParkingLot } from './parking/parking-lot.ts';
 import { type Answering, NEVER, resultOf, SampleConnection, SampleConnections, sampleExchange, sampleServices } from './sample-services.ts';
 import type { Services } from './services.ts';
 import type { RouterSettings } from './settings.ts';

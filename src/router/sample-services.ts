@@ -15,10 +15,10 @@ import { Sealer } from '../store/seal.ts';
 import { AuditLog } from '../telemetry/audit.ts';
 import { Instruments } from '../telemetry/instruments.ts';
 import { silentLogger } from '../telemetry/log.ts';
-import { HostedTasks } from './hosted-tasks.ts';
 import { ToldLevels } from './log-levels.ts';
-import { ParkingLot } from './parking-lot.ts';
+import { ParkingLot } from './parking/parking-lot.ts';
 import type { Services } from './services.ts';
+import { HostedTasks } from './tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './update-feed.ts';
 
 export type Answering = (call: UpstreamCall) => Promise<Answer> | Answer;

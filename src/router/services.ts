@@ -7,10 +7,10 @@ import type { Sealer } from '../store/seal.ts';
 import type { AuditLog } from '../telemetry/audit.ts';
 import type { Instruments } from '../telemetry/instruments.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { HostedTasks } from './hosted-tasks.ts';
 import type { ToldLevels } from './log-levels.ts';
-import type { ParkingLot } from './parking-lot.ts';
+import type { ParkingLot } from './parking/parking-lot.ts';
 import type { RouterSettings } from './settings.ts';
+import type { HostedTasks } from './tasks/hosted-tasks.ts';
 import type { SubscriptionCounts } from './update-feed.ts';
 
 /** What every handler may use; wired once in gateway.ts and passed as an argument. */

@@ -4,7 +4,7 @@ import type { ConnectionOwner } from '../core/ports.ts';
 import { notificationParams } from './edits.ts';
 import { ownerThrough } from './outside.ts';
 import type { Services } from './services.ts';
-import { judgedRequests } from './task-questions.ts';
+import { judgedRequests } from './tasks/task-questions.ts';
 import { UpdateFeed } from './update-feed.ts';
 
 export interface SubscriberOptions {

@@ -10,7 +10,7 @@ import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
-import { taskSupportOf } from './task-shapes.ts';
+import { taskSupportOf } from './tasks/task-shapes.ts';
 import { viewOf } from './view-of.ts';
 
 /** `tools/call`: view, policy, headers, scope, then the upstream (protocol.md section 1, checks 16 to 19). */
