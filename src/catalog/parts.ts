@@ -94,7 +94,7 @@ export class PartBuilder {
     this.#names = names;
     this.#policy = policy;
     this.#vetting = vetting;
-    this.#vetted = earlier?.#vetted ?? new WeakMap();
+    this.#vetted = earlier === undefined ? new WeakMap() : earlier.#vetted;
     const isSame = earlier !== undefined && sameValue([earlier.#names, earlier.#policy.settings], [names, policy.settings]);
     const known = isSame ? earlier.#upstreams : new Map<string, Known>();
     this.#upstreams = new Map(
