@@ -1,7 +1,7 @@
 import { nearest } from '../config/nearest.ts';
 import { editObject, parseJson, toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, TURNPIKE_META } from '../core/mcp.ts';
-import { paramHeaders } from '../core/mcp-headers.ts';
+import { ParamHeaders } from '../core/mcp-headers.ts';
 import { err, ok, type Result } from '../core/result.ts';
 import { redactText } from '../telemetry/redact.ts';
 import type { Reply } from './client.ts';
@@ -40,7 +40,7 @@ export async function call(options: CallOptions, around: Surroundings): Promise<
       method: 'tools/call',
       name: options.tool,
       params: editObject(toJson({ name: options.tool }), { arguments: bytes }),
-      headers: paramHeaders(tool?.parsed.inputSchema, parsed),
+      headers: new ParamHeaders(tool?.parsed.inputSchema).mint(parsed),
       signal,
       onProgress: (params) => void stderr.write(`${progressText(params)}\n`),
     });

@@ -1,7 +1,14 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: clients and our own file write their placeholders so.
 import { describe, expect, it } from 'vitest';
+import { compileGlob, type Glob } from '../../catalog/globs.ts';
+import type { Result } from '../../core/result.ts';
 import { closingText } from './report.ts';
 import { CLAUDE_CODE, CURSOR, imported, upstreamsOf, VSCODE } from './sample-import.ts';
+
+function okOf(result: Result<Glob, string>): Glob {
+  if (!result.ok) throw new Error(result.error);
+  return result.value;
+}
 
 describe('servers of clients', () => {
   it('Cursor: programs and addresses, with secrets as references and everything else as it is', async () => {
@@ -309,6 +316,42 @@ describe('servers of clients', () => {
       expect.stringMatching(/^'nul': left out, command: holds a NUL/),
     ]);
   });
+});
+
+it('names of tools are no patterns, and a list that narrows still narrows', async () => {
+  const { draft, loaded } = await imported([
+    CURSOR,
+    {
+      mcpServers: {
+        a: { command: 'a', includeTools: ['get[1]', 'any*', 'o?'], excludeTools: ['*'] },
+        b: { command: 'b', tools: ['*'], disabledTools: [] },
+      },
+    },
+  ]);
+  const [a, b] = loaded.config.upstreams.map(({ tools }) => tools);
+  const matches = (patterns: readonly string[] = [], name = '') => patterns.some((pattern) => okOf(compileGlob(pattern)).matches(name));
+  expect(['get[1]', 'any*', 'o?', 'get1', 'anything', 'or'].map((name) => matches(a?.allow, name))).toEqual([true, true, true, false, false, false]);
+  expect(a?.deny).toEqual(['*']);
+  expect([b?.allow, b?.deny]).toEqual([['*'], []]);
+  expect(draft.notes).toEqual(["'b' of Cursor (~/.cursor/mcp.json): disabledTools: is empty, and was left out"]);
+});
+
+it('a secret beside a placeholder does not stay', async () => {
+  const secret = 'ghp_0123456789abcdefghijABCDEFGHIJ';
+  const { text, loaded } = await imported([
+    CURSOR,
+    {
+      mcpServers: {
+        a: { command: 'a', args: [`\${EDITOR} ${secret}`], env: { X: `${secret}\${EDITOR}` } },
+        b: { url: 'https://b.example.com/mcp', headers: { 'X-Y': `\${EDITOR}${secret}` } },
+      },
+    },
+  ]);
+  expect(text).not.toContain(secret);
+  expect(upstreamsOf(loaded)).toMatchObject([
+    { args: [`outside-EDITOR ${secret}`], env: { X: `${secret}outside-EDITOR` } },
+    { headers: {}, auth: `X-Y: outside-EDITOR${secret}` },
+  ]);
 });
 
 it('foreign words stay in their comments, and send nothing to a terminal', async () => {

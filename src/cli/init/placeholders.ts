@@ -1,10 +1,15 @@
 import { basename } from 'node:path';
-import type { ClientFile } from './client-file.ts';
+import type { ClientFile, ClientServer } from './client-file.ts';
+import { shortPath } from './client-places.ts';
+import { hasSecretLook } from './secret-look.ts';
 import type { Variables } from './variables.ts';
 import { variableName } from './variables.ts';
 
 export interface PlaceholderContext {
-  readonly file: Pick<ClientFile, 'project' | 'inputs' | 'client'>;
+  readonly file: Pick<ClientFile, 'project' | 'inputs' | 'client' | 'file'>;
+  readonly server: Pick<ClientServer, 'path'>;
+  /** The upstream that is made. */
+  readonly name: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly variables: Variables;
   /** Says what another form of the same value had to lose. */
@@ -34,7 +39,7 @@ export function translate(text: string, context: PlaceholderContext): string {
   let result = '';
   let from = 0;
   for (const found of text.matchAll(PLACEHOLDER)) {
-    const before = literal(text.slice(from, found.index));
+    const before = piece(text.slice(from, found.index), context);
     const value = one(found[0], found[1] ?? '', context);
     const isTorn = before.endsWith('$') && value.startsWith('${');
     // `$${` is a literal `${` in our file, so this one thing has no form there.
@@ -42,7 +47,13 @@ export function translate(text: string, context: PlaceholderContext): string {
     result += (isTorn ? before.slice(0, -1) : before) + value;
     from = found.index + found[0].length;
   }
-  return result + literal(text.slice(from));
+  return result + piece(text.slice(from), context);
+}
+
+/** What stands between placeholders; a secret does not stay there. */
+function piece(text: string, { variables, name, server, file, env }: PlaceholderContext): string {
+  if (text.includes('/') || !hasSecretLook(text)) return literal(text);
+  return variables.holding(text, { wanted: `${name}_PART`, upstream: name, source: `${server.path} in ${shortPath(file.file, env.HOME)}` });
 }
 
 /** A text that is no reference, as it must stand in our file. */

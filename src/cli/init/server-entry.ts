@@ -117,8 +117,9 @@ function envOf(env: unknown, context: EntryContext): Record<string, string> {
 }
 
 /** A value as it is written: placeholders as references, secrets as references, everything else as it is. */
-function written(name: string, value: string, member: string, { server, file, ...context }: EntryContext): string {
-  if (hasPlaceholder(value)) return translate(value, { ...context, file });
+function written(name: string, value: string, member: string, context: EntryContext): string {
+  const { server, file } = context;
+  if (hasPlaceholder(value)) return translate(value, context);
   if (!looksSecret(name, value)) return literal(value);
   return context.variables.holding(value, {
     wanted: name,
@@ -150,12 +151,11 @@ function toolsOf(entry: JsonObject, note: (text: string) => void): JsonObject | 
     keys.flatMap((key) => {
       const list = entry[key];
       if (!Array.isArray(list)) return [];
-      const names = list.filter((name) => typeof name === 'string');
-      const plain = names.filter((name) => name === '*' || !/[*?[\]]/.test(name));
-      if (plain.length < list.length) note(`${key}: not all of it names tools`);
-      return plain;
+      if (list.length === 0) note(`${key}: is empty, and was left out`);
+      // Characters of patterns stand for themselves in a class.
+      return list.filter((name) => typeof name === 'string').map((name) => (name === '*' ? name : name.replaceAll(/[*?[]/g, '[$&]')));
     });
-  const allow = patterns(ALLOWING).filter((name) => name !== '*');
+  const allow = patterns(ALLOWING);
   const deny = patterns(DENYING);
   if (allow.length + deny.length === 0) return undefined;
   return { ...(allow.length === 0 ? {} : { allow }), ...(deny.length === 0 ? {} : { deny }) };
