@@ -4,7 +4,6 @@ import { sendError } from './edge/answer.ts';
 import { serveHttp } from './edge/app.ts';
 import type { Edge } from './edge/edge.ts';
 import type { Ops } from './edge/ops.ts';
-import { isLoopback } from './limit/address.ts';
 
 export interface HandleOptions {
   /** The path as the gateway knows it, where it is another one in your server: `/mcp`. The query stays. */
@@ -18,25 +17,16 @@ export async function serveForeign(
   response: ServerResponse,
   { path }: HandleOptions = {},
 ): Promise<void> {
-  const refusal = refusalOf(edge, request);
-  if (refusal !== undefined) {
-    if (refusal.code === 'internal') edge.report(refusal);
+  if (request.readableDidRead) {
+    const reason = 'the body was read before Gateway.handle: hand requests over in front of body parsers';
+    const error = new TurnpikeError('internal', undefined, { reason });
+    edge.report(error);
     response.on('error', () => {});
-    sendError(response, refusal, edge.challenge);
+    sendError(response, error, edge.challenge);
     return;
   }
   if (path !== undefined) request.url = path + queryOf(request);
   await serveHttp(edge, ops, request, response);
-}
-
-/** What our own listener makes impossible, a foreign one may do. */
-function refusalOf({ authentication }: Edge, request: IncomingMessage): TurnpikeError | undefined {
-  const { remoteAddress } = request.socket;
-  // The rule of identity.md section 1 for listeners, where we do not choose the address. A pipe has none, and is of this machine.
-  if (authentication.modes.includes('none') && remoteAddress !== undefined && !isLoopback(remoteAddress))
-    return new TurnpikeError('auth/missing', 'Without authentication only this machine is served. Set auth.modes.');
-  const reason = 'the body was read before Gateway.handle: hand requests over in front of body parsers';
-  return request.readableDidRead ? new TurnpikeError('internal', undefined, { reason }) : undefined;
 }
 
 function queryOf({ url = '' }: IncomingMessage): string {

@@ -88,7 +88,9 @@ describe('put, get and evict', () => {
     await pool.evictSession('1');
     expect([...clients.values()].map(({ closed }) => closed)).toEqual([1, 0, 1]);
     expect(lease?.signal.aborted).toBe(true);
+    const other = pool.lease(key('a', '2'));
     await pool.evictServer('a');
+    expect(other?.signal.aborted).toBe(true);
     expect([[...clients.values()].map(({ closed }) => closed), pool.size()]).toEqual([[1, 1, 1], 0]);
   });
 
@@ -141,9 +143,11 @@ describe('idle connections', () => {
     pool = SessionConnectionPool.fromMaxAge<Client>(10_000, { clock });
     const client = new Client();
     pool.put(A1, client);
-    await clock.advanceAsync(9_999, 1_000);
+    await clock.advanceAsync(4_000, 1_000);
+    pool.get(A1);
+    await clock.advanceAsync(9_000, 1_000);
     expect(client.closed).toBe(0);
-    await clock.advanceAsync(5_001, 1_000);
+    await clock.advanceAsync(2_000, 1_000);
     await settle();
     expect(client.closed).toBe(1);
   });
@@ -321,6 +325,8 @@ describe('caps', () => {
   it('who opens waits 10 s for a place of its backend', async () => {
     make({ maxPerBackend: 1 });
     pool.put(A1, new Client());
+    pool.put(key('b', '1'), new Client());
+    expect(pool.size()).toBe(2);
     const lease = pool.lease(A1);
     const waiting = pool.lease(key('a', '2'), async () => ({ connection: new Client() }));
     const refused = expect(waiting).rejects.toMatchObject({
@@ -399,4 +405,9 @@ it('metadata is a copy', () => {
     state: 'idle',
   });
   expect(pool.getMetadata(A1)).toMatchObject({ lastUsedAt: new Date(at), requestCount: 1 });
+  clock.advance(500);
+  pool.getMetadata(A1);
+  expect(pool.getMetadata(A1)).toMatchObject({ lastUsedAt: new Date(at) });
+  pool.get(A1);
+  expect(pool.getMetadata(A1)).toMatchObject({ lastUsedAt: new Date(at + 500), requestCount: 1 });
 });

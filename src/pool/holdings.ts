@@ -64,8 +64,8 @@ export class Holdings<V> {
       return;
     }
     entry.drain();
+    // In its grace it stays spare: it gives way before one that is handed out.
     this.#uncurrent(entry);
-    this.#places.spare.delete(entry);
     const delay = grace > 0 ? grace : (entry.key.closeDelay ?? this.#options.closeDelay);
     entry.timer = this.#clock.after(delay, () => {
       this.close(entry, idle ? 'closed' : 'forced', reason);
@@ -128,6 +128,7 @@ export class Holdings<V> {
   #evictIdle(): void {
     const now = this.#clock.monotonic();
     for (const entry of [...this.#places.spare]) {
+      if (entry.state === 'draining') continue;
       if (entry.expiresAt <= this.#clock.now()) this.close(entry, 'expired');
       else if (now - entry.idleSince >= (entry.key.idleTimeout ?? this.#options.idleTimeout)) this.close(entry, 'idle');
     }

@@ -49,6 +49,23 @@ describe('a value that is open already', () => {
     await finished();
   });
 
+  it('one in its grace gives way before one that is handed out, and idleness does not cut it short', async () => {
+    const { pool, things, clock, finished } = setUp({ total: 2 });
+    const [first, second, other, late] = ['1', '2', '3', '4'].map((name) => ready(things, name)) as [Thing, Thing, Thing, Thing];
+    pool.put(key('a'), { value: first });
+    await clock.advanceAsync(900, 100);
+    pool.put(key('a'), { value: second }, 700);
+    await clock.advanceAsync(600, 100);
+    expect([first.closed, second.closed]).toEqual([0, 0]);
+    pool.put(key('b'), { value: other });
+    await settle();
+    expect([first.closed, second.closed, other.closed]).toEqual([1, 0, 0]);
+    pool.put(key('c'), { value: late });
+    await settle();
+    expect([second.closed, other.closed]).toEqual([1, 0]);
+    await finished();
+  });
+
   it('takes the place of the least recently used one; its own predecessor goes before others, grace or not', async () => {
     const { pool, things, finished } = setUp({ total: 2 });
     const [a, b, c, again] = ['a', 'b', 'c', 'again'].map((name) => ready(things, name)) as [Thing, Thing, Thing, Thing];

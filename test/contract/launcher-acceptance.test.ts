@@ -158,6 +158,7 @@ it('35: a replaced connection finishes its call, then it is closed', async () =>
     5_000,
   );
   const closing = old.close();
+  expect(rig.launcher.getMetadata(old.key)).toBeUndefined();
   const fresh = await session(rig, 'one');
   expect([await count(fresh), await rig.children()]).toEqual([1, 2]);
   expect(await running).toMatchObject({ content: [{ text: 'Slept' }] });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { MARK, newMark, processesWithMark, until } from '../fixtures/processes.ts';
+import { liveProcesses, MARK, newMark, processesWithMark, until } from '../fixtures/processes.ts';
 import { DEAF } from './launcher-rig.ts';
 
 /** A program that uses the launcher, as a process of its own: how it ends, and what is left. */
@@ -57,6 +57,12 @@ it('exits by itself once the launcher is closed, and nothing is left', async () 
   const { code, said } = await run([SERVER, '--stdio'], "await launcher.close(); console.log('closed');");
   expect([await code, said()]).toEqual([0, expect.stringContaining('closed')]);
   expect(await processesWithMark(mark)).toEqual([]);
+});
+
+it('a program that goes on has no process left after close', async () => {
+  const { said } = await run([SERVER, '--stdio'], "await launcher.close(); console.log('closed'); setInterval(() => {}, 1000);");
+  await until(said, (text) => text.includes('closed'), 20_000);
+  expect((await liveProcesses()).filter(({ parent }) => parent === program?.pid)).toEqual([]);
 });
 
 it('kill -9 of it ends its servers, helpers that ignore TERM included', async () => {

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type ConfigDocument, configFrom, createGateway, type Gateway, type GatewayOverrides, type HandleOptions } from '../../src/index.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { type ScriptedUpstream, scripted, text, tool } from '../security/kit/upstreams.ts';
@@ -37,12 +37,12 @@ async function gatewayOf(document: ConfigDocument = {}, overrides: GatewayOverri
 }
 
 /** The embedder's own server: `/hello` is theirs, `at` is the gateway's. */
-async function serverOf(gateway: Gateway, at = '/mcp', options?: HandleOptions, host = '127.0.0.1'): Promise<{ server: Server; port: number }> {
+async function serverOf(gateway: Gateway, at = '/mcp', options?: HandleOptions): Promise<{ server: Server; port: number }> {
   const server = createServer((request, response) => {
     if (request.url?.startsWith(at) === true) void gateway.handle(request, response, options);
     else response.end('hello');
   });
-  server.listen(0, host);
+  server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   open.push({
     close: async () => {
@@ -106,15 +106,24 @@ describe('a gateway in a server of yours', () => {
   });
 
   it('without authentication serves nobody but this machine, wherever the server listens', async () => {
-    const address = Object.values(networkInterfaces())
-      .flat()
-      .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
-    if (address === undefined) return void process.stderr.write('skipped: a peer of another address (this machine has loopback only)\n');
-    const { port } = await serverOf(await gatewayOf(), '/mcp', undefined, '0.0.0.0');
-    const asked = { host: `127.0.0.1:${port}` };
-    expect(await statusFor(port, '/mcp', asked, address)).toBe(401);
-    // A session request without a session: the gateway answered.
-    expect(await statusFor(port, '/mcp', asked)).toBe(400);
+    const gateway = await gatewayOf();
+    let from: string | undefined = '10.1.2.3';
+    const server = createServer((request, response) => {
+      Object.defineProperty(request.socket, 'remoteAddress', { value: from, configurable: true });
+      void gateway.handle(request, response);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    open.push({
+      close: async () => {
+        server.closeAllConnections();
+        await new Promise((resolve) => server.close(resolve));
+      },
+    });
+    const { port } = server.address() as AddressInfo;
+    expect(await statusFor(port, '/mcp', {})).toBe(401);
+    // A session request without a session: it was let in.
+    for (from of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) expect(await statusFor(port, '/mcp', {})).toBe(400);
   });
 
   it('says so when the body was read before, and does not hang', async () => {
@@ -193,13 +202,15 @@ describe('a configuration as an object', () => {
     await expect(configFrom(document, { cwd: folder })).rejects.toThrow(/KEY/);
     const config = await configFrom(document, { cwd: folder, env: { KEY: 'k', TURNPIKE_LISTEN_PORT: '1234' } });
     expect([config.listen.port, config.store.type, config.store.dir]).toEqual([1234, 'memory', join(folder, '.turnpike')]);
+    vi.stubEnv('TURNPIKE_LISTEN_PORT', '1234');
     expect((await configFrom({}, { cwd: folder })).listen.port).toBe(8080);
+    vi.unstubAllEnvs();
   });
 });
 
 /** The status of a POST without a session, over a raw request: fetch sets its own Host. */
-async function statusFor(port: number, path: string, headers: Record<string, string>, host = '127.0.0.1'): Promise<number | undefined> {
-  const request = httpRequest({ host, port, path, method: 'POST', headers: { 'content-type': 'application/json', ...headers } });
+async function statusFor(port: number, path: string, headers: Record<string, string>): Promise<number | undefined> {
+  const request = httpRequest({ host: '127.0.0.1', port, path, method: 'POST', headers: { 'content-type': 'application/json', ...headers } });
   request.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }));
   const [response] = await once(request, 'response');
   response.resume();
