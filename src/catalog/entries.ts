@@ -1,5 +1,6 @@
 import { editObject, toJson } from '../core/json.ts';
 import type { Era } from '../core/mcp.ts';
+import { ParamHeaders } from '../core/mcp-headers.ts';
 import type { Capability, CapabilityKind } from '../core/ports.ts';
 import { sha256 } from '../core/secret.ts';
 import { type Dialect, inDialect } from './dialects.ts';
@@ -57,7 +58,11 @@ export interface Entry {
   /** Templates: what stands before the upstream's own template in `plain`, and a matcher of the latter. */
   readonly head: string;
   readonly template?: UriTemplate;
+  /** Tools: the headers that their schema asks for. */
+  readonly mirrored: ParamHeaders;
 }
+
+const NONE = new ParamHeaders({});
 
 /** `bytes`: the definition after vetting. */
 export function entryOf(
@@ -74,7 +79,18 @@ export function entryOf(
   const base = { kind, upstream: upstream.name, original, capability, decision };
   if (kind === 'tools' || kind === 'prompts') {
     const plain = form(exposedName(original, upstream, names));
-    return { ...base, plain, reversible: plain, head: '' };
+    let mirrored = kind === 'tools' ? undefined : NONE;
+    return {
+      ...base,
+      plain,
+      reversible: plain,
+      head: '',
+      // A schema may be large, and most tools of a list are never called.
+      get mirrored() {
+        mirrored ??= new ParamHeaders(capability.parsed.inputSchema);
+        return mirrored;
+      },
+    };
   }
   const reversibleHead = reversibleTemplateHead(upstream.name);
   const reversible = form(kind === 'resources' ? reversibleUri(upstream.name, original) : `${reversibleHead}${original}`);
@@ -83,5 +99,5 @@ export function entryOf(
   const head = isOurs ? reversibleHead : uriHead(original, upstream, names);
   const plain = isOurs ? reversible : form(`${head}${original}`);
   const template = kind === 'templates' ? compileTemplate(original) : undefined;
-  return { ...base, plain, reversible, head, ...(template === undefined ? {} : { template }) };
+  return { ...base, plain, reversible, head, mirrored: NONE, ...(template === undefined ? {} : { template }) };
 }

@@ -1,4 +1,5 @@
 import { toJson } from '../core/json.ts';
+import type { ParamHeaders } from '../core/mcp-headers.ts';
 import { CAPABILITY_KINDS, type Capability, type CapabilityKind } from '../core/ports.ts';
 import { sha256 } from '../core/secret.ts';
 import type { Entry, Form } from './entries.ts';
@@ -25,6 +26,8 @@ export type Resolution =
       readonly original: string;
       readonly capability: Capability;
       readonly decision: Decision;
+      /** The headers that a tool's schema asks for. */
+      readonly mirrored: ParamHeaders;
     }
   | { readonly kind: 'ambiguous'; readonly text: string }
   | { readonly kind: 'unknown'; readonly text: string };
@@ -142,8 +145,8 @@ export class View {
     if (slot === undefined || claim === undefined) return notFound(noun, name);
     if (slot.ambiguous) return ambiguous(noun, name, slot.owners);
     if (!claim.live) return notFound(noun, name);
-    const { upstream, original, capability, decision } = claim.entry;
-    return { kind: 'found', upstream, original, capability, decision };
+    const { upstream, original, capability, decision, mirrored } = claim.entry;
+    return { kind: 'found', upstream, original, capability, decision, mirrored };
   }
 
   #resolveReversible(uri: string, upstream: string, original: string): ResourceResolution {

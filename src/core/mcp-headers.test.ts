@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkParamHeaders, decodeHeaderValue, encodeHeaderValue, invalidParamHeader, paramHeaders } from './mcp-headers.ts';
+import { decodeHeaderValue, encodeHeaderValue, invalidParamHeader, ParamHeaders } from './mcp-headers.ts';
+
+const mint = (schema: unknown, args: Parameters<ParamHeaders['mint']>[0]) => new ParamHeaders(schema).mint(args);
+const check = (schema: unknown, ...rest: Parameters<ParamHeaders['check']>) => new ParamHeaders(schema).check(...rest);
 
 const base64 = (text: string) => `=?base64?${Buffer.from(text).toString('base64')}?=`;
 
@@ -63,10 +66,10 @@ const schema = {
   },
 };
 
-describe('paramHeaders', () => {
+describe('mint_', () => {
   it('mirrors annotated arguments only', () => {
     const args = { region: ' us', priority: 42, verbose: false, query: 'SELECT 1', where: { zone: 'a' }, 'x-mcp-header': 'v' };
-    expect(paramHeaders(schema, args)).toEqual({
+    expect(mint(schema, args)).toEqual({
       'mcp-param-region': base64(' us'),
       'mcp-param-priority': '42',
       'mcp-param-verbose': 'false',
@@ -74,9 +77,9 @@ describe('paramHeaders', () => {
     });
   });
   it('has none for null, absent, foreign and unsafe values', () => {
-    expect(paramHeaders(schema, { region: null, verbose: { a: 1 }, priority: 2 ** 53 })).toEqual({});
-    expect(paramHeaders(schema, undefined)).toEqual({});
-    expect(paramHeaders({ properties: { toString: { type: 'string', 'x-mcp-header': 'T' } } }, {})).toEqual({});
+    expect(mint(schema, { region: null, verbose: { a: 1 }, priority: 2 ** 53 })).toEqual({});
+    expect(mint(schema, undefined)).toEqual({});
+    expect(mint({ properties: { toString: { type: 'string', 'x-mcp-header': 'T' } } }, {})).toEqual({});
   });
 });
 
@@ -108,7 +111,7 @@ describe('invalidParamHeader', () => {
     ...['$defs', 'patternProperties', 'dependentSchemas'].map((keyword) => [keyword, { [keyword]: { v: leaf } }] as const),
   ])('refuses: %s', (_name, invalid) => {
     expect(invalidParamHeader(invalid)).toMatch(/x-mcp-header/);
-    expect(paramHeaders(invalid, { value: 'v', a: 'v', b: 'v', v: 'v' })).toEqual({});
+    expect(mint(invalid, { value: 'v', a: 'v', b: 'v', v: 'v' })).toEqual({});
   });
   it('gives up on a schema that is too deep or too large, in little time', () => {
     let deep: object = leaf;
@@ -120,14 +123,14 @@ describe('invalidParamHeader', () => {
   });
 });
 
-describe('checkParamHeaders', () => {
+describe('check_', () => {
   const args = { region: 'eu', priority: 42 };
   it.each([
     [{ 'mcp-param-region': ' eu ', 'mcp-param-priority': '42' }],
     [{ 'mcp-param-region': base64('eu'), 'mcp-param-priority': '42.0' }],
     [{ 'mcp-param-region': 'eu', 'mcp-param-priority': '42', 'mcp-param-unknown': 'x' }],
   ])('accepts %j', (headers) => {
-    expect(checkParamHeaders(schema, args, headers)).toEqual({ ok: true, value: undefined });
+    expect(check(schema, args, headers)).toEqual({ ok: true, value: undefined });
   });
   it.each<[Record<string, string | string[]>, string]>([
     [{ 'mcp-param-region': 'eu' }, 'Mcp-Param-Priority is missing'],
@@ -140,6 +143,6 @@ describe('checkParamHeaders', () => {
       "Mcp-Param-Verbose is present, but the body has no argument 'verbose'",
     ],
   ])('refuses %j', (headers, error) => {
-    expect(checkParamHeaders(schema, args, headers)).toEqual({ ok: false, error });
+    expect(check(schema, args, headers)).toEqual({ ok: false, error });
   });
 });

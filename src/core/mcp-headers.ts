@@ -55,52 +55,56 @@ interface Declaration {
   readonly path: readonly string[];
 }
 
-/**
- * The `mcp-param-*` headers of a `tools/call`, by lower-case name, values encoded. Absent and null arguments have none;
- * neither has a value that is no text, truth value or number, or an integer beyond 2^53-1, whose digits a parser loses.
- * A schema with an invalid annotation yields none: such a tool is dropped (`invalidParamHeader`).
- */
-export function paramHeaders(inputSchema: unknown, args: JsonObject | undefined): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const { name, path } of declarations(inputSchema).found) {
-    const text = asText(valueAt(args, path));
-    if (text !== undefined) headers[PARAM_PREFIX + name.toLowerCase()] = encodeHeaderValue(text);
-  }
-  return headers;
-}
-
 /** Why a tool's `x-mcp-header` annotations break the rules, so that the tool must be dropped; undefined if they do not. */
 export function invalidParamHeader(inputSchema: unknown): string | undefined {
   return declarations(inputSchema).fault;
 }
 
-/**
- * Compares the `Mcp-Param-*` headers of a request with its body. `headers` by lower-case name, as `node:http` gives
- * them. The error names the header and goes to the caller with -32020.
- */
-export function checkParamHeaders(
-  inputSchema: unknown,
-  args: JsonObject | undefined,
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-): Result<undefined, string> {
-  for (const { name, path } of declarations(inputSchema).found) {
-    const value = valueAt(args, path);
-    const title = `Mcp-Param-${name}`;
-    const sent = headers[PARAM_PREFIX + name.toLowerCase()];
-    if (Array.isArray(sent)) return err(`${title} is repeated`);
-    if (value === undefined || value === null) {
-      if (sent !== undefined) return err(`${title} is present, but the body has no argument '${path.join('.')}'`);
-      continue;
-    }
-    const text = asText(value);
-    if (text === undefined) continue;
-    if (sent === undefined) return err(`${title} is missing`);
-    const decoded = decodeHeaderValue(sent);
-    if (!decoded.ok) return err(`${title} ${decoded.error}`);
-    const equal = typeof value === 'number' ? sameNumber(decoded.value, value) : decoded.value === text;
-    if (!equal) return err(`${title} does not match the argument '${path.join('.')}'`);
+/** The headers that a tool's schema asks for, found out once. A schema with an invalid annotation asks for none: such a tool is dropped (`invalidParamHeader`). */
+export class ParamHeaders {
+  readonly #declared: readonly Declaration[];
+
+  constructor(inputSchema: unknown) {
+    this.#declared = declarations(inputSchema).found;
   }
-  return ok(undefined);
+
+  /**
+   * The `mcp-param-*` headers of a `tools/call`, by lower-case name, values encoded. Absent and null arguments have none; neither
+   * has a value that is no text, truth value or number, or an integer beyond 2^53-1, whose digits a parser loses.
+   */
+  mint(args: JsonObject | undefined): Record<string, string> {
+    const headers: Record<string, string> = {};
+    for (const { name, path } of this.#declared) {
+      const text = asText(valueAt(args, path));
+      if (text !== undefined) headers[PARAM_PREFIX + name.toLowerCase()] = encodeHeaderValue(text);
+    }
+    return headers;
+  }
+
+  /**
+   * Compares the `Mcp-Param-*` headers of a request with its body. `headers` by lower-case name, as `node:http` gives
+   * them. The error names the header and goes to the caller with -32020.
+   */
+  check(args: JsonObject | undefined, headers: Readonly<Record<string, string | string[] | undefined>>): Result<undefined, string> {
+    for (const { name, path } of this.#declared) {
+      const value = valueAt(args, path);
+      const title = `Mcp-Param-${name}`;
+      const sent = headers[PARAM_PREFIX + name.toLowerCase()];
+      if (Array.isArray(sent)) return err(`${title} is repeated`);
+      if (value === undefined || value === null) {
+        if (sent !== undefined) return err(`${title} is present, but the body has no argument '${path.join('.')}'`);
+        continue;
+      }
+      const text = asText(value);
+      if (text === undefined) continue;
+      if (sent === undefined) return err(`${title} is missing`);
+      const decoded = decodeHeaderValue(sent);
+      if (!decoded.ok) return err(`${title} ${decoded.error}`);
+      const equal = typeof value === 'number' ? sameNumber(decoded.value, value) : decoded.value === text;
+      if (!equal) return err(`${title} does not match the argument '${path.join('.')}'`);
+    }
+    return ok(undefined);
+  }
 }
 
 const DECIMAL = /^[+-]?\d{1,400}(?:\.\d{1,400})?(?:[eE][+-]?\d{1,4})?$/;

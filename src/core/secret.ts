@@ -1,4 +1,4 @@
-import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
 
 /** What a secret looks like wherever it is printed. */
@@ -40,7 +40,7 @@ export class Secret {
 
 /** SHA-256 of a text, as bytes. */
 export function sha256(value: string | Uint8Array): Buffer {
-  return createHash('sha256').update(value).digest();
+  return hash('sha256', value, 'buffer');
 }
 
 /** Constant-time comparison of two digests of the same algorithm. */

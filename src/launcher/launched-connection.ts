@@ -3,7 +3,7 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, NAMED_BY, RPC } from '../core/mcp.ts';
-import { encodeHeaderValue, paramHeaders } from '../core/mcp-headers.ts';
+import { encodeHeaderValue, ParamHeaders } from '../core/mcp-headers.ts';
 import type { CapabilityKind, ConnectionLease, Connection as Link, Relay } from '../core/ports.ts';
 import { Deadline } from '../router/deadline.ts';
 import { listKind } from '../upstream/capability-lists.ts';
@@ -112,7 +112,7 @@ export class LaunchedConnection implements Connection {
     } catch (error) {
       if (!(error instanceof McpError) || error.code !== RPC.headerMismatch) throw error;
       const tool = (await this.listTools(options)).find((one) => one.name === name);
-      const headers = paramHeaders(tool?.inputSchema, args);
+      const headers = new ParamHeaders(tool?.inputSchema).mint(args);
       return this.#leased(options, (link, signal) => this.#ask(link, { method: 'tools/call', params, headers }, options, signal));
     }
   }

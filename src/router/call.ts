@@ -38,7 +38,7 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
   const playing = play(call, inputOf(state, given));
   if (questions !== undefined) {
     const recalls = state?.kind === 'recall' ? state.round : 0;
-    const parked = new ParkedCall({ id: services.parking.newId(), call, questions, lot: services.parking, playing, recalls });
+    const parked = new ParkedCall({ call, questions, lot: services.parking, playing, recalls });
     return parked.begin(exchange);
   }
   const leave = call.life.follow(exchange.signal);

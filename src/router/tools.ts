@@ -5,7 +5,6 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject, META } from '../core/mcp.ts';
-import { checkParamHeaders, paramHeaders } from '../core/mcp-headers.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
@@ -31,7 +30,7 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
   note.exposed(name);
   const found = viewOf(services, exchange).resolveTool(name);
   if (found.kind !== 'found') throw new TurnpikeError(found.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/tool', found.text);
-  const { upstream, original, capability, decision } = found;
+  const { upstream, original, capability, decision, mirrored } = found;
   note.resolved(upstream, original);
   if (decision.kind === 'denied') {
     throw new TurnpikeError('policy/denied', decision.text, { upstream, rule: decision.rule, data: { rule: decision.rule, tool: name } });
@@ -39,10 +38,10 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
   if (decision.kind === 'hidden') throw new TurnpikeError('catalog/tool', `tool not found: ${name}`);
   const { arguments: given } = exchange.body;
   if (given !== undefined && !isJsonObject(given)) throw new TurnpikeError('request/params', 'params.arguments must be an object');
-  const { inputSchema, outputSchema } = capability.parsed;
+  const { outputSchema } = capability.parsed;
   const taskSupport = taskSupportOf(capability.parsed);
   if (exchange.era === 'modern' && exchange.headers !== undefined) {
-    const checked = checkParamHeaders(inputSchema, given, exchange.headers);
+    const checked = mirrored.check(given, exchange.headers);
     if (!checked.ok) throw new TurnpikeError('request/header', checked.error);
   }
   requireScope(exchange, decision.safety === 'read-only' ? 'turnpike:read' : 'turnpike:write');
@@ -52,13 +51,13 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
     method: 'tools/call',
     params: name === original ? exchange.params : editObject(exchange.params, { name: toJson(original) }),
     repeatable: decision.safety !== 'write',
-    ...mirrored({ ...foreignParamHeaders(exchange), ...paramHeaders(inputSchema, given) }),
+    ...withHeaders({ ...foreignParamHeaders(exchange), ...mirrored.mint(given) }),
     wrapped: isWrapped(outputSchema),
     ...(taskSupport === undefined ? {} : { taskSupport }),
   });
 }
 
-function mirrored(headers: Record<string, string>): { readonly headers?: Record<string, string> } {
+function withHeaders(headers: Record<string, string>): { readonly headers?: Record<string, string> } {
   return Object.keys(headers).length === 0 ? {} : { headers };
 }
 

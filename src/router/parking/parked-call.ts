@@ -26,8 +26,6 @@ interface Visitor {
 }
 
 export interface ParkedCallOptions {
-  /** Of its handles: 128 random bits. */
-  readonly id: string;
   readonly call: Call;
   readonly questions: Questions;
   readonly lot: ParkingLot;
@@ -45,7 +43,6 @@ const NO_RESPONSES = Buffer.from('{}');
  * section 10, "ML").
  */
 export class ParkedCall implements Parked {
-  readonly id: string;
   readonly #call: Call;
   readonly #questions: Questions;
   readonly #lot: ParkingLot;
@@ -56,12 +53,12 @@ export class ParkedCall implements Parked {
   #rounds: readonly (Round | undefined)[] = [];
   /** The requests that wait for it. */
   #visitors: readonly Visitor[] = [];
+  #id: string | undefined;
   #round = 0;
   #patience: Timer | undefined;
   #outcome: Outcome | undefined;
 
-  constructor({ id, call, questions, lot, playing, recalls }: ParkedCallOptions) {
-    this.id = id;
+  constructor({ call, questions, lot, playing, recalls }: ParkedCallOptions) {
     this.#call = call;
     this.#questions = questions;
     this.#lot = lot;
@@ -70,6 +67,12 @@ export class ParkedCall implements Parked {
       (played) => this.#ended({ played }),
       (error: unknown) => this.#ended({ error }),
     );
+  }
+
+  /** Of its handles: 128 random bits, drawn when the first one is made. */
+  get id(): string {
+    this.#id ??= this.#lot.newId();
+    return this.#id;
   }
 
   get upstream(): string {
