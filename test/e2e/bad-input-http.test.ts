@@ -160,7 +160,7 @@ describe('guard', () => {
     expect(said(await front.send({ method: 'DELETE', headers: ANN }))).toEqual(early(400, 'Mcp-Session-Id header is required'));
   });
 
-  it.each(['/', '/mcp/', '/MCP', '//mcp', '/%6dcp', '/mcp/../mcp', '/sse', '/message', '/.well-known/oauth-protected-resource', '/favicon.ico'])(
+  it.each(['/', '/mcp/', '/MCP', '//mcp', '/%6dcp', '/mcp/../mcp', '/sse/', '/messages', '/.well-known/oauth-protected-resource', '/favicon.ico'])(
     'the path %s is 404',
     async (path) => {
       expect(said(await inSession({ path }))).toEqual(early(404, 'Not Found'));
