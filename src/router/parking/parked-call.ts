@@ -154,7 +154,7 @@ export class ParkedCall implements Parked {
       bytes = answer.kind === 'result' ? answer.result.length : answer.error.length;
       return answer;
     } finally {
-      const drop = this.#lot.keep(bytes, () => {
+      const drop = this.#lot.keep(exchange.caller, bytes, () => {
         this.#rounds = this.#rounds.map((round, at) => (at === number ? undefined : round));
         this.#forgetIfSpent();
       });

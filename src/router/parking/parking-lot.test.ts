@@ -135,7 +135,7 @@ describe('kept answers', () => {
   it('are 64 MiB in all: beyond, the oldest go first, each once', () => {
     const lot = new ParkingLot({ perPrincipal: 1, perUpstream: 1, total: 1 });
     const dropped: string[] = [];
-    const keep = (name: string, mib: number) => lot.keep(mib * MIB, () => dropped.push(name));
+    const keep = (name: string, mib: number) => lot.keep(ALICE, mib * MIB, () => dropped.push(name));
     const first = keep('first', 30);
     keep('second', 30);
     expect(dropped).toEqual([]);
@@ -149,14 +149,26 @@ describe('kept answers', () => {
     expect(dropped).toEqual(['first', 'second']);
   });
 
+  it('of somebody give way to nobody who has more', () => {
+    const lot = new ParkingLot({ perPrincipal: 1, perUpstream: 1, total: 1 });
+    const dropped: string[] = [];
+    const keep = (subject: string, name: string, mib: number) =>
+      lot.keep({ ...ALICE, principal: { issuer: 'static', subject } }, mib * MIB, () => dropped.push(name));
+    keep('bob', 'small', 1);
+    for (const name of ['a', 'b', 'c', 'd', 'e']) keep('alice', name, 16);
+    expect(dropped).toEqual(['a', 'b']);
+    keep('bob', 'also small', 10);
+    expect(dropped).toEqual(['a', 'b', 'c']);
+  });
+
   it('one that was dropped counts no more, and one that is too large alone goes at once', () => {
     const lot = new ParkingLot({ perPrincipal: 1, perUpstream: 1, total: 1 });
     const dropped: string[] = [];
-    const drop = lot.keep(60 * MIB, () => dropped.push('first'));
+    const drop = lot.keep(ALICE, 60 * MIB, () => dropped.push('first'));
     drop();
-    lot.keep(60 * MIB, () => dropped.push('second'));
+    lot.keep(ALICE, 60 * MIB, () => dropped.push('second'));
     expect(dropped).toEqual(['first']);
-    lot.keep(65 * MIB, () => dropped.push('third'));
+    lot.keep(ALICE, 65 * MIB, () => dropped.push('third'));
     expect(dropped).toEqual(['first', 'second', 'third']);
   });
 });

@@ -21,7 +21,7 @@ export interface Parked {
   end(reason: unknown): Promise<void>;
 }
 
-/** Answers that are kept for repeated retries, in bytes of all calls together; beyond, the oldest are dropped early. */
+/** Answers that are kept for repeated retries, in bytes of all calls together; beyond, the oldest of whoever has most are dropped early. */
 const MAX_REPLAY_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -35,8 +35,10 @@ export class ParkingLot {
   readonly #records = new Map<string, Parked>();
   readonly #places = new Set<Parked>();
   readonly #taken = new Map<string, number>();
-  /** Kept answers, the oldest first, with the way to drop each. */
-  readonly #replays = new Map<() => void, number>();
+  /** Kept answers, the oldest first: the way to drop each, and whose it is. */
+  readonly #replays = new Map<() => void, string>();
+  /** Their bytes by principal. */
+  readonly #kept = new Map<string, number>();
   #replayBytes = 0;
 
   /** @param limits asked at every admission: they may change */
@@ -63,11 +65,11 @@ export class ParkingLot {
     if (this.#places.has(call)) return true;
     const { perPrincipal, perUpstream, total } = this.#limits();
     const [principal, upstream] = groupsOf(call);
-    const isFull = this.size >= total || this.#count(principal) >= perPrincipal || this.#count(upstream) >= perUpstream;
+    const isFull = this.size >= total || this.#held(principal) >= perPrincipal || this.#held(upstream) >= perUpstream;
     if (isFull) return false;
     this.#places.add(call);
     this.#records.set(call.id, call);
-    for (const group of [principal, upstream]) this.#taken.set(group, this.#count(group) + 1);
+    for (const group of [principal, upstream]) this.#taken.set(group, this.#held(group) + 1);
     return true;
   }
 
@@ -75,7 +77,7 @@ export class ParkingLot {
   leave(call: Parked): void {
     if (!this.#places.delete(call)) return;
     for (const group of groupsOf(call)) {
-      const left = this.#count(group) - 1;
+      const left = this.#held(group) - 1;
       if (left > 0) this.#taken.set(group, left);
       else this.#taken.delete(group);
     }
@@ -86,19 +88,17 @@ export class ParkingLot {
     this.#records.delete(call.id);
   }
 
-  /** Counts an answer that is kept; `drop` lets go of it. Returns the function that drops it, once. */
-  keep(bytes: number, drop: () => void): () => void {
+  /** Counts an answer that is kept for a caller; `drop` lets go of it. Returns the function that drops it, once. */
+  keep(caller: Caller, bytes: number, drop: () => void): () => void {
+    const owner = principalOf(caller);
     const once = () => {
       if (!this.#replays.delete(once)) return;
-      this.#replayBytes -= bytes;
+      this.#count(owner, -bytes);
       drop();
     };
-    this.#replays.set(once, bytes);
-    this.#replayBytes += bytes;
-    for (const [oldest] of this.#replays) {
-      if (this.#replayBytes <= MAX_REPLAY_BYTES) break;
-      oldest();
-    }
+    this.#replays.set(once, owner);
+    this.#count(owner, bytes);
+    while (this.#replayBytes > MAX_REPLAY_BYTES) this.#dropOldestOf(this.#greatest());
     return once;
   }
 
@@ -123,11 +123,33 @@ export class ParkingLot {
     await Promise.all([...this.#places].filter(({ caller }) => isMeant(caller)).map((call) => call.end(reason)));
   }
 
-  #count(group: string): number {
+  #held(group: string): number {
     return this.#taken.get(group) ?? 0;
+  }
+
+  #count(owner: string, bytes: number): void {
+    this.#replayBytes += bytes;
+    const left = (this.#kept.get(owner) ?? 0) + bytes;
+    if (left > 0) this.#kept.set(owner, left);
+    else this.#kept.delete(owner);
+  }
+
+  /** Who keeps most: nobody's answers give way to those of somebody who has more. */
+  #greatest(): string | undefined {
+    let greatest: string | undefined;
+    for (const [owner, bytes] of this.#kept) if (greatest === undefined || bytes > (this.#kept.get(greatest) ?? 0)) greatest = owner;
+    return greatest;
+  }
+
+  #dropOldestOf(owner: string | undefined): void {
+    for (const [drop, whose] of this.#replays) if (whose === owner) return drop();
   }
 }
 
+function principalOf(caller: Caller): string {
+  return `p:${JSON.stringify([caller.tenant, principalKey(caller.principal)])}`;
+}
+
 function groupsOf({ caller, upstream }: Parked): readonly [string, string] {
-  return [`p:${JSON.stringify([caller.tenant, principalKey(caller.principal)])}`, `u:${upstream}`];
+  return [principalOf(caller), `u:${upstream}`];
 }
