@@ -157,7 +157,7 @@ describe('kept answers', () => {
     keep('bob', 'small', 1);
     for (const name of ['a', 'b', 'c', 'd', 'e']) keep('alice', name, 16);
     expect(dropped).toEqual(['a', 'b']);
-    keep('bob', 'also small', 10);
+    keep('bob', 'also small', 20);
     expect(dropped).toEqual(['a', 'b', 'c']);
   });
 

@@ -142,7 +142,8 @@ export class ParkingLot {
   }
 
   #dropOldestOf(owner: string | undefined): void {
-    for (const [drop, whose] of this.#replays) if (whose === owner) return drop();
+    const [oldest] = [...this.#replays].find(([, whose]) => whose === owner) ?? [];
+    oldest?.();
   }
 }
 
