@@ -7,12 +7,12 @@ import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
 import { requireScope } from './tools.ts';
-import { viewOf } from './view-of.ts';
+import { resolveIn } from './view-of.ts';
 
 export async function getPrompt(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
   const name = requireText(exchange, 'name');
   note.exposed(name);
-  const found = viewOf(services, exchange).resolvePrompt(name);
+  const found = await resolveIn(services, exchange, (view) => view.resolvePrompt(name));
   if (found.kind !== 'found') throw new TurnpikeError(found.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/prompt', found.text);
   const { upstream, original } = found;
   note.resolved(upstream, original);

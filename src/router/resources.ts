@@ -8,13 +8,14 @@ import { requireText } from './params.ts';
 import type { Services } from './services.ts';
 import { skillFileOwner } from './skills/skill-owners.ts';
 import { requireScope } from './tools.ts';
-import { viewOf } from './view-of.ts';
+import { resolveIn, viewOf } from './view-of.ts';
 
 export async function readResource(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
   const uri = requireText(exchange, 'uri');
   note.exposed(uri);
   // Files of skills need not be listed (SEP-2640, "Directory resources" and "Skill URIs").
-  const owner = viewOf(services, exchange).resolveResource(uri).kind === 'unknown' ? skillFileOwner(services, exchange, uri) : undefined;
+  const { kind } = await resolveIn(services, exchange, (view) => view.resolveResource(uri));
+  const owner = kind === 'unknown' ? skillFileOwner(services, exchange, uri) : undefined;
   const { upstream, original } = owner ?? resolveUri(services, exchange, uri);
   note.resolved(upstream, original);
   requireScope(exchange, 'turnpike:read');

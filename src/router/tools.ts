@@ -10,7 +10,7 @@ import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
 import { taskSupportOf } from './tasks/task-shapes.ts';
-import { viewOf } from './view-of.ts';
+import { resolveIn } from './view-of.ts';
 
 /** `tools/call`: view, policy, headers, scope, then the upstream (protocol.md section 1, checks 16 to 19). */
 export async function callTool(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
@@ -28,7 +28,7 @@ export async function callTool(services: Services, exchange: Exchange, note: Cal
 async function callListed(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
   const name = requireText(exchange, 'name');
   note.exposed(name);
-  const found = viewOf(services, exchange).resolveTool(name);
+  const found = await resolveIn(services, exchange, (view) => view.resolveTool(name));
   if (found.kind !== 'found') throw new TurnpikeError(found.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/tool', found.text);
   const { upstream, original, capability, decision, mirrored } = found;
   note.resolved(upstream, original);

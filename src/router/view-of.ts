@@ -7,3 +7,11 @@ export function viewOf({ catalog }: Services, { caller, headers }: Exchange): Vi
   const toolset = headers?.['x-turnpike-toolset'];
   return catalog.viewFor(caller, Array.isArray(toolset) ? toolset.join(',') : toolset);
 }
+
+/** What a name means. One that is unknown while upstreams start for the first time is looked for again when they have. */
+export async function resolveIn<R extends { readonly kind: string }>(services: Services, exchange: Exchange, resolve: (view: View) => R): Promise<R> {
+  const found = resolve(viewOf(services, exchange));
+  if (found.kind !== 'unknown') return found;
+  await services.started(exchange.signal);
+  return resolve(viewOf(services, exchange));
+}
