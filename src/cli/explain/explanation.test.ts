@@ -35,7 +35,7 @@ async function surveyed(stdio = false) {
   const loaded = await loadConfig({
     file: 'turnpike.yaml',
     cwd: '/',
-    env: { HOME: '/home/me', KEY: 'key-secret' },
+    env: { HOME: '/users/me', KEY: 'key-secret' },
     stdio,
     readFile: async () => Buffer.from(CONFIG),
   });

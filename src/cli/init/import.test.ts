@@ -33,7 +33,7 @@ describe('servers of clients', () => {
         command: 'npx',
         args: ['-y', '@modelcontextprotocol/server-github@2025.4.8'],
         env: { GITHUB_PERSONAL_ACCESS_TOKEN: 'ghp_0123456789abcdefghijABCDEFGHIJ', LOG_LEVEL: 'debug', MAX_TOKENS: '4096' },
-        cwd: '/home/me/.local/state/turnpike',
+        cwd: '/users/me/.local/state/turnpike',
       },
       {
         name: 'linear',
@@ -84,9 +84,9 @@ describe('servers of clients', () => {
         name: 'Perplexity',
         type: 'stdio',
         command: 'docker',
-        args: ['run', '-i', '-v', '/work/app:/x'],
+        args: ['run', '-i', '-v', '/srv/app:/x'],
         env: { KEY: 'outside-PERPLEXITY_KEY', E: 'outside-EDITOR' },
-        cwd: '/work/app',
+        cwd: '/srv/app',
       },
       {
         name: 'fetch',
@@ -101,7 +101,7 @@ describe('servers of clients', () => {
       { name: 'PERPLEXITY_KEY', source: 'VS Code asks for it: Perplexity API Key' },
     ]);
     expect(draft.notes).toEqual([
-      "'Perplexity' of VS Code (/work/app/.vscode/mcp.json): envFile: no file of variables is read; put them into env, or into the environment of the gateway",
+      "'Perplexity' of VS Code (/srv/app/.vscode/mcp.json): envFile: no file of variables is read; put them into env, or into the environment of the gateway",
     ]);
   });
 
@@ -123,7 +123,7 @@ describe('servers of clients', () => {
         command: 'node',
         args: ['server.js', '$HOME/x', 'outside-EDITOR', '${1}', 'a$$${b', 'outside-EDITOR'],
         env: {},
-        cwd: '/work/app',
+        cwd: '/srv/app',
       },
     ]);
     expect(draft.notes.map((note) => note.replace(/^.*\): /, ''))).toEqual([
@@ -179,10 +179,10 @@ describe('servers of clients', () => {
   it('Claude Code keeps servers of a project below its path, VS Code some in its settings', async () => {
     const { loaded } = await imported(
       [
-        { client: 'Claude Code', file: '/home/me/.claude.json' },
+        { client: 'Claude Code', file: '/users/me/.claude.json' },
         {
           mcpServers: { one: { command: 'a' } },
-          projects: { '/work/app': { mcpServers: { two: { command: 'b' } } }, '/other': { mcpServers: { three: { command: 'c' } } } },
+          projects: { '/srv/app': { mcpServers: { two: { command: 'b' } } }, '/other': { mcpServers: { three: { command: 'c' } } } },
         },
       ],
       [{ client: 'VS Code', file: '/s' }, { mcp: { servers: { four: { command: 'd' } } } }],

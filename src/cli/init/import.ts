@@ -10,7 +10,7 @@ import { type Variable, Variables } from './variables.ts';
 
 /** An upstream and where it comes from. */
 export interface ImportedUpstream extends DraftUpstream {
-  /** `'github' of Cursor (/home/me/.cursor/mcp.json)`; several where clients agree. */
+  /** `'github' of Cursor (/users/me/.cursor/mcp.json)`; several where clients agree. */
   readonly origins: readonly string[];
 }
 

@@ -5,26 +5,26 @@ import { draftFile } from './draft-file.ts';
 import { importServers } from './import.ts';
 import { verified } from './verified.ts';
 
-const ENV = { HOME: '/home/me', EDITOR: 'vi' };
-export const CURSOR: ClientPlace = { client: 'Cursor', file: '/home/me/.cursor/mcp.json' };
-export const VSCODE: ClientPlace = { client: 'VS Code', file: '/work/app/.vscode/mcp.json', project: '/work/app' };
-export const CLAUDE_CODE: ClientPlace = { client: 'Claude Code', file: '/work/app/.mcp.json', project: '/work/app' };
+const ENV = { HOME: '/users/me', EDITOR: 'vi' };
+export const CURSOR: ClientPlace = { client: 'Cursor', file: '/users/me/.cursor/mcp.json' };
+export const VSCODE: ClientPlace = { client: 'VS Code', file: '/srv/app/.vscode/mcp.json', project: '/srv/app' };
+export const CLAUDE_CODE: ClientPlace = { client: 'Claude Code', file: '/srv/app/.mcp.json', project: '/srv/app' };
 
 /** Imports files of clients and loads what would be written, as `check` does once the variables are set. */
 export async function imported(...files: readonly (readonly [ClientPlace, string | object])[]) {
   const read = files.map(([place, content]) => {
     const text = typeof content === 'string' ? content : JSON.stringify(content);
-    const result = readClientFile(place, Buffer.from(text), '/work/app');
+    const result = readClientFile(place, Buffer.from(text), '/srv/app');
     if (!result.ok) throw new Error(result.error);
     return result.value;
   });
-  const draft = await verified({ port: 8080, ...importServers(read, { env: ENV, port: 8080 }) }, '/work/app', ENV);
+  const draft = await verified({ port: 8080, ...importServers(read, { env: ENV, port: 8080 }) }, '/srv/app', ENV);
   const text = draftFile(draft);
   return { draft, text, loaded: await load(text, Object.fromEntries(draft.variables.map(({ name, value }) => [name, value ?? `outside-${name}`]))) };
 }
 
 function load(text: string, env: Readonly<Record<string, string>>): Promise<LoadedConfig> {
-  return loadConfig({ file: 'turnpike.yaml', cwd: '/work/app', env: { HOME: '/home/me', ...env }, readFile: async () => Buffer.from(text) });
+  return loadConfig({ file: 'turnpike.yaml', cwd: '/srv/app', env: { HOME: '/users/me', ...env }, readFile: async () => Buffer.from(text) });
 }
 
 /** Upstreams as they were loaded, secrets revealed, defaults left out. */
