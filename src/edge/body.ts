@@ -14,8 +14,15 @@ export function readBody(request: IncomingMessage, max: number): Promise<Buffer>
         reject(tooLarge(max));
       } else chunks.push(chunk);
     });
-    request.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size)));
-    const gone = () => reject(new TurnpikeError('request/cancelled'));
+    let whole = false;
+    request.once('end', () => {
+      whole = true;
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size));
+    });
+    // Every request closes in the end: an error is made only for one that is missed.
+    const gone = () => {
+      if (!whole) reject(new TurnpikeError('request/cancelled'));
+    };
     request.once('error', gone);
     request.once('close', gone);
   });

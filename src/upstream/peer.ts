@@ -166,8 +166,9 @@ export class Peer {
         deliver: (bytes) => this.#receive(bytes, pending),
         ...(headers === undefined ? {} : { headers }),
       });
-      const done = transport.kind === 'exchange' ? () => fail(this.#protocolError('ended its answer without a response')) : undefined;
-      sent.then(done, fail);
+      sent.then(() => {
+        if (transport.kind === 'exchange' && this.#inFlight.has(pending)) fail(this.#protocolError('ended its answer without a response'));
+      }, fail);
     } catch (error) {
       fail(error);
     }

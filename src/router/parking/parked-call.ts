@@ -120,7 +120,7 @@ export class ParkedCall implements Parked {
   /** Nobody comes back: what was asked is answered in the client's stead, then the call is cancelled. */
   async end(reason: unknown = new TurnpikeError('request/cancelled')): Promise<void> {
     this.#rounds = [];
-    this.#lot.forget(this);
+    this.#forget();
     this.#stop(reason);
     await this.#running;
   }
@@ -217,7 +217,12 @@ export class ParkedCall implements Parked {
 
   /** Nobody can come any more: no round waits, and none is kept. */
   #forgetIfSpent(): void {
-    if (this.#outcome !== undefined && this.#rounds.every((round) => round === undefined)) this.#lot.forget(this);
+    if (this.#outcome !== undefined && this.#rounds.every((round) => round === undefined)) this.#forget();
+  }
+
+  /** One that never waited was never written down. */
+  #forget(): void {
+    if (this.#id !== undefined) this.#lot.forget(this);
   }
 
   #enter(exchange: Exchange): void {
