@@ -72,6 +72,13 @@ describe('load', () => {
         const page = readMetrics(`# HELP a_b x\n# TYPE a_b gauge\na_b{x="1",l="${written}",y="}"} ${number}\nbroken{\n\n`, 0);
         expect(page.of('a_b')).toEqual([{ labels: { x: '1', l: label, y: '}' }, value: Number(number.replace('+Inf', 'Infinity')) }]);
       }),
+      // Line ends of other alphabets are text here.
+      {
+        examples: [
+          ['\u2028', 0],
+          ['\u2029\r\u0085', 1],
+        ],
+      },
     );
   });
 });

@@ -12,7 +12,7 @@ export interface MetricsPage {
   of(name: string): readonly Series[];
 }
 
-const LINE = /^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\})?[ \t]+(\S+)/;
+const LINE = /^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{([^\n]*)\})?[ \t]+(\S+)/;
 const LABEL = /([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"/g;
 
 /** Reads Prometheus text (exposition format 0.0.4). Lines that are none of it are skipped. Pure. */
