@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { cpuMsOf } from '../core/sample-cpu-time.ts';
 import { sha256 } from '../core/secret.ts';
 import { extractCredential, isBearerToken } from './extract.ts';
 
@@ -76,14 +77,15 @@ describe('extracting a credential', () => {
   });
 
   it('is linear in hostile values', () => {
-    const started = performance.now();
-    for (const value of [
+    const hostile = [
       `Bearer ${' '.repeat(16_000)}`,
       `Bearer ${'='.repeat(16_000)}`,
       `Bearer ${'a='.repeat(8_000)}`,
       `Bearer a${' '.repeat(16_000)}b`,
-    ])
-      found({ authorization: [value] });
-    expect(performance.now() - started).toBeLessThan(50);
+    ];
+    const ms = cpuMsOf(() => {
+      for (const value of hostile) found({ authorization: [value] });
+    });
+    expect(ms).toBeLessThan(50);
   });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TurnpikeError } from '../core/errors.ts';
+import { cpuMsOf } from '../core/sample-cpu-time.ts';
 import { Secret } from '../core/secret.ts';
 import { isSecretName, maskValues, redactFields, redactText, redactValue } from './redact.ts';
 
@@ -109,9 +110,10 @@ describe('a text', () => {
     ];
     for (const piece of hostile) {
       const text = piece.repeat(40_000 / piece.length);
-      const started = performance.now();
-      redactText(text, 20_000);
-      expect(performance.now() - started, piece).toBeLessThan(150);
+      expect(
+        cpuMsOf(() => redactText(text, 20_000)),
+        piece,
+      ).toBeLessThan(150);
     }
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { cpuMsOf } from '../../core/sample-cpu-time.ts';
 import { echoesOf, maskText } from './mask.ts';
 
 describe('maskText', () => {
@@ -31,9 +32,10 @@ describe('maskText', () => {
   });
 
   it('takes little time on hostile text', () => {
-    const started = performance.now();
-    for (const part of ['a', 'eyJ', 'token', 'token ', '_key', 'https://', '-.-', 'Bearer ', 'api_key=', '?#@'])
-      maskText(part.repeat(20_000), ['aaaa']);
-    expect(performance.now() - started).toBeLessThan(500);
+    const ms = cpuMsOf(() => {
+      for (const part of ['a', 'eyJ', 'token', 'token ', '_key', 'https://', '-.-', 'Bearer ', 'api_key=', '?#@'])
+        maskText(part.repeat(20_000), ['aaaa']);
+    });
+    expect(ms).toBeLessThan(500);
   });
 });
