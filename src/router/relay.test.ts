@@ -27,14 +27,15 @@ function start(more: Partial<Omit<Exchange, 'body' | 'params'>> = {}, { profile 
   const { exchange, told } = sampleExchange({ ...more, ...(asks && more.era === 'legacy' ? { ask } : {}) });
   const life = new CallLife(clock, { call: 1_000, callMax: 10_000 }, 'a', 't');
   life.signal.addEventListener('abort', () => expired.push(asTurnpikeError(life.signal.reason).message));
+  const { services } = sampleServices();
+  services.instruments.droppedNotifications = (reason) => ({ add: () => void dropped.push(reason) });
   const relay = new CallRelay({
-    services: sampleServices().services,
+    services,
     exchange,
     upstream: 'a',
     label,
     profile,
     life,
-    dropped: (reason) => dropped.push(reason),
   });
   return { relay, told, asked, answers, dropped, clock, expired };
 }

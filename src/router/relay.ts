@@ -27,8 +27,6 @@ export interface RelayOptions {
   /** What the client declared and the configuration allows. */
   readonly profile: Profile;
   readonly life: CallLife;
-  /** Instead of the count of dropped notifications: for tests. */
-  readonly dropped?: (reason: string) => void;
   /** Where questions wait whose client can only be asked by the answer to its request. */
   readonly questions?: Questions;
 }
@@ -138,9 +136,7 @@ export class CallRelay implements Relay {
   }
 
   #dropped(reason: string): void {
-    const { dropped, services } = this.#options;
-    if (dropped === undefined) services.instruments.droppedNotifications(reason).add();
-    else dropped(reason);
+    this.#options.services.instruments.droppedNotifications(reason).add();
   }
 
   #rises(params: Buffer): boolean {

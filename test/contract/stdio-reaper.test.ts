@@ -90,7 +90,8 @@ test('ctrl-C and TERM to the whole group of the gateway do not reach the reaper'
 test('a line of 100 MB closes the connection with bounded memory, and nothing keeps the process alive', async () => {
   const { exited, said } = await gateway('flood', 'flood.mjs');
   expect(await said('reason')).toBe("upstream 'child' sent a line of more than 16 MiB");
-  expect(await said('grownMiB')).toBeLessThan(96);
+  // About 60 with all that is loaded meanwhile; the line kept whole would be another 95 at least.
+  expect(await said('grownMiB')).toBeLessThan(80);
   expect(await exited).toEqual([0, null]);
   await allGone(await said('reaper'));
 });
