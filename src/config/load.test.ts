@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TurnpikeError } from '../core/errors.ts';
 import { type LoadInput, loadConfig } from './load.ts';
 
-const ENV = { HOME: '/home/u' };
+const ENV = { HOME: '/users/u' };
 
 /** A file system of texts and bytes. */
 function filesOf(files: Readonly<Record<string, string | Uint8Array | Error>>): NonNullable<LoadInput['readFile']> {
@@ -202,7 +202,7 @@ describe('computed defaults', () => {
     expect(await problems(load('listen: {}\n', { env: {} }))).toEqual([
       't.yaml:1:1 store.dir: has no default, as neither HOME nor XDG_STATE_HOME is set (expected a path)',
     ]);
-    expect((await load('store: {dir: ~/x}\n')).config.store.dir).toBe('/home/u/x');
+    expect((await load('store: {dir: ~/x}\n')).config.store.dir).toBe('/users/u/x');
   });
 
   it('store.type with --stdio, unless it is set', async () => {
@@ -239,7 +239,7 @@ describe('computed defaults', () => {
     const { config, provenance } = await load(text);
     expect(config.upstreams[0]).toMatchObject({
       toolPrefix: 'a',
-      cwd: '/home/u/.local/state/turnpike',
+      cwd: '/users/u/.local/state/turnpike',
       pool: { idleTimeout: 60_000, maxErrorCount: 10, closeDelay: 1000, maxConnections: 7 },
     });
     expect(config.upstreams[1]).toMatchObject({ endpoints: [{ url: 'http://x', type: 'sse', priority: 0, weight: 1 }] });
