@@ -6,8 +6,9 @@ import { Writable } from 'node:stream';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
-import { type AuditRecord, type AuditSettings, createAuditLog } from './audit.ts';
+import { type AuditLog, type AuditSettings, createAuditLog } from './audit.ts';
 import type { AuditFs, AuditHandle } from './audit-file.ts';
+import type { AuditRecord } from './audit-lines.ts';
 import { createLogger } from './log.ts';
 
 let dir = '';
@@ -125,6 +126,12 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Lets what was recorded be written: records that follow each other are gathered for 10 ms. */
+async function written(audit: AuditLog, clock: ManualClock): Promise<void> {
+  clock.advance(10);
+  await until(() => !audit.busy);
+}
+
 describe('the audit file', () => {
   it('is 0600 in a 0700 directory, although it was there with other rights', async () => {
     await writeFile(join(dir, 'audit.jsonl'), '', { mode: 0o644 });
@@ -158,10 +165,10 @@ describe('the audit file', () => {
   });
 
   it('rotates by size and keeps five files, without losing or cutting a line', async () => {
-    const { audit } = start({ maxBytes: 2000, files: 5 });
+    const { audit, clock } = start({ maxBytes: 2000, files: 5 });
     for (let id = 0; id < 100; id++) {
       audit.record({ ...call, requestId: id });
-      await until(() => !audit.busy);
+      await written(audit, clock);
     }
     await audit.close();
     expect((await readdir(dir)).toSorted()).toEqual(['audit.jsonl', 'audit.jsonl.1', 'audit.jsonl.2', 'audit.jsonl.3', 'audit.jsonl.4']);
@@ -181,7 +188,7 @@ describe('the audit file', () => {
     state.code = 'EACCES';
     for (let id = 0; id < 20; id++) {
       audit.record({ ...call, requestId: id });
-      await until(() => !audit.busy);
+      await written(audit, clock);
     }
     expect(await ids()).toHaveLength(20);
     expect(log.filter((line) => line.message.includes('cannot be rotated'))).toHaveLength(1);
@@ -228,6 +235,8 @@ describe('an audit file that cannot be written', () => {
     const { audit, clock, log, counts } = start({ fs });
     state.room = 500;
     for (let id = 0; id < 10; id++) audit.record({ ...call, requestId: id });
+    await written(audit, clock);
+    clock.advance(10);
     await until(() => audit.failing);
     for (let second = 0; second < 90; second++) {
       clock.advance(1000);
@@ -304,6 +313,7 @@ describe('an audit file that cannot be written', () => {
     expect(() => audit.ensureWritable()).not.toThrow();
     faults.add('write');
     audit.record(call);
+    clock.advance(10);
     await until(() => audit.failing);
     expect(() => audit.ensureWritable()).toThrow(expect.objectContaining({ code: 'audit/unwritable' }));
     faults.clear();

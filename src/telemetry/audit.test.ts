@@ -1,8 +1,9 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
-import { AuditLog, type AuditRecord, createAuditLog } from './audit.ts';
+import { AuditLog, createAuditLog } from './audit.ts';
 import type { AuditSink } from './audit-file.ts';
+import type { AuditRecord } from './audit-lines.ts';
 import { silentLogger } from './log.ts';
 
 const call: AuditRecord = {
@@ -53,6 +54,7 @@ function start(stuck = false) {
     audit,
     clock,
     counts,
+    chunks,
     stream,
     text: () => chunks.join(''),
     lines: () =>
@@ -141,9 +143,10 @@ describe('the audit queue', () => {
       },
       async close() {},
     };
+    const clock = new ManualClock();
     const audit = new AuditLog({
       sink,
-      clock: new ManualClock(),
+      clock,
       logger: silentLogger,
       onError: 'continue',
       failures: { add() {} },
@@ -154,7 +157,39 @@ describe('the audit queue', () => {
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     audit.record(call);
     await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(10);
+    await new Promise((resolve) => setImmediate(resolve));
     expect(Buffer.concat(written).toString().match(/\n/g)).toHaveLength(2);
+  });
+
+  it('writes a record at once after a pause, gathers those that follow for 10 ms, and no longer once there are 64 KiB', async () => {
+    const { audit, clock, chunks } = start();
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    audit.record(call);
+    await turn();
+    expect(chunks).toHaveLength(1);
+    for (let more = 0; more < 5; more++) audit.record(call);
+    clock.advance(9);
+    await turn();
+    expect(chunks).toHaveLength(1);
+    clock.advance(1);
+    await turn();
+    expect(chunks.map((chunk) => chunk.match(/\n/g)?.length)).toEqual([1, 5]);
+    clock.advance(10);
+    audit.record(call);
+    await turn();
+    expect(chunks).toHaveLength(3);
+    const lineBytes = Buffer.byteLength(chunks[0] ?? '');
+    for (let bytes = 0; bytes < 64 * 1024; bytes += lineBytes) {
+      expect(chunks).toHaveLength(3);
+      audit.record(call);
+    }
+    await turn();
+    expect(chunks.length).toBeGreaterThan(3);
+    audit.record(call);
+    expect(clock.pending).toBe(1);
+    await audit.close();
+    expect(clock.pending).toBe(0);
   });
 
   it('does not keep the process from ending when a write never returns', async () => {

@@ -1,39 +1,12 @@
 import { resolve } from 'node:path';
 import type { Clock, Timer } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
-import type { Era, RequestId } from '../core/mcp.ts';
 import type { Secret } from '../core/secret.ts';
 import { AuditFile, type AuditFs, type AuditSink, AuditStream } from './audit-file.ts';
-import type { CallOutcome, Count } from './instruments.ts';
+import { AuditLines, type AuditRecord } from './audit-lines.ts';
+import type { Count } from './instruments.ts';
 import type { Logger } from './log.ts';
-import { maskValues, redactText } from './redact.ts';
-
-/** What is recorded of one call. Arguments and results never are. */
-export interface AuditRecord {
-  readonly requestId: RequestId;
-  readonly tenant: string;
-  readonly principal: { readonly fingerprint: string; readonly issuer: string; readonly subject: string };
-  /** Fingerprint of the session, when there is one. */
-  readonly session?: string;
-  readonly era: Era;
-  readonly method: string;
-  /** The name the caller used. */
-  readonly tool: string;
-  /** The name the upstream uses. */
-  readonly original?: string;
-  readonly upstream?: string;
-  /** `allowed`, or the rule that refused. */
-  readonly decision: string;
-  readonly outcome: CallOutcome;
-  /** Error code: ours as text, or the JSON-RPC one. */
-  readonly code?: string | number;
-  readonly error?: string;
-  readonly durationMs: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  /** `auth.mode` of the upstream. */
-  readonly credentialMode?: string;
-}
+import { type Lines, WaitingLines } from './waiting-lines.ts';
 
 /** Default size and number of files (100 MiB × 5). */
 const AUDIT_MAX_BYTES = 100 * 1024 * 1024;
@@ -78,24 +51,29 @@ export function createAuditLog(settings: AuditSettings): AuditLog {
 
 const RETRY_MS = 1000;
 const SHOUT_MS = 60_000;
-const CHUNK_BYTES = 256 * 1024;
-const MAX_NAME = 256;
+/** Records that follow each other are gathered for so long, or until there is so much of them: a write costs more than many lines. */
+const GATHER_MS = 10;
+const GATHER_BYTES = 64 * 1024;
+const QUEUE_BYTES = 16 * 1024 * 1024;
 
 /**
  * The audit log: one JSON line per call, which is the call's log line too (aggregator.md 9). Records wait in a bounded
- * queue and are written in order, as many at once as have come in meanwhile. While they cannot be written they are
+ * queue and are written in order: at once after a pause, else gathered for 10 ms. While they cannot be written they are
  * kept and tried again every second; under `refuse` no call is made meanwhile.
  */
 export class AuditLog {
   readonly #options: AuditOptions;
   readonly #queueBytes: number;
-  #lines: Buffer[] = [];
-  #waiting = 0;
+  readonly #lines: AuditLines;
+  readonly #waiting: WaitingLines;
   /** Taken from the queue and not yet written. */
-  #chunk: { readonly bytes: Buffer; readonly records: number } | undefined;
+  #chunk: Lines | undefined;
   #pump: Promise<void> = Promise.resolve();
   #pumping = false;
   #retry: Timer | undefined;
+  #gather: Timer | undefined;
+  /** When the last write began (monotonic ms). */
+  #wroteAt = Number.NEGATIVE_INFINITY;
   #failing = false;
   #closed = false;
   #lost = 0;
@@ -104,7 +82,9 @@ export class AuditLog {
 
   constructor(options: AuditOptions) {
     this.#options = options;
-    this.#queueBytes = options.queueBytes ?? 16 * 1024 * 1024;
+    this.#queueBytes = options.queueBytes ?? QUEUE_BYTES;
+    this.#lines = new AuditLines(options.secrets ?? []);
+    this.#waiting = new WaitingLines(this.#queueBytes);
   }
 
   /** Whether the last attempt to write failed. */
@@ -129,19 +109,17 @@ export class AuditLog {
   /** Call it before a call is made. Throws `audit/unwritable` under `refuse`, while records cannot be written. */
   ensureWritable(): void {
     if (this.#options.onError !== 'refuse') return;
-    if (this.#failing || this.#closed || this.#waiting > this.#queueBytes / 2) throw new TurnpikeError('audit/unwritable');
+    if (this.#failing || this.#closed || this.#waiting.bytes > this.#queueBytes / 2) throw new TurnpikeError('audit/unwritable');
   }
 
   /** Records one call. Never throws and never waits. */
   record(record: AuditRecord): void {
-    const line = Buffer.from(`${JSON.stringify(lineOf(record, this.#options.clock.now(), this.#options.secrets ?? []))}\n`);
-    if (this.#closed || this.#waiting + line.length > this.#queueBytes) {
+    const line = this.#lines.of(record, this.#options.clock.now());
+    if (this.#closed || !this.#waiting.add(line)) {
       this.#giveUp(1);
       return;
     }
-    this.#lines.push(line);
-    this.#waiting += line.length;
-    if (!this.#failing) void this.#start();
+    if (!this.#pumping && !this.#failing) this.#startSoon();
   }
 
   /**
@@ -152,12 +130,13 @@ export class AuditLog {
     if (this.#closed) return;
     this.#closed = true;
     this.#retry?.cancel();
+    this.#gather?.cancel();
     const { clock, sink } = this.#options;
     const { promise: late, resolve: giveUpWaiting } = Promise.withResolvers<void>();
     const timer = clock.after(deadlineMs, giveUpWaiting);
     await Promise.race([this.#finish(), late]);
-    const left = (this.#chunk?.records ?? 0) + this.#lines.length;
-    this.#lines = [];
+    const left = (this.#chunk?.count ?? 0) + this.#waiting.count;
+    this.#waiting.clear();
     if (left > 0) this.#giveUp(left);
     await Promise.race([sink.close(), late]);
     timer.cancel();
@@ -166,47 +145,63 @@ export class AuditLog {
   async #finish(): Promise<void> {
     // An attempt may be under way: it takes everything along unless it fails, and then one more is made.
     await this.#pump;
-    if (this.#waiting > 0) await this.#start();
+    if (this.#waiting.bytes > 0) await this.#start();
+  }
+
+  /** At once when nothing was written for a while or much waits; else with what else comes in. */
+  #startSoon(): void {
+    if (this.#waiting.bytes >= GATHER_BYTES) {
+      void this.#start();
+      return;
+    }
+    if (this.#gather !== undefined) return;
+    const { clock } = this.#options;
+    const left = this.#wroteAt + GATHER_MS - clock.monotonic();
+    if (left > 0) this.#gather = clock.after(left, () => this.#gathered());
+    else void this.#start();
+  }
+
+  #gathered(): void {
+    this.#gather = undefined;
+    // While writes fail it is the retry that tries again.
+    if (!this.#failing) void this.#start();
   }
 
   #start(): Promise<void> {
     if (!this.#pumping) {
       this.#pumping = true;
+      this.#gather?.cancel();
+      this.#gather = undefined;
       this.#pump = this.#drain();
     }
     return this.#pump;
   }
 
-  /** `#pumping` falls in the same turn in which the queue was found empty: a record that comes later starts anew. */
+  /** `#pumping` falls in the same turn in which no more is to be written now: a record that comes later starts anew. */
   async #drain(): Promise<void> {
-    const { sink } = this.#options;
+    const { sink, clock } = this.#options;
+    this.#wroteAt = clock.monotonic();
     try {
-      if (this.#failing && this.#waiting === 0) await sink.open();
-      for (;;) {
-        this.#chunk ??= this.#next();
+      let due = this.#waiting.bytes;
+      if (this.#failing && due === 0) await sink.open();
+      // What comes in meanwhile is gathered again, unless it is much or the last.
+      while (due > 0 || this.#closed || this.#waiting.bytes >= GATHER_BYTES) {
+        this.#chunk ??= this.#waiting.take();
         if (this.#chunk === undefined) break;
+        const { length } = this.#chunk.bytes;
         await sink.write(this.#chunk.bytes);
-        this.#waiting -= this.#chunk.bytes.length;
         this.#chunk = undefined;
+        this.#waiting.settled(length);
+        due -= length;
         this.#succeeded();
       }
       this.#pumping = false;
       this.#succeeded();
+      if (this.#waiting.count > 0) this.#startSoon();
     } catch (error) {
       this.#pumping = false;
       this.#failed(error);
     }
-  }
-
-  #next(): { readonly bytes: Buffer; readonly records: number } | undefined {
-    let size = 0;
-    let records = 0;
-    for (const line of this.#lines) {
-      if (records > 0 && size + line.length > CHUNK_BYTES) break;
-      size += line.length;
-      records++;
-    }
-    return records === 0 ? undefined : { bytes: Buffer.concat(this.#lines.splice(0, records), size), records };
   }
 
   #failed(error: unknown): void {
@@ -245,46 +240,4 @@ export class AuditLog {
       ...(error === undefined ? {} : { error: error instanceof Error ? error.message : String(error) }),
     });
   }
-}
-
-/** How the log line names what was called (aggregator.md 9, "Metrics and logs"). */
-const WORDS: Readonly<Record<string, { readonly message: string; readonly subsystem: string }>> = {
-  'tools/call': { message: 'tool call', subsystem: 'MCP-Tool' },
-  'prompts/get': { message: 'prompt get', subsystem: 'MCP-Prompt' },
-  'resources/read': { message: 'resource read', subsystem: 'MCP-Resource' },
-  'skills/get': { message: 'skill get', subsystem: 'MCP-Skill' },
-  'resources/directory/read': { message: 'directory read', subsystem: 'MCP-Resource' },
-  'tasks/get': { message: 'task get', subsystem: 'MCP-Task' },
-  'tasks/update': { message: 'task update', subsystem: 'MCP-Task' },
-  'tasks/cancel': { message: 'task cancel', subsystem: 'MCP-Task' },
-};
-/** Methods whose subject is a URI. */
-const NAMED_BY_URI: ReadonlySet<string> = new Set(['resources/read', 'skills/get', 'resources/directory/read']);
-const OTHER_WORDS = { message: 'call', subsystem: 'MCP' };
-
-function lineOf(record: AuditRecord, now: number, secrets: readonly Secret[]): Record<string, unknown> {
-  const clean = (text: string, max?: number) => redactText(maskValues(text, secrets), max);
-  // What the catalog knows is clean; any other name is the caller's own text, and so is a URI, which templates let through.
-  const isForeign = record.upstream === undefined || NAMED_BY_URI.has(record.method);
-  return {
-    time: new Date(now).toISOString(),
-    ...(WORDS[record.method] ?? OTHER_WORDS),
-    requestId: typeof record.requestId === 'string' ? clean(record.requestId, MAX_NAME) : record.requestId,
-    tenant: record.tenant,
-    principal: record.principal,
-    session: record.session,
-    era: record.era,
-    method: record.method.length > MAX_NAME ? clean(record.method, MAX_NAME) : record.method,
-    tool: isForeign ? clean(record.tool, MAX_NAME) : record.tool,
-    original: isForeign && record.original !== undefined ? clean(record.original, MAX_NAME) : record.original,
-    upstream: record.upstream,
-    decision: record.decision,
-    outcome: record.outcome,
-    code: record.code,
-    error: record.error === undefined ? undefined : clean(record.error),
-    duration_s: Math.round(record.durationMs * 1000) / 1e6,
-    bytesIn: record.bytesIn,
-    bytesOut: record.bytesOut,
-    credentialMode: record.credentialMode,
-  };
 }

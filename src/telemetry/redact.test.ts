@@ -47,6 +47,21 @@ describe('a text', () => {
     expect(redactText('a\r\nlevel=error\tb\u001b[2K\u0000\u2028\u202e\u0085')).toBe('a\\r\\nlevel=error\\tb\\u001b[2K\\u0000\\u2028\\u202e\\u0085');
   });
 
+  it('that is one word is judged as it is in a sentence', () => {
+    const part = fc.oneof(
+      fc.constantFrom('glpat-', 'sk-', 'ghp_', 'eyJ', 'AKIA', '.', '-', '_', 'token', 'bearer', 'ya29.', 'hf_'),
+      fc.stringMatching(/^[A-Za-z0-9_.-]{0,12}$/),
+      fc.stringMatching(/^[0-9a-fA-F-]{0,24}$/),
+    );
+    const words = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(words, (word) => {
+        expect(`${redactText(word)}!`).toBe(redactText(`${word}!`));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   it('is cut to 500 characters', () => {
     expect(redactText('x '.repeat(1000))).toHaveLength(500);
     expect(redactText('x '.repeat(1000)).endsWith('…')).toBe(true);

@@ -1,5 +1,6 @@
 import { TurnpikeError } from '../core/errors.ts';
 import { MASK, Secret } from '../core/secret.ts';
+import { ValueMask } from './value-mask.ts';
 
 /**
  * What may be printed (security class 25): secrets go by type, by the name of the field, and by their look. Every
@@ -39,6 +40,11 @@ const SCHEME = /\b(bearer|basic)[ \t]{1,4}[A-Za-z0-9\-._~+/=]+/gi;
 const URL_TEXT = /\b([a-z][a-z0-9+.-]{0,20}:\/\/)([^\s"'<>\\]+)/gi;
 /** Runs of characters that tokens consist of; each is judged once. */
 const RUN = /[A-Za-z0-9_\-.~+/=:]{8,}/g;
+const SHORTEST_RUN = 8;
+/** Most ids and names: of all patterns only `RUN` can match. */
+const WORD = /^[A-Za-z0-9_.-]*$/;
+/** UUIDs and digests: no prefix of a known maker is made of these. */
+const HEX = /^[0-9a-fA-F-]*$/;
 const PEM = /-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?/g;
 
 /** What tokens of known makers begin with, and how many characters must follow before it is more than a word. */
@@ -62,27 +68,21 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u20
  * out as `\n` or `\u….`, cut to `max` UTF-16 units with `…` as the last one.
  */
 export function redactText(text: string, max = 500): string {
+  if (text.length <= max && WORD.test(text)) {
+    // Nothing but a token of a known maker could be in it, and no such token is shorter or of these digits alone.
+    if (text.length < SHORTEST_RUN || HEX.test(text)) return text;
+    const judged = judge(text);
+    if (judged.length <= max) return judged;
+  }
   // Cut first, so that work is bounded; a little more than `max` is kept for what masking shortens.
   const bounded = text.length > max * 2 ? text.slice(0, max * 2) : text;
   const clean = maskSecrets(bounded).replace(CONTROL, writeOut);
   return clean.length > max || bounded.length < text.length ? `${clean.slice(0, Math.max(0, max - 1))}…` : clean;
 }
 
-/** Shorter values are no secrets, and looking for them would blot out ordinary words. */
-const SHORTEST_VALUE = 6;
-/** More is cut off before the search; what is shown is shorter by far. */
-const LOOKED_AT = 8_192;
-
-/** The first 8,192 characters of a text without secrets of ours: each as it is, as its lines, and what follows the scheme of a header. */
+/** The first 8,192 characters of a text without secrets of ours. For texts that come often, a `ValueMask` is made once. */
 export function maskValues(text: string, secrets: readonly Secret[]): string {
-  let masked = text.slice(0, LOOKED_AT);
-  for (const secret of secrets) {
-    const plain = secret.reveal();
-    for (const part of [plain, ...plain.split(/[\r\n]+/), plain.slice(plain.indexOf(' ') + 1)]) {
-      if (part.length >= SHORTEST_VALUE) masked = masked.replaceAll(part, MASK);
-    }
-  }
-  return masked;
+  return new ValueMask(secrets).mask(text);
 }
 
 /** Any value as plain data that may be printed. Depth, width and texts are bounded; never throws. */

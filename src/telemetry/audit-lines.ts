@@ -1,0 +1,148 @@
+import type { Era, RequestId } from '../core/mcp.ts';
+import type { Secret } from '../core/secret.ts';
+import type { CallOutcome } from './instruments.ts';
+import { redactText } from './redact.ts';
+import { ValueMask } from './value-mask.ts';
+
+/** Who called, as it is recorded. One object for each principal spares its text being made anew. */
+export interface AuditPrincipal {
+  readonly fingerprint: string;
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+/** What is recorded of one call. Arguments and results never are. */
+export interface AuditRecord {
+  readonly requestId: RequestId;
+  readonly tenant: string;
+  readonly principal: AuditPrincipal;
+  /** Fingerprint of the session, when there is one. */
+  readonly session?: string | undefined;
+  readonly era: Era;
+  readonly method: string;
+  /** The name the caller used. */
+  readonly tool: string;
+  /** The name the upstream uses. */
+  readonly original?: string | undefined;
+  readonly upstream?: string | undefined;
+  /** `allowed`, or the rule that refused. */
+  readonly decision: string;
+  readonly outcome: CallOutcome;
+  /** Error code: ours as text, or the JSON-RPC one. */
+  readonly code?: string | number | undefined;
+  readonly error?: string | undefined;
+  readonly durationMs: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** `auth.mode` of the upstream. */
+  readonly credentialMode?: string | undefined;
+}
+
+/** Foreign texts are cut to so many UTF-16 units. */
+const MAX_NAME = 256;
+/** Foreign names that are remembered as they were cleaned; none of them is longer than `MAX_NAME`. */
+const MAX_CLEANED = 1000;
+
+/** How the log line names what was called (aggregator.md 9, "Metrics and logs"). */
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ['tools/call', words('tool call', 'MCP-Tool')],
+  ['prompts/get', words('prompt get', 'MCP-Prompt')],
+  ['resources/read', words('resource read', 'MCP-Resource')],
+  ['skills/get', words('skill get', 'MCP-Skill')],
+  ['resources/directory/read', words('directory read', 'MCP-Resource')],
+  ['tasks/get', words('task get', 'MCP-Task')],
+  ['tasks/update', words('task update', 'MCP-Task')],
+  ['tasks/cancel', words('task cancel', 'MCP-Task')],
+]);
+const OTHER_WORDS = words('call', 'MCP');
+/** Methods whose subject is a URI. */
+const NAMED_BY_URI: ReadonlySet<string> = new Set(['resources/read', 'skills/get', 'resources/directory/read']);
+/** What JSON writes as it is. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+/**
+ * Audit records as lines: what `JSON.stringify` would write of them, pieced together, because a call has no time for
+ * an object of twenty members. Only texts of foreign origin are redacted; what the gateway itself made is clean.
+ */
+export class AuditLines {
+  readonly #mask: ValueMask;
+  readonly #principals = new WeakMap<AuditPrincipal, string>();
+  readonly #cleaned = new Map<string, string>();
+  #second = Number.NaN;
+  /** `{"time":"…` up to the milliseconds of `#second`. */
+  #head = '';
+
+  /** `secrets` are masked wherever they stand in a text of foreign origin; the list may change. */
+  constructor(secrets: readonly Secret[]) {
+    this.#mask = new ValueMask(secrets);
+  }
+
+  /** The line of one record, its end included. @param now milliseconds since the epoch */
+  of(record: AuditRecord, now: number): string {
+    const { requestId, tenant, session, era, method, tool, original, upstream, decision, outcome, code, error, credentialMode } = record;
+    // What the catalog knows is clean; any other name is the caller's own text, and so is a URI, which templates let through.
+    const isForeign = upstream === undefined || NAMED_BY_URI.has(method);
+    let line = this.#timeOf(now);
+    line += WORDS.get(method) ?? OTHER_WORDS;
+    line += typeof requestId === 'string' ? quoted(this.#clean(requestId, MAX_NAME)) : number(requestId);
+    line += `,"tenant":${quoted(tenant)},"principal":${this.#principalOf(record.principal)}`;
+    if (session !== undefined) line += `,"session":${quoted(session)}`;
+    line += `,"era":"${era}","method":${quoted(method.length > MAX_NAME ? this.#clean(method, MAX_NAME) : method)}`;
+    line += `,"tool":${quoted(isForeign ? this.#name(tool) : tool)}`;
+    if (original !== undefined) line += `,"original":${quoted(isForeign ? this.#name(original) : original)}`;
+    if (upstream !== undefined) line += `,"upstream":${quoted(upstream)}`;
+    line += `,"decision":${quoted(decision)},"outcome":"${outcome}"`;
+    if (code !== undefined) line += `,"code":${typeof code === 'string' ? quoted(code) : number(code)}`;
+    if (error !== undefined) line += `,"error":${quoted(this.#clean(error))}`;
+    line += `,"duration_s":${number(Math.round(record.durationMs * 1000) / 1e6)}`;
+    line += `,"bytesIn":${number(record.bytesIn)},"bytesOut":${number(record.bytesOut)}`;
+    if (credentialMode !== undefined) line += `,"credentialMode":${quoted(credentialMode)}`;
+    return `${line}}\n`;
+  }
+
+  #clean(text: string, max?: number): string {
+    return redactText(this.#mask.mask(text), max);
+  }
+
+  /** A foreign name: callers come back with the same ones, and patterns cost more than the rest of the line. */
+  #name(text: string): string {
+    const masked = this.#mask.mask(text);
+    const known = this.#cleaned.get(masked);
+    if (known !== undefined) return known;
+    const clean = redactText(masked, MAX_NAME);
+    if (masked.length > MAX_NAME) return clean;
+    if (this.#cleaned.size >= MAX_CLEANED) this.#cleaned.clear();
+    this.#cleaned.set(masked, clean);
+    return clean;
+  }
+
+  #principalOf(principal: AuditPrincipal): string {
+    const known = this.#principals.get(principal);
+    if (known !== undefined) return known;
+    const made = JSON.stringify(principal);
+    this.#principals.set(principal, made);
+    return made;
+  }
+
+  #timeOf(now: number): string {
+    const second = Math.floor(now / 1000);
+    if (second !== this.#second) {
+      this.#head = `{"time":"${new Date(second * 1000).toISOString().slice(0, -4)}`;
+      this.#second = second;
+    }
+    const ms = Math.floor(now - second * 1000);
+    return `${this.#head}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z"`;
+  }
+}
+
+function words(message: string, subsystem: string): string {
+  return `,"message":"${message}","subsystem":"${subsystem}","requestId":`;
+}
+
+function quoted(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+function number(value: number): string {
+  return Number.isFinite(value) ? String(value) : 'null';
+}
