@@ -1,17 +1,19 @@
 // What the bridge between the eras costs, in a gateway process of its own with load and upstream in processes beside it:
 //   node bench/bridge.ts                       all of it
 //   --part parked | calls                      only this
-//   --parked N (5000), --calls N (1000 a round), --rounds N (10)
+//   --parked N (5000), --calls N (1000 a round), --rounds N (10), --gateway FILE (the script that is started as turnpike)
 // Exit code 1 when a parked call takes 10 KB or more, when one of them is answered wrongly, or when calls between the eras cost
 // 20 % more than those within one.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
 import type { Era } from '../src/core/mcp.ts';
-import { Child } from './children.ts';
-import { each, LoadClient, textOf } from './clients.ts';
+import { each, LoadClient, textOf } from './bridge/clients.ts';
+import type { Child } from './children.ts';
+import { gateway as delivered, PROBED } from './delivered.ts';
+import { CORE, machineText } from './machine.ts';
+import type { CpuUse, HeapUse } from './probe.ts';
+import { Run } from './run.ts';
 
 const { values } = parseArgs({
   options: {
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     parked: { type: 'string', default: '5000' },
     calls: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '10' },
+    gateway: { type: 'string' },
   },
 });
 
@@ -27,40 +30,31 @@ const MAX_RATIO = 1.2;
 const PRINCIPALS = 50;
 const WIDTH = 16;
 
-interface Heap {
-  readonly heapUsed: number;
-  readonly external: number;
-  readonly rss: number;
-}
-
 const tokens = Array.from({ length: PRINCIPALS }, (_, index) => `principal-${index}-${'x'.repeat(32)}`);
-const folder = await mkdtemp(join(tmpdir(), 'turnpike-bench-'));
+await using run = await Run.open();
 const failures: string[] = [];
 
 /** A gateway in front of the upstream of this run, and clients of it. */
 async function stage(work: (gateway: Child, open: (era: Era, user?: number) => Promise<LoadClient>) => Promise<void>): Promise<void> {
-  await using upstream = Child.start('upstream.ts', folder);
+  await using upstream = run.start({ script: join(import.meta.dirname, 'bridge/upstream.ts'), core: CORE.rest });
   const { port } = await upstream.hears<{ port: number }>();
-  await using gateway = Child.start('gateway.ts', folder, ['--expose-gc']);
   const url = `http://127.0.0.1:${port}`;
-  const document = {
-    listen: { port: 0 },
-    store: { type: 'memory', dir: folder },
-    telemetry: { audit: { file: join(folder, 'audit.jsonl') } },
-    auth: { modes: ['static'], static: tokens.map((token, index) => ({ name: `user-${index}`, token, tenant: `tenant-${index % 5}` })) },
-    limits: { ip: 1e6, ipBurst: 1e6, user: 1e6, userBurst: 1e6 },
-    pool: { limits: { total: 2_000, perUpstream: 2_000, perPrincipal: 2_000 } },
-    bridge: { park: { perPrincipal: 100_000, perUpstream: 100_000, total: 100_000 }, replayWindow: '100ms' },
+  await using gateway = await delivered(run, {
+    program: values.gateway,
+    execArgv: PROBED,
     upstreams: [
       { name: 'modern', type: 'streamable-http', url: `${url}/modern` },
       { name: 'legacy', type: 'streamable-http', url: `${url}/legacy` },
     ],
-  };
-  const { endpoint } = await gateway.ask<{ endpoint: string }>({ start: JSON.stringify(document), cwd: folder });
-  const { origin, pathname } = new URL(endpoint);
+    settings: {
+      auth: { static: tokens.map((token, index) => ({ name: `user-${index}`, token, tenant: `tenant-${index % 5}` })) },
+      bridge: { park: { perPrincipal: 100_000, perUpstream: 100_000, total: 100_000 }, replayWindow: '100ms' },
+    },
+  });
+  const { origin, pathname } = new URL(gateway.url);
   const pool = new Pool(origin, { connections: 64 });
   try {
-    await work(gateway, (era, user = 0) => LoadClient.open(pool, pathname, era, tokens[user] as string));
+    await work(gateway.child, (era, user = 0) => LoadClient.open(pool, pathname, era, tokens[user] as string));
   } finally {
     await pool.destroy();
   }
@@ -70,7 +64,7 @@ async function stage(work: (gateway: Child, open: (era: Era, user?: number) => P
 async function parked(count: number): Promise<void> {
   await stage(async (gateway, open) => {
     const clients = await Promise.all(tokens.map((_, user) => open('modern', user)));
-    const heap = () => gateway.ask<Heap>({ ask: 'heap' });
+    const heap = () => gateway.ask<HeapUse>({ ask: 'heap' });
     const items = Array.from({ length: count }, (_, at) => ({ user: at % PRINCIPALS, at }));
     const states: string[] = [];
     const begin = async ({ user, at }: (typeof items)[number]) => {
@@ -94,7 +88,7 @@ async function parked(count: number): Promise<void> {
     const held = await heap();
     await each(shuffled(items), WIDTH, resume);
     const after = await heap();
-    const per = (value: (heap: Heap) => number) => (value(held) - value(before)) / count;
+    const per = (value: (heap: HeapUse) => number) => (value(held) - value(before)) / count;
     console.log(`\n${count} parked calls of ${PRINCIPALS} principals at one upstream`);
     console.log(`  heap per parked call            ${bytes(per(({ heapUsed }) => heapUsed))}`);
     console.log(`  and outside the heap (buffers)  ${bytes(per(({ external }) => external))}`);
@@ -126,7 +120,7 @@ async function calls(count: number, rounds: number): Promise<void> {
         if (got !== sent) failures.push(`${sent} was answered ${got}`);
       });
     const cpu = async () => {
-      const { user, system } = await gateway.ask<{ user: number; system: number }>({ ask: 'cpu' });
+      const { user, system } = await gateway.ask<CpuUse>({ ask: 'cpu' });
       return user + system;
     };
     for (let warm = 0; warm < 3; warm++) for (const cell of CELLS) await play(cell);
@@ -166,12 +160,9 @@ function bytes(value: number): string {
   return `${Math.round(value).toLocaleString('en')} bytes`.padStart(14);
 }
 
-try {
-  console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${process.platform}`);
-  if (values.part !== 'calls') await parked(Number(values.parked));
-  if (values.part !== 'parked') await calls(Number(values.calls), Number(values.rounds));
-} finally {
-  await rm(folder, { recursive: true, force: true });
-}
+run.leaveOnSignals();
+console.log(machineText());
+if (values.part !== 'calls') await parked(Number(values.parked));
+if (values.part !== 'parked') await calls(Number(values.calls), Number(values.rounds));
 for (const failure of failures.slice(0, 20)) console.log(`FAILED: ${failure}`);
 process.exitCode = failures.length === 0 ? 0 : 1;

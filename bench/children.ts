@@ -1,47 +1,102 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { type Core, pinned } from './machine.ts';
 
-/** A process that is asked over its channel, one question at a time. Its standard error goes to a file. */
+/** How long a process may take to answer, and to end. Milliseconds. */
+const PATIENCE = { answer: 120_000, end: 10_000 } as const;
+/** Characters of its log that are told when it fails. */
+const LAST_WORDS = 2_000;
+
+export interface ChildOptions {
+  /** Path of the script. */
+  readonly script: string;
+  readonly args?: readonly string[];
+  /** The file that its output is written to. */
+  readonly log: string;
+  readonly core: Core;
+  readonly execArgv?: readonly string[];
+}
+
+/**
+ * A Node process that is asked over its channel, one question at a time. It ends when the channel closes, so also when we are
+ * killed. Its output goes to a file.
+ */
 export class Child implements AsyncDisposable {
+  readonly log: string;
   readonly #child: ChildProcess;
+  readonly #name: string;
+  /** Heard before anybody listened. */
+  readonly #early: unknown[] = [];
+  readonly #collect = (message: unknown) => void this.#early.push(message);
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, name: string, log: string) {
     this.#child = child;
+    this.#name = name;
+    this.log = log;
+    child.on('message', this.#collect);
+    child.on('error', () => {});
   }
 
-  static start(script: string, folder: string, execArgv: readonly string[] = []): Child {
-    const log = openSync(join(folder, `${script}.log`), 'a');
-    return new Child(fork(join(import.meta.dirname, script), { execArgv: [...execArgv], stdio: ['ignore', log, log, 'ipc'] }));
+  static start({ script, args = [], log, core, execArgv = [] }: ChildOptions): Child {
+    const output = openSync(log, 'a');
+    const [program = process.execPath, ...rest] = pinned(core, [process.execPath, ...execArgv, script, ...args]);
+    const child = spawn(program, rest, { stdio: ['ignore', output, output, 'ipc'] });
+    closeSync(output);
+    return new Child(child, basename(script), log);
   }
 
-  /** The next message. Throws when the process ends first. */
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error(`${this.#name} did not start`);
+    return this.#child.pid;
+  }
+
+  /** The next message. Throws when the process ends first, or says nothing for two minutes. */
   async hears<T>(): Promise<T> {
+    if (this.#early.length > 0) return this.#early.shift() as T;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) throw this.#ended();
     const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, AbortSignal.timeout(PATIENCE.answer)]);
+    this.#child.off('message', this.#collect);
     try {
-      const ended = once(this.#child, 'exit', { signal: over.signal }).then(([code]) => {
-        throw new Error(`${this.#child.spawnfile} ended with ${code}`);
-      });
-      const [message] = (await Promise.race([once(this.#child, 'message', { signal: over.signal }), ended])) as [T];
+      const ended = once(this.#child, 'exit', { signal }).then(() => Promise.reject(this.#ended()));
+      const [message] = (await Promise.race([once(this.#child, 'message', { signal }), ended])) as [T];
       return message;
+    } catch (error) {
+      throw error instanceof Error && error.name === 'AbortError' ? new Error(`${this.#name} does not answer: ${this.lastWords()}`) : error;
     } finally {
+      this.#child.on('message', this.#collect);
       over.abort();
     }
   }
 
   async ask<T>(question: object): Promise<T> {
     const answer = this.hears<T>();
-    this.#child.send(question);
+    this.#child.send(question, () => {});
     return answer;
   }
 
+  /** Throws when it has ended. */
+  alive(): void {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) throw this.#ended();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null) return;
+    if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
     if (this.#child.connected) this.#child.disconnect();
-    const patience = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    const patience = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE.end);
     await ended;
     clearTimeout(patience);
+  }
+
+  /** The end of its log, which does not outlive the run. */
+  lastWords(): string {
+    return readFileSync(this.log, 'utf8').trim().slice(-LAST_WORDS);
+  }
+
+  #ended(): Error {
+    return new Error(`${this.#name} ended with ${this.#child.signalCode ?? this.#child.exitCode}: ${this.lastWords()}`);
   }
 }

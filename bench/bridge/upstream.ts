@@ -1,18 +1,20 @@
-// An upstream that costs little and speaks both eras: /legacy with sessions, /modern without. Tools: echo, and ask (legacy), which
-// asks its client for a word before it answers. Tells its port over the channel of the parent.
+// The upstream of the bridge's bench: the echo server of both eras, /legacy with sessions and /modern without, and besides the tool `ask`,
+// which asks its client for a word before it answers (legacy). Tells its port over the channel of the parent.
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { isJsonObject, type JsonObject } from '../src/core/mcp.ts';
+import { isJsonObject, type JsonObject } from '../../src/core/mcp.ts';
+import { Echo } from '../upstream/echo.ts';
 
-const TOOLS = ['echo', 'ask'].map((name) => ({
-  name,
-  description: `The tool ${name}`,
+const ASK = {
+  name: 'ask',
+  description: 'The tool ask',
   inputSchema: { type: 'object', properties: { text: { type: 'string' } }, required: ['text'] },
   annotations: { readOnlyHint: true },
-}));
+};
 const FORM = { type: 'object', properties: { word: { type: 'string' } }, required: ['word'] };
 
+const echo = new Echo(1, [ASK]);
 /** What waits for the answer to its question, by the id of the question. */
 const waiting = new Map<string, (word: string) => void>();
 let questions = 0;
@@ -29,36 +31,24 @@ server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as 
 process.once('disconnect', () => process.exit(0));
 
 function answer(request: IncomingMessage, response: ServerResponse, message: JsonObject): void {
-  const { id, method, result } = message;
+  const { id, method, params, result } = message;
   if (method === undefined) {
     const word = isJsonObject(result) && isJsonObject(result.content) ? String(result.content.word) : 'nothing';
     waiting.get(String(id))?.(word);
     waiting.delete(String(id));
   }
-  if (id === undefined || method === undefined) return void response.writeHead(202).end();
-  const params = isJsonObject(message.params) ? message.params : {};
-  const isModern = request.url === '/modern';
-  const reply = (body: object) => {
-    const whole = isModern ? { resultType: 'complete', ...body } : body;
-    response.writeHead(200, { 'content-type': 'application/json', ...(method === 'initialize' ? { 'mcp-session-id': randomUUID() } : {}) });
-    response.end(JSON.stringify({ jsonrpc: '2.0', id, result: whole }));
-  };
-  const caching = isModern ? { ttlMs: 60_000, cacheScope: 'private' } : {};
-  if (method === 'initialize' && !isModern)
-    reply({ protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 'bench', version: '1.0.0' } });
-  else if (method === 'server/discover' && isModern) reply({ supportedVersions: ['2026-07-28'], capabilities: { tools: {} }, ...caching });
-  else if (method === 'tools/list') reply({ tools: TOOLS, ...caching });
-  else if (method === 'tools/call') call(params, response, id, reply);
-  else if (method === 'ping') reply({});
-  else response.writeHead(isModern ? 404 : 200, { 'content-type': 'application/json' }).end(unknown(id));
-}
-
-function call(params: JsonObject, response: ServerResponse, id: unknown, reply: (body: object) => void): void {
-  const { text } = params.arguments as { text: string };
-  if (params.name === 'echo') {
-    reply({ content: [{ type: 'text', text }] });
+  if (method === 'tools/call' && isJsonObject(params) && params.name === 'ask') {
+    ask(params, response, id);
     return;
   }
+  const reply = echo.answer(message, request.url === '/modern');
+  if (reply === undefined) return void response.writeHead(202).end();
+  const session = method === 'initialize' ? { 'mcp-session-id': randomUUID() } : {};
+  response.writeHead(reply.status, { 'content-type': 'application/json', ...session }).end(JSON.stringify(reply.message));
+}
+
+function ask(params: JsonObject, response: ServerResponse, id: unknown): void {
+  const { text } = params.arguments as { text: string };
   const event = (message: object) => response.write(`event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', ...message })}\n\n`);
   const question = `q${++questions}`;
   response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -67,8 +57,4 @@ function call(params: JsonObject, response: ServerResponse, id: unknown, reply: 
     response.end();
   });
   event({ id: question, method: 'elicitation/create', params: { message: `A word for ${text}?`, requestedSchema: FORM } });
-}
-
-function unknown(id: unknown): string {
-  return JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32601, message: 'Method not found' } });
 }

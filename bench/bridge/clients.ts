@@ -1,5 +1,5 @@
 import type { Pool } from 'undici';
-import type { Era, JsonObject } from '../src/core/mcp.ts';
+import type { Era, JsonObject } from '../../src/core/mcp.ts';
 
 /** What a client of the load says; in a session after its handshake, else by itself. */
 export interface Answer {

@@ -1,0 +1,25 @@
+/** What a figure is. */
+export type Unit = 'ratio' | 'ms' | 'KiB' | 'MiB';
+
+export interface Bound {
+  readonly title: string;
+  /** What the figure is a ratio to, or where it comes from. */
+  readonly against: string;
+  readonly unit: Unit;
+  /** The figure must not be above it; undefined: it is told, not judged. */
+  readonly most: number | undefined;
+  /** The same for `--smoke`, which runs everywhere: generous, and on ratios alone. Undefined: not part of it. */
+  readonly smoke: number | undefined;
+}
+
+/** The budget of the hot path, and what a smoke run of it tolerates: the one place of both. */
+export const BUDGET = {
+  modern: { title: 'modern call → HTTP upstream', against: 'HTTP floor', unit: 'ratio', most: 1.6, smoke: 8 },
+  stdio: { title: 'call → stdio upstream', against: 'stdio floor', unit: 'ratio', most: 1.6, smoke: 8 },
+  legacy: { title: 'legacy session call → HTTP upstream', against: 'modern call', unit: 'ratio', most: 1.15, smoke: 2 },
+  stream: { title: 'event stream, five events and a result', against: 'HTTP floor', unit: 'ratio', most: 1.3, smoke: 8 },
+  medium: { title: '20 kB answer', against: 'HTTP floor', unit: 'ratio', most: 1.4, smoke: 8 },
+  large: { title: '500 kB answer', against: 'HTTP floor', unit: 'ratio', most: undefined, smoke: undefined },
+} as const satisfies Record<string, Bound>;
+
+export type BoundName = keyof typeof BUDGET;

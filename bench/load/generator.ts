@@ -1,0 +1,73 @@
+// The load, in a process of its own. Its parent opens plans by name, measures them in turn and closes them; see plan.ts.
+import { setTimeout as pause } from 'node:timers/promises';
+import { type CpuTime, cpuOf } from '../machine.ts';
+import { Client, Script } from './client.ts';
+import { type Clients, closedLoop, openLoop } from './loops.ts';
+import type { CpuPerCall, LoadAnswer, LoadPlan, LoadQuestion, LoadReport, Measure } from './plan.ts';
+import { Recorder } from './recorder.ts';
+
+interface Load {
+  readonly script: Script;
+  readonly clients: Clients;
+}
+
+const loads = new Map<string, Load>();
+const recorder = new Recorder();
+
+process.on('message', async (question: LoadQuestion) => {
+  let answer: LoadAnswer;
+  try {
+    answer = await answerTo(question);
+  } catch (error) {
+    answer = { failure: error instanceof Error ? error.message : String(error) };
+  }
+  process.send?.(answer);
+});
+process.once('disconnect', () => process.exit(0));
+
+async function answerTo(question: LoadQuestion): Promise<LoadAnswer> {
+  if (question.do === 'open') {
+    loads.set(question.name, await open(question.plan));
+    return { done: true };
+  }
+  const load = loads.get(question.name);
+  if (load === undefined) throw new Error(`no load ${question.name} is open`);
+  if (question.do === 'measure') return { report: await measured(load, question.measure) };
+  for (const client of load.clients) client.close();
+  loads.delete(question.name);
+  return { done: true };
+}
+
+async function open(plan: LoadPlan): Promise<Load> {
+  const script = new Script(plan);
+  const clients: Client[] = [];
+  for (let count = 0; count < plan.clients; count++) clients.push(await Client.open(script));
+  return { script, clients };
+}
+
+async function measured({ script, clients }: Load, { leadIn, duration }: Measure): Promise<LoadReport> {
+  const { rate, watch } = script.plan;
+  const over = new AbortController();
+  recorder.reset();
+  const loop = rate === undefined ? closedLoop(clients, script, recorder, over.signal) : openLoop(clients, script, recorder, over.signal, rate);
+  await pause(leadIn);
+  const times = () => [cpuOf(process.pid), ...(watch === undefined ? [] : [cpuOf(watch)])];
+  const before = times();
+  const began = performance.now();
+  recorder.start();
+  await pause(duration);
+  recorder.stop();
+  const seconds = (performance.now() - began) / 1000;
+  const after = times();
+  over.abort();
+  await loop;
+  const [ownCpu, cpu] = after.map((time, index) => perCall(before[index], time, recorder.calls));
+  return { ...recorder.figures(seconds), cpu, ownCpu: ownCpu as CpuPerCall };
+}
+
+function perCall(before: CpuTime | undefined, after: CpuTime, calls: number): CpuPerCall {
+  const each = (milliseconds: number) => (milliseconds * 1000) / Math.max(calls, 1);
+  const user = each(after.user - (before?.user ?? 0));
+  const system = each(after.system - (before?.system ?? 0));
+  return { user, system, total: user + system };
+}
