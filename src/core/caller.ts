@@ -24,9 +24,16 @@ export interface Caller {
 export const LOCAL_ISSUER = 'local';
 export const STATIC_ISSUER = 'static';
 
+/** Keys of the principals that are about: each is asked for many times in a call, and a principal never changes. */
+const keys = new WeakMap<Principal, string>();
+
 /** One text per principal, unambiguous for every issuer and subject. */
 export function principalKey(principal: Principal): string {
-  return JSON.stringify([principal.issuer, principal.subject]);
+  const known = keys.get(principal);
+  if (known !== undefined) return known;
+  const key = JSON.stringify([principal.issuer, principal.subject]);
+  keys.set(principal, key);
+  return key;
 }
 
 /** The principal of a `principalKey`. */
@@ -37,7 +44,12 @@ export function principalOf(key: string): Principal {
 
 /** `turnpike:admin` includes `turnpike:write`, which includes `turnpike:read`. */
 export function hasScope(caller: Caller, scope: Scope): boolean {
-  return SCOPES.slice(SCOPES.indexOf(scope)).some((held) => caller.scopes.has(held));
+  const { scopes } = caller;
+  for (let rank = SCOPES.indexOf(scope); rank < SCOPES.length; rank++) {
+    const held = SCOPES[rank];
+    if (held !== undefined && scopes.has(held)) return true;
+  }
+  return false;
 }
 
 /** Scope key of aggregator.md: the session of a session client, the principal of a stateless one. */

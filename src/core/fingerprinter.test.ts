@@ -24,3 +24,11 @@ it('more of them than are remembered are right all the same', () => {
   for (const parts of all) names.of(...parts);
   for (const parts of [all[0], all[24_999], all[12_345]]) expect(names.of(...(parts ?? []))).toBe(plain(key, parts ?? []));
 });
+
+it('a principal has the fingerprint of its key, as one object', () => {
+  const names = new Fingerprinter(Buffer.alloc(32, 7));
+  const principal = { issuer: 'static', subject: 'ci' };
+  expect(names.principal(principal)).toEqual({ fingerprint: names.of('principal', '["static","ci"]'), issuer: 'static', subject: 'ci' });
+  expect(names.principal(principal)).toBe(names.principal(principal));
+  expect(names.principal({ ...principal, subject: 'cd' }).fingerprint).not.toBe(names.principal(principal).fingerprint);
+});

@@ -1,5 +1,6 @@
 import { createHmac, hash, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
+import { type Principal, principalKey } from './caller.ts';
 
 /** What a secret looks like wherever it is printed. */
 export const MASK = '***';
@@ -48,6 +49,11 @@ export function sameDigest(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
+/** A principal, and the fingerprint by which records of the same one are found. */
+export interface NamedPrincipal extends Principal {
+  readonly fingerprint: string;
+}
+
 /** Fingerprints that are remembered. */
 const MAX_KNOWN = 10_000;
 
@@ -60,13 +66,26 @@ export class Fingerprinter {
   /** Those made last, by their parts: a caller comes again with every request, and an HMAC costs more than the rest of the look-up. */
   readonly #known = new Map<string, string>();
 
+  readonly #principals = new WeakMap<Principal, NamedPrincipal>();
+
   constructor(key: Buffer) {
     this.#key = key;
   }
 
+  /** A principal as operators read it: one object for as long as the principal is the same object. */
+  principal(principal: Principal): NamedPrincipal {
+    const known = this.#principals.get(principal);
+    if (known !== undefined) return known;
+    const { issuer, subject } = principal;
+    const made: NamedPrincipal = Object.freeze({ fingerprint: this.of('principal', principalKey(principal)), issuer, subject });
+    this.#principals.set(principal, made);
+    return made;
+  }
+
   /** 128 bits of HMAC in base64url: enough to name, too few to attack. */
   of(...parts: string[]): string {
-    const name = JSON.stringify(parts);
+    let name = '';
+    for (const part of parts) name += `${part.length}:${part}`;
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const made = this.#make(parts);

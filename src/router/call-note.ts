@@ -1,6 +1,6 @@
-import { principalKey } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
+import type { MemberSpan } from '../core/json.ts';
 import type { Answer, RpcError } from '../core/mcp.ts';
 import type { CallOutcome } from '../telemetry/instruments.ts';
 import type { Services } from './services.ts';
@@ -31,14 +31,13 @@ export class CallNote {
     this.#original = original;
   }
 
-  answered(answer: Answer): void {
+  answered(answer: Answer & { readonly spans?: readonly MemberSpan[] | undefined }): void {
     if (answer.kind === 'error') {
       const { message } = JSON.parse(answer.error.toString('utf8')) as RpcError;
       this.#write('allowed', 'error', answer.code, message, answer.error.length);
       return;
     }
-    const isError = answer.result.includes('"isError"') && (JSON.parse(answer.result.toString('utf8')) as { isError?: unknown }).isError === true;
-    this.#write('allowed', isError ? 'error_result' : 'ok', undefined, undefined, answer.result.length);
+    this.#write('allowed', isErrorResult(answer.result, answer.spans) ? 'error_result' : 'ok', undefined, undefined, answer.result.length);
   }
 
   failed(thrown: unknown): void {
@@ -61,30 +60,41 @@ export class CallNote {
   #write(decision: string, outcome: CallOutcome, code: string | number | undefined, error: string | undefined, bytesOut: number): void {
     const { audit, instruments, fingerprint, clock, settings } = this.#services;
     const { caller, era, method, id, params } = this.#exchange;
-    const credentialMode = this.#upstream === undefined ? undefined : settings.upstreams.get(this.#upstream)?.credentialMode;
+    const upstream = this.#upstream;
+    const original = this.#original;
     const durationMs = clock.monotonic() - this.#began;
-    const { issuer, subject } = caller.principal;
+    // One shape for every record, and nothing made that is only read when the line is.
     audit.record({
       requestId: id,
       tenant: caller.tenant,
-      principal: { fingerprint: fingerprint.of('principal', principalKey(caller.principal)), issuer, subject },
+      principal: fingerprint.principal(caller.principal),
+      session: caller.sessionId === undefined ? undefined : fingerprint.of('session', caller.sessionId),
       era,
       method,
       tool: this.#exposed,
+      original,
+      upstream,
       decision,
       outcome,
+      code,
+      error,
       durationMs,
       bytesIn: params.length,
       bytesOut,
-      ...(caller.sessionId === undefined ? {} : { session: fingerprint.of('session', caller.sessionId) }),
-      ...(this.#original === undefined ? {} : { original: this.#original }),
-      ...(this.#upstream === undefined ? {} : { upstream: this.#upstream }),
-      ...(credentialMode === undefined ? {} : { credentialMode }),
-      ...(code === undefined ? {} : { code }),
-      ...(error === undefined ? {} : { error }),
+      credentialMode: upstream === undefined ? undefined : settings.upstreams.get(upstream)?.credentialMode,
     });
-    if (method === 'tools/call' && this.#upstream !== undefined && this.#original !== undefined) {
-      instruments.tool(this.#exposed, this.#upstream).record(outcome, durationMs / 1000);
+    if (method === 'tools/call' && upstream !== undefined && original !== undefined) {
+      instruments.tool(this.#exposed, upstream).record(outcome, durationMs / 1000);
     }
   }
+}
+
+const IS_ERROR = Buffer.from('"isError"');
+const TRUE = Buffer.from('true');
+
+/** Whether a result says `isError: true`. Where its members are known it is not read again. */
+function isErrorResult(result: Buffer, spans: readonly MemberSpan[] | undefined): boolean {
+  if (spans === undefined) return result.includes(IS_ERROR) && (JSON.parse(result.toString('utf8')) as { isError?: unknown }).isError === true;
+  const span = spans.findLast(({ key }) => key === 'isError');
+  return span !== undefined && span.end - span.valueStart === TRUE.length && result.compare(TRUE, 0, TRUE.length, span.valueStart, span.end) === 0;
 }

@@ -119,7 +119,7 @@ describe('the line of an audit record', () => {
       era: 'modern',
       method: 'tools/call',
       tool: 'no-tool-but-later-secret',
-      decision: 'catalog/unknown',
+      decision: 'catalog/ambiguous',
       outcome: 'refused',
       durationMs: 1,
       bytesIn: 1,

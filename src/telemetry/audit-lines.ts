@@ -1,21 +1,15 @@
 import type { Era, RequestId } from '../core/mcp.ts';
-import type { Secret } from '../core/secret.ts';
+import type { NamedPrincipal, Secret } from '../core/secret.ts';
 import type { CallOutcome } from './instruments.ts';
 import { redactText } from './redact.ts';
 import { ValueMask } from './value-mask.ts';
-
-/** Who called, as it is recorded. One object for each principal spares its text being made anew. */
-export interface AuditPrincipal {
-  readonly fingerprint: string;
-  readonly issuer: string;
-  readonly subject: string;
-}
 
 /** What is recorded of one call. Arguments and results never are. */
 export interface AuditRecord {
   readonly requestId: RequestId;
   readonly tenant: string;
-  readonly principal: AuditPrincipal;
+  /** One object for each principal spares its text being made anew. */
+  readonly principal: NamedPrincipal;
   /** Fingerprint of the session, when there is one. */
   readonly session?: string | undefined;
   readonly era: Era;
@@ -66,7 +60,7 @@ const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
  */
 export class AuditLines {
   readonly #mask: ValueMask;
-  readonly #principals = new WeakMap<AuditPrincipal, string>();
+  readonly #principals = new WeakMap<NamedPrincipal, string>();
   readonly #cleaned = new Map<string, string>();
   #second = Number.NaN;
   /** `{"time":"…` up to the milliseconds of `#second`. */
@@ -116,7 +110,7 @@ export class AuditLines {
     return clean;
   }
 
-  #principalOf(principal: AuditPrincipal): string {
+  #principalOf(principal: NamedPrincipal): string {
     const known = this.#principals.get(principal);
     if (known !== undefined) return known;
     const made = JSON.stringify(principal);
