@@ -4,7 +4,7 @@ import { TurnpikeError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import { AuditFile, type AuditFs, type AuditSink, AuditStream } from './audit-file.ts';
 import { AuditLines, type AuditRecord } from './audit-lines.ts';
-import type { Count } from './instruments.ts';
+import type { Count } from './cells.ts';
 import type { Logger } from './log.ts';
 import { type Lines, WaitingLines } from './waiting-lines.ts';
 

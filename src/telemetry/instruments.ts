@@ -1,8 +1,9 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../core/clock.ts';
 import type { Era } from '../core/mcp.ts';
 import { RPC } from '../core/mcp.ts';
 import type { UpstreamStatus } from '../core/ports.ts';
+import { type Cell, CellHistogram, Cells, type Count } from './cells.ts';
 import { METRICS, type MetricKey, type MetricRow } from './metric-table.ts';
 
 /** How a call ended (aggregator.md 9; `cancelled` counts as `error` in metrics). */
@@ -26,11 +27,6 @@ export interface InstrumentSources {
   /** Calls that wait for input of a stateless client. */
   parked(): number;
   upstreams(): readonly UpstreamStatus[];
-}
-
-/** One number that only grows, resolved ahead: the hot path adds to it without looking anything up. */
-export interface Count {
-  add(amount?: number): void;
 }
 
 /** The numbers of one tool, resolved when the route is built. */
@@ -70,60 +66,27 @@ const METHODS: ReadonlySet<string> = new Set([
 /** Codes beyond these and our own are `other`: an upstream may answer any number. */
 const CODES: ReadonlySet<number> = new Set(Object.values(RPC));
 
-class Cell implements Count {
-  value = 0;
-  readonly labels: Readonly<Record<string, string>>;
-
-  constructor(labels: Readonly<Record<string, string>>) {
-    this.labels = labels;
-  }
-
-  add(amount = 1): void {
-    this.value += amount;
-  }
-}
-
-/** Cells of one counter. prom-client hashes the labels at each `inc`, resolved or not; a cell is a plain addition. */
-class Cells {
-  readonly #labels: readonly string[];
-  readonly #cells = new Map<string, Cell>();
-
-  constructor(row: MetricRow) {
-    this.#labels = row.labels;
-    if (row.labels.length === 0) this.of();
-  }
-
-  of(...values: string[]): Cell {
-    const key = values.join('\n');
-    const known = this.#cells.get(key);
-    if (known !== undefined) return known;
-    const cell = new Cell(Object.fromEntries(this.#labels.map((label, index) => [label, values[index] ?? ''])));
-    this.#cells.set(key, cell);
-    return cell;
-  }
-
-  copyTo(counter: Counter): void {
-    counter.reset();
-    for (const { labels, value } of this.#cells.values()) counter.inc(labels, value);
-  }
-}
-
 type CellKey = { [K in MetricKey]: (typeof METRICS)[K]['type'] extends 'counter' ? K : never }[MetricKey];
 
 /** All metrics of one gateway, in a registry of its own. */
 export class Instruments {
   readonly #registry = new Registry();
   readonly #cells = new Map<MetricKey, Cells>();
-  readonly #duration: Histogram;
+  readonly #duration: CellHistogram;
   readonly #sources: Partial<InstrumentSources> = {};
-  readonly #tools = new Map<string, ToolNumbers>();
-  readonly #requests = new Map<string, Cell>();
+  /** By upstream and tool. */
+  readonly #tools = new Map<string, Map<string, ToolNumbers>>();
+  #toolCount = 0;
+  /** By method and code, of each era. */
+  readonly #requests: Readonly<Record<Era, Map<string, Map<number | undefined, Cell>>>> = { modern: new Map(), legacy: new Map() };
+  readonly #responses = new Map<number, Cell>();
+  readonly #inboundAuth = { success: new Map<string, Cell>(), failure: new Map<string, Cell>() };
   readonly #weakened = new Set<string>();
   readonly #startedAt: number;
 
   constructor(clock: Clock) {
     this.#startedAt = (clock.now() - process.uptime() * 1000) / 1000;
-    this.#duration = new Histogram({ ...shape(METRICS.toolDuration), buckets: [...METRICS.toolDuration.buckets], registers: [this.#registry] });
+    this.#duration = new CellHistogram(METRICS.toolDuration, [this.#registry]);
     this.#countersOfCells();
     this.#ofSources();
     this.#ofProcess();
@@ -136,21 +99,25 @@ export class Instruments {
 
   /** One MCP request answered; `code` is absent for a result. */
   request(era: Era, method: string, code?: number): void {
-    const key = `${era} ${method} ${code}`;
-    const known = this.#requests.get(key);
+    const known = this.#requests[era].get(method)?.get(code);
     if (known !== undefined) {
       known.add();
       return;
     }
     const name = METHODS.has(method) ? method : 'other';
     const cell = this.#cell('requests', era, name, code === undefined ? 'ok' : isKnownCode(code) ? String(code) : 'other');
-    // Only bounded combinations are remembered by their key; the cell itself is bounded by `name` and code.
-    if (name === method && (code === undefined || isKnownCode(code))) this.#requests.set(key, cell);
+    // Only bounded combinations are remembered by what was said; the cell itself is bounded by `name` and code.
+    if (name === method && (code === undefined || isKnownCode(code))) within(this.#requests[era], method).set(code, cell);
     cell.add();
   }
 
   response(status: number): void {
-    this.#cell('responses', String(status)).add();
+    let cell = this.#responses.get(status);
+    if (cell === undefined) {
+      cell = this.#cell('responses', String(status));
+      this.#responses.set(status, cell);
+    }
+    cell.add();
   }
 
   /** The count of one client era × upstream era. */
@@ -169,21 +136,21 @@ export class Instruments {
 
   /** The numbers of a tool of the catalog (never of a name that only a caller says); beyond 2,000 of them those of `other`. */
   tool(tool: string, upstream: string): ToolNumbers {
-    const key = JSON.stringify([upstream, tool]);
-    const known = this.#tools.get(key);
+    const known = this.#tools.get(upstream)?.get(tool);
     if (known !== undefined) return known;
-    if (tool !== 'other' && this.#tools.size >= MAX_TOOLS) return this.tool('other', upstream);
+    if (tool !== 'other' && this.#toolCount >= MAX_TOOLS) return this.tool('other', upstream);
     const outcomes = Object.fromEntries(
       CALL_OUTCOMES.map((outcome) => [outcome, this.#cell('toolCalls', tool, upstream, outcome === 'cancelled' ? 'error' : outcome)]),
     ) as Record<CallOutcome, Cell>;
-    const duration = this.#duration.labels(upstream);
+    const duration = this.#duration.of(upstream);
     const numbers: ToolNumbers = {
       record(outcome, seconds) {
         outcomes[outcome].add();
         if (seconds !== undefined) duration.observe(seconds);
       },
     };
-    this.#tools.set(key, numbers);
+    within(this.#tools, upstream).set(tool, numbers);
+    this.#toolCount++;
     return numbers;
   }
 
@@ -210,7 +177,11 @@ export class Instruments {
   }
 
   inboundAuth(mode: string, result: 'success' | 'failure'): Count {
-    return this.#cell('inboundAuth', mode, result);
+    const known = this.#inboundAuth[result].get(mode);
+    if (known !== undefined) return known;
+    const cell = this.#cell('inboundAuth', mode, result);
+    this.#inboundAuth[result].set(mode, cell);
+    return cell;
   }
 
   /** A setting that weakens a defence is in use (security.md, "Settings that weaken"). */
@@ -237,7 +208,7 @@ export class Instruments {
 
   #countersOfCells(): void {
     for (const key of COUNTED) {
-      const cells = new Cells(METRICS[key]);
+      const cells = new Cells(METRICS[key].labels);
       this.#cells.set(key, cells);
       const registers = [this.#registry];
       new Counter({
@@ -327,4 +298,11 @@ function shape(row: MetricRow): { name: string; help: string; labelNames: string
 
 function isKnownCode(code: number): boolean {
   return CODES.has(code) || (code <= -31001 && code >= -31099);
+}
+
+/** The map below a key, made when it is missing. */
+function within<K, L, V>(maps: Map<K, Map<L, V>>, key: K): Map<L, V> {
+  const known = maps.get(key) ?? new Map<L, V>();
+  maps.set(key, known);
+  return known;
 }
