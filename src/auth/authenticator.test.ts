@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
-import { Secret, sha256 } from '../core/secret.ts';
+import { Secret } from '../core/secret.ts';
 import { Authentication, type Authenticator, UNCLAIMED, type Verdict } from './authenticator.ts';
-import type { Credential } from './credential.ts';
+import { Credential } from './credential.ts';
 import { ANONYMOUS, STDIO } from './identity.ts';
 import { NoAuthenticator } from './none.ts';
 import { StaticTokens } from './static-token.ts';
@@ -12,7 +12,7 @@ const loopback = { peer: '127.0.0.1', address: '127.0.0.1' };
 const remote = { peer: '192.0.2.1', address: '192.0.2.1' };
 
 function bearer(token: string): Credential {
-  return { scheme: 'bearer', token: new Secret(token), digest: sha256(token) };
+  return new Credential('bearer', new Secret(token));
 }
 
 function mode(answer: () => Verdict | Promise<Verdict>, asked: string[] = [], name = 'x'): Authenticator {
@@ -38,6 +38,37 @@ describe('ordered authenticators', () => {
     ]);
     expect((await authentication.authenticate(bearer('t'), remote, signal)).principal.subject).toBe('b');
     expect(asked).toEqual(['first', 'second']);
+  });
+
+  it('answer at once when no mode asks anybody, else with a promise, and never throw', async () => {
+    const atOnce = new Authentication([mode(() => UNCLAIMED), mode(() => accepted('b'))]);
+    expect(atOnce.authenticate(bearer('t'), remote, signal)).toMatchObject({ principal: { subject: 'b' } });
+    const late = new Authentication([mode(() => UNCLAIMED), mode(async () => UNCLAIMED), mode(() => UNCLAIMED), mode(async () => accepted('d'))]);
+    const answering = late.authenticate(bearer('t'), remote, signal);
+    expect(answering).toBeInstanceOf(Promise);
+    expect((await answering).principal.subject).toBe('d');
+    for (const bad of [mode(() => refused), mode(() => UNCLAIMED), mode(async () => refused)]) {
+      const refusing = new Authentication([bad]).authenticate(bearer('t'), remote, signal);
+      await expect(refusing).rejects.toMatchObject({ code: 'auth/invalid' });
+    }
+    const thrower = mode(() => {
+      throw new Error('bug');
+    });
+    await expect(new Authentication([thrower]).authenticate(bearer('t'), remote, signal)).rejects.toMatchObject({ code: 'auth/unavailable' });
+  });
+
+  it('end with the reason of the signal that aborts while a mode asks', async () => {
+    const gone = new AbortController();
+    const asking = mode(async () => {
+      gone.abort('gone');
+      return UNCLAIMED;
+    });
+    const breaking = mode(async () => {
+      gone.abort('gone');
+      throw new Error('bug');
+    });
+    for (const one of [asking, breaking])
+      await expect(new Authentication([one, mode(() => accepted('b'))]).authenticate(bearer('t'), remote, gone.signal)).rejects.toBe('gone');
   });
 
   it('stop at a refusal although a later mode would accept', async () => {
@@ -83,9 +114,10 @@ describe('ordered authenticators', () => {
     const tokens = new StaticTokens([{ name: 'a', token: new Secret('abc') }], new ManualClock());
     const authentication = new Authentication([tokens], count);
     await authentication.authenticate(bearer('abc'), remote, signal);
-    await authentication.authenticate(bearer('abd'), remote, signal).catch(() => undefined);
-    await authentication.authenticate(undefined, remote, signal).catch(() => undefined);
-    await new Authentication([mode(() => Promise.reject(new Error('bug')))], count).authenticate(undefined, remote, signal).catch(() => undefined);
+    await expect(authentication.authenticate(bearer('abd'), remote, signal)).rejects.toThrow();
+    await expect(authentication.authenticate(undefined, remote, signal)).rejects.toThrow();
+    const broken = new Authentication([mode(() => Promise.reject(new Error('bug')))], count);
+    await expect(broken.authenticate(undefined, remote, signal)).rejects.toThrow();
     expect(counted).toEqual(['static success', 'all failure', 'static failure']);
   });
 

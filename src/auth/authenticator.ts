@@ -66,15 +66,41 @@ export class Authentication {
     throw new TurnpikeError('auth/invalid', ERRORS['auth/invalid'].sentence, { reason: 'the credential is malformed' });
   }
 
-  /** Step 6: who it is. Throws `auth/missing`, `auth/invalid` or `auth/unavailable`; the signal's reason when aborted. */
-  async authenticate(credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Promise<Identity> {
-    for (const authenticator of this.#authenticators) {
+  /**
+   * Step 6: who it is. At once when no mode had to ask anybody. Rejects with `auth/missing`, `auth/invalid` or `auth/unavailable`, and with
+   * the signal's reason when aborted; never throws.
+   */
+  authenticate(credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Identity | Promise<Identity> {
+    try {
+      return this.#decide(0, credential, context, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Asks the modes from `first` on. */
+  #decide(first: number, credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Identity | Promise<Identity> {
+    for (let index = first; index < this.#authenticators.length; index++) {
+      const authenticator = this.#authenticators[index] as Authenticator;
       signal.throwIfAborted();
-      const verdict = await ask(authenticator, credential, context, signal);
+      const verdict = ask(authenticator, credential, context, signal);
+      if (!('kind' in verdict)) return this.#decideLater(verdict, index, credential, context, signal);
       if (verdict.kind !== 'unclaimed') return this.#enter(verdict, authenticator.mode);
     }
     if (credential === undefined) throw new TurnpikeError('auth/missing');
     return this.#enter({ kind: 'refused', reason: 'no mode knows the credential' }, 'all');
+  }
+
+  async #decideLater(
+    answering: Promise<Verdict>,
+    index: number,
+    credential: Credential | undefined,
+    context: AuthContext,
+    signal: AbortSignal,
+  ): Promise<Identity> {
+    const verdict = await answering.catch((error: unknown) => brokenBy(error, signal));
+    if (verdict.kind === 'unclaimed') return this.#decide(index + 1, credential, context, signal);
+    return this.#enter(verdict, (this.#authenticators[index] as Authenticator).mode);
   }
 
   #enter(verdict: Decision, mode: AuthMode | 'all'): Identity {
@@ -91,14 +117,22 @@ export class Authentication {
 
 type Decision = Exclude<Verdict, { kind: 'unclaimed' }>;
 
-async function ask(authenticator: Authenticator, credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Promise<Verdict> {
+function ask(
+  authenticator: Authenticator,
+  credential: Credential | undefined,
+  context: AuthContext,
+  signal: AbortSignal,
+): Verdict | Promise<Verdict> {
   try {
-    return await authenticator.authenticate(credential, context, signal);
+    return authenticator.authenticate(credential, context, signal);
   } catch (error) {
-    signal.throwIfAborted();
-    const reason = `it failed: ${error instanceof Error ? error.message : String(error)}`;
-    return { kind: 'unavailable', reason, retryAfter: 2 };
+    return brokenBy(error, signal);
   }
+}
+
+function brokenBy(error: unknown, signal: AbortSignal): Verdict {
+  signal.throwIfAborted();
+  return { kind: 'unavailable', reason: `it failed: ${error instanceof Error ? error.message : String(error)}`, retryAfter: 2 };
 }
 
 function enter(verdict: Decision, mode: string): Identity {

@@ -1,12 +1,25 @@
-import type { Secret } from '../core/secret.ts';
+import { type Secret, sha256Key } from '../core/secret.ts';
 
 /** How a credential was presented. */
 export type CredentialScheme = 'bearer' | 'private-token' | 'job-token';
 
 /** What a caller presents to us. */
-export interface Credential {
+export class Credential {
   readonly scheme: CredentialScheme;
   readonly token: Secret;
-  /** SHA-256 of the token: what maps and comparisons use. It never leaves the process. */
-  readonly digest: Buffer;
+  /** SHA-256 of the token as text: what maps are keyed by. It never leaves the process. */
+  readonly key: string;
+  #digest: Buffer | undefined;
+
+  constructor(scheme: CredentialScheme, token: Secret) {
+    this.scheme = scheme;
+    this.token = token;
+    this.key = sha256Key(token.reveal());
+  }
+
+  /** The same as bytes: what comparisons in constant time use. */
+  get digest(): Buffer {
+    this.#digest ??= Buffer.from(this.key, 'base64url');
+    return this.#digest;
+  }
 }

@@ -59,6 +59,7 @@ describe('extracting a credential', () => {
     const result = extractCredential({ authorization: ['Bearer sentinel'] });
     const credential = result.ok ? result.value : undefined;
     expect(credential?.digest).toEqual(sha256('sentinel'));
+    expect(credential?.key).toBe(sha256('sentinel').toString('base64url'));
     expect(JSON.stringify(credential)).not.toContain('sentinel');
   });
 

@@ -1,6 +1,6 @@
 import { err, ok, type Result } from '../core/result.ts';
-import { Secret, sha256 } from '../core/secret.ts';
-import type { Credential, CredentialScheme } from './credential.ts';
+import { Secret } from '../core/secret.ts';
+import { Credential, type CredentialScheme } from './credential.ts';
 
 /**
  * Headers as `IncomingMessage.headersDistinct` holds them. Plain `headers` would not do: Node keeps the first
@@ -17,11 +17,7 @@ const BEARER = /^bearer +([A-Za-z0-9\-._~+/]+=*) *$/i;
 const TOKEN = /^[\x21-\x7e]+$/;
 /** Longer ones are no token of anybody, and would only be hashed for an attacker. */
 const MAX_LENGTH = 16_384;
-
-const TOKEN_HEADERS: readonly (readonly [string, CredentialScheme])[] = [
-  ['private-token', 'private-token'],
-  ['job-token', 'job-token'],
-];
+const NOTHING = ok(undefined);
 
 /**
  * Finds the one credential of a request (identity.md 1): `PRIVATE-TOKEN`, `JOB-TOKEN` or `Authorization: Bearer`.
@@ -29,15 +25,16 @@ const TOKEN_HEADERS: readonly (readonly [string, CredentialScheme])[] = [
  * Tokens in the query are never looked at. Asks nobody and keeps nothing.
  */
 export function extractCredential(headers: DistinctHeaders): Result<Credential | undefined, ExtractionError> {
-  const found: { scheme: CredentialScheme; value: string }[] = [];
-  for (const value of headers.authorization ?? []) found.push({ scheme: 'bearer', value });
-  for (const [name, scheme] of TOKEN_HEADERS) for (const value of headers[name] ?? []) found.push({ scheme, value });
-  const [first] = found;
-  if (first === undefined) return ok(undefined);
-  if (found.length > 1) return err('conflict');
-  const token = tokenOf(first.scheme, first.value);
+  const bearers = headers.authorization;
+  const privateTokens = headers['private-token'];
+  const jobTokens = headers['job-token'];
+  const count = (bearers?.length ?? 0) + (privateTokens?.length ?? 0) + (jobTokens?.length ?? 0);
+  if (count === 0) return NOTHING;
+  if (count > 1) return err('conflict');
+  const scheme = bearers?.length === 1 ? 'bearer' : privateTokens?.length === 1 ? 'private-token' : 'job-token';
+  const token = tokenOf(scheme, bearers?.[0] ?? privateTokens?.[0] ?? jobTokens?.[0] ?? '');
   if (token === undefined) return err('malformed');
-  return ok({ scheme: first.scheme, token: new Secret(token), digest: sha256(token) });
+  return ok(new Credential(scheme, new Secret(token)));
 }
 
 /** Whether a text can be sent as a Bearer token at all. */

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
-import { Secret, sha256 } from '../core/secret.ts';
-import type { Credential } from './credential.ts';
+import { Secret } from '../core/secret.ts';
+import { Credential } from './credential.ts';
 import { KnownGood } from './known-good.ts';
 
 function bearer(token: string): Credential {
-  return { scheme: 'bearer', token: new Secret(token), digest: sha256(token) };
+  return new Credential('bearer', new Secret(token));
 }
 
 describe('known good credentials', () => {

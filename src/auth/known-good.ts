@@ -19,6 +19,8 @@ export class KnownGood {
   readonly #max: number;
   /** Digest → monotonic milliseconds of the end; in order of the proof, hence of the end. */
   readonly #until = new Map<string, number>();
+  /** The credential proven last: it keeps its place. */
+  #latest: string | undefined;
 
   constructor({ clock, ttlMs = 5 * 60_000, max = 10_000 }: KnownGoodOptions) {
     this.#clock = clock;
@@ -32,7 +34,7 @@ export class KnownGood {
   }
 
   has(credential: Credential): boolean {
-    const until = this.#until.get(keyOf(credential));
+    const until = this.#until.get(credential.key);
     return until !== undefined && until > this.#clock.monotonic();
   }
 
@@ -43,8 +45,9 @@ export class KnownGood {
       if (until > now) break;
       this.#until.delete(key);
     }
-    const key = keyOf(credential);
-    this.#until.delete(key);
+    const { key } = credential;
+    if (key !== this.#latest) this.#until.delete(key);
+    this.#latest = key;
     this.#until.set(key, now + this.#ttlMs);
     if (this.#until.size <= this.#max) return;
     const [oldest] = this.#until.keys();
@@ -53,10 +56,6 @@ export class KnownGood {
 
   /** The credential was refused just now. */
   forget(credential: Credential): void {
-    this.#until.delete(keyOf(credential));
+    this.#until.delete(credential.key);
   }
-}
-
-function keyOf(credential: Credential): string {
-  return credential.digest.toString('base64url');
 }

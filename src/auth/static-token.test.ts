@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
 import { Secret, sha256 } from '../core/secret.ts';
-import type { Credential } from './credential.ts';
+import { Credential } from './credential.ts';
 import { StaticTokens } from './static-token.ts';
 
 function bearer(token: string): Credential {
-  return { scheme: 'bearer', token: new Secret(token), digest: sha256(token) };
+  return new Credential('bearer', new Secret(token));
 }
 
 const clock = new ManualClock();
@@ -34,7 +34,7 @@ describe('static tokens', () => {
     for (const token of ['alphA', 'alpha0', 'alph', 'x', sha256('beta').toString('hex')])
       expect(tokens.authenticate(bearer(token)).kind).toBe('unclaimed');
     expect(tokens.authenticate(undefined).kind).toBe('unclaimed');
-    expect(tokens.authenticate({ ...bearer('alpha'), scheme: 'private-token' }).kind).toBe('unclaimed');
+    expect(tokens.authenticate(new Credential('private-token', new Secret('alpha'))).kind).toBe('unclaimed');
   });
 
   it('refuse their own when expired, to the millisecond, and say which one', () => {

@@ -22,6 +22,7 @@ export interface StaticTokenEntry {
 interface Row {
   readonly digest: Buffer;
   readonly identity: Identity;
+  readonly accepted: Verdict;
 }
 
 /** Mode `static` (identity.md 1): a Bearer found in `auth.static[]`. */
@@ -29,6 +30,11 @@ export class StaticTokens implements Authenticator {
   readonly mode = 'static';
   readonly #rows: readonly Row[];
   readonly #clock: Clock;
+  /**
+   * Rows that were found, by the digest of their token: at most all of them, for as long as these entries are in force. Whether a digest
+   * is among them shows no more than the answer does, and how alike two tokens are does not show in their digests.
+   */
+  readonly #known = new Map<string, Row>();
 
   /** Throws `config/invalid` naming the entry when one can never match, or two share a name or a token. */
   constructor(entries: readonly StaticTokenEntry[], clock: Clock) {
@@ -44,15 +50,21 @@ export class StaticTokens implements Authenticator {
 
   authenticate(credential: Credential | undefined, _context?: AuthContext): Verdict {
     if (credential === undefined || credential.scheme !== 'bearer') return UNCLAIMED;
-    let found: Row | undefined;
-    // Every row is compared, found or not: neither place nor likeness of a token shows in the time (security class 28).
-    for (const row of this.#rows) if (sameDigest(row.digest, credential.digest)) found = row;
+    const found = this.#known.get(credential.key) ?? this.#search(credential);
     if (found === undefined) return UNCLAIMED;
     const { identity } = found;
     if (identity.expiresAt !== undefined && identity.expiresAt <= this.#clock.now()) {
       return { kind: 'refused', reason: `static token '${identity.principal.subject}' has expired` };
     }
-    return { kind: 'accepted', identity };
+    return found.accepted;
+  }
+
+  #search(credential: Credential): Row | undefined {
+    let found: Row | undefined;
+    // Every row is compared, found or not: neither place nor likeness of a token shows in the time (security class 28).
+    for (const row of this.#rows) if (sameDigest(row.digest, credential.digest)) found = row;
+    if (found !== undefined) this.#known.set(credential.key, found);
+    return found;
   }
 }
 
@@ -74,7 +86,7 @@ function rowOf(entry: StaticTokenEntry, earlier: readonly Row[]): Result<Row, st
     scopes: new Set(scopes),
     ...(expires === undefined ? {} : { expiresAt: expires.getTime() }),
   });
-  return ok({ digest: digest.value, identity });
+  return ok({ digest: digest.value, identity, accepted: Object.freeze({ kind: 'accepted', identity }) });
 }
 
 function digestOf({ token, sha256: hex }: StaticTokenEntry): Result<Buffer, string> {

@@ -6,10 +6,13 @@ import { Admission } from './admission.ts';
 const limits = { ip: 10, ipBurst: 20, user: 100, userBurst: 200 };
 const failures = { max: 10, windowMs: 60_000 };
 
-async function refusal(work: () => Promise<void>, tries: number): Promise<{ after: number; error: TurnpikeError } | undefined> {
+async function refusal(work: () => void | Promise<void>, tries: number): Promise<{ after: number; error: TurnpikeError } | undefined> {
   for (let after = 0; after < tries; after++) {
-    const error = await work().catch((thrown: TurnpikeError) => thrown);
-    if (error !== undefined) return { after, error };
+    try {
+      await work();
+    } catch (thrown) {
+      return { after, error: thrown as TurnpikeError };
+    }
   }
   return undefined;
 }
@@ -21,6 +24,12 @@ describe('admission', () => {
     expect(refused?.after).toBe(20);
     expect(refused?.error).toMatchObject({ code: 'limit/ip', message: 'Rate limit exceeded. Please try again later.', details: { retryAfter: 0.1 } });
     await admission.admitAddress('192.0.2.2');
+  });
+
+  it('answers at once: a promise would cost more than the limit', () => {
+    const admission = new Admission({ clock: new ManualClock(), limits, failures });
+    expect(admission.admitAddress('192.0.2.1')).toBeUndefined();
+    expect(admission.admitPrincipal({ issuer: 'static', subject: 'ci' })).toBeUndefined();
   });
 
   it('counts IPv6 addresses of one /64 together', async () => {

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import { addressKey } from './address.ts';
 import { FailureWindow } from './failure-window.ts';
-import { type RateLimiter, TokenBuckets } from './rate.ts';
+import { type RateLimiter, type RateVerdict, TokenBuckets } from './rate.ts';
 
 /** Texts of identity.md 6. */
 const IP_TEXT = 'Rate limit exceeded. Please try again later.';
@@ -32,14 +32,14 @@ export class Admission {
 
   /**
    * Charges an address; skip it for a credential that is known good. Throws `limit/failures` or `limit/ip`, with
-   * `retryAfter`. A blocked address is not charged: it is refused anyway.
+   * `retryAfter`; a promise only when the limit has to be asked for. A blocked address is not charged: it is refused anyway.
    */
-  async admitAddress(address: string | undefined): Promise<void> {
+  admitAddress(address: string | undefined): void | Promise<void> {
     const key = addressKey(address);
     const blocked = this.#failures.blockedFor(key);
     if (blocked !== undefined) throw new TurnpikeError('limit/failures', FAILURES_TEXT, { retryAfter: blocked });
-    const verdict = await this.#ip.take(key);
-    if (!verdict.allowed) throw new TurnpikeError('limit/ip', IP_TEXT, { retryAfter: verdict.retryAfter });
+    const verdict = this.#ip.take(key);
+    return 'allowed' in verdict ? admit(verdict, 'limit/ip', IP_TEXT) : verdict.then((later) => admit(later, 'limit/ip', IP_TEXT));
   }
 
   /** Counts a credential that was malformed, rejected or forbidden. A missing one is never a failure: it is discovery. */
@@ -47,10 +47,14 @@ export class Admission {
     this.#failures.record(addressKey(address));
   }
 
-  /** Charges a principal. `local` has no bucket. Throws `limit/user` with `retryAfter`. */
-  async admitPrincipal(principal: Principal): Promise<void> {
-    if (principal.issuer === LOCAL_ISSUER) return;
-    const verdict = await this.#user.take(principalKey(principal));
-    if (!verdict.allowed) throw new TurnpikeError('limit/user', USER_TEXT, { retryAfter: verdict.retryAfter });
+  /** Charges a principal. `local` has no bucket. Throws `limit/user` with `retryAfter`; a promise as above. */
+  admitPrincipal(principal: Principal): void | Promise<void> {
+    if (principal.issuer === LOCAL_ISSUER) return undefined;
+    const verdict = this.#user.take(principalKey(principal));
+    return 'allowed' in verdict ? admit(verdict, 'limit/user', USER_TEXT) : verdict.then((later) => admit(later, 'limit/user', USER_TEXT));
   }
+}
+
+function admit(verdict: RateVerdict, code: 'limit/ip' | 'limit/user', text: string): void {
+  if (!verdict.allowed) throw new TurnpikeError(code, text, { retryAfter: verdict.retryAfter });
 }

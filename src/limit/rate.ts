@@ -44,6 +44,8 @@ export class TokenBuckets implements RateLimiter {
   readonly #idleMs: number;
   /** In order of last use: the front is always the first to go. */
   readonly #buckets = new Map<string, Bucket>();
+  /** The bucket used last: it keeps its place. */
+  #latest: Bucket | undefined;
 
   /** Throws `RangeError` for a rate that is not positive or a burst below one. */
   constructor(options: TokenBucketOptions) {
@@ -64,8 +66,7 @@ export class TokenBuckets implements RateLimiter {
   take(key: string): RateVerdict {
     const now = this.#clock.monotonic();
     this.#forgetIdle(now);
-    const bucket = this.#buckets.get(key) ?? { fullAt: now, seenAt: now };
-    this.#touch(key, bucket, now);
+    const bucket = this.#touch(key, now);
     const fullAt = Math.max(bucket.fullAt, now) + this.#interval;
     const wait = fullAt - now - this.#depth;
     // A millionth of a millisecond absorbs the rounding of the interval: who waits as told must pass.
@@ -74,13 +75,17 @@ export class TokenBuckets implements RateLimiter {
     return ALLOWED;
   }
 
-  #touch(key: string, bucket: Bucket, now: number): void {
+  #touch(key: string, now: number): Bucket {
+    const known = this.#buckets.get(key);
+    const bucket = known ?? { fullAt: now, seenAt: now };
     bucket.seenAt = now;
-    this.#buckets.delete(key);
+    if (bucket === this.#latest) return bucket;
+    if (known !== undefined) this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
-    if (this.#buckets.size <= this.#maxKeys) return;
-    const [oldest] = this.#buckets.keys();
+    this.#latest = bucket;
+    const [oldest] = this.#buckets.size > this.#maxKeys ? this.#buckets.keys() : [];
     if (oldest !== undefined) this.#buckets.delete(oldest);
+    return bucket;
   }
 
   #forgetIdle(now: number): void {
