@@ -1,5 +1,5 @@
 /** What a figure is. */
-export type Unit = 'ratio' | 'ms' | 'KiB' | 'MiB';
+export type Unit = 'ratio' | 'ms' | 'KiB' | 'MiB' | 'MB';
 
 export interface Bound {
   readonly title: string;
@@ -20,6 +20,13 @@ export const BUDGET = {
   stream: { title: 'event stream, five events and a result', against: 'HTTP floor', unit: 'ratio', most: 1.3, smoke: 8 },
   medium: { title: '20 kB answer', against: 'HTTP floor', unit: 'ratio', most: 1.4, smoke: 8 },
   large: { title: '500 kB answer', against: 'HTTP floor', unit: 'ratio', most: undefined, smoke: undefined },
+  list: { title: 'tools/list from cache, 2,000 tools', against: 'bare server, same bytes', unit: 'ratio', most: 2, smoke: undefined },
+  latency: { title: 'added latency at 1,000 calls/s, p50', against: 'upstream alone', unit: 'ms', most: 0.3, smoke: undefined },
+  loop: { title: 'event-loop delay under load, p99', against: '–', unit: 'ms', most: 10, smoke: undefined },
+  session: { title: 'idle legacy session, heap and buffers', against: '–', unit: 'KiB', most: 8, smoke: undefined },
+  sessionResident: { title: 'idle legacy session, resident', against: '–', unit: 'KiB', most: undefined, smoke: undefined },
+  stalled: { title: 'stalled reader of a 100 MB stream', against: 'before', unit: 'MiB', most: 16, smoke: undefined },
+  idle: { title: 'idle gateway process', against: '–', unit: 'MB', most: 100, smoke: undefined },
 } as const satisfies Record<string, Bound>;
 
 export type BoundName = keyof typeof BUDGET;

@@ -27,6 +27,11 @@ export class Generator implements AsyncDisposable {
     return answer.report;
   }
 
+  /** Opens so many sessions over a few sockets and leaves them alone; with `calls`, after a call in each. */
+  async idle(plan: LoadPlan, sessions: number, calls: boolean): Promise<void> {
+    await this.#ask({ do: 'idle', name: 'idle sessions', plan, sessions, calls });
+  }
+
   async close(name: string): Promise<void> {
     await this.#ask({ do: 'close', name });
   }
@@ -48,9 +53,12 @@ export interface Subject {
   readonly plan: LoadPlan;
 }
 
+/** What the rounds of one subject brought. */
 export interface Measured {
+  /** Microseconds of CPU per call of the process that was watched. */
   readonly cpu: Series;
-  readonly reports: readonly LoadReport[];
+  /** Median latency in milliseconds. */
+  readonly p50: Series;
   /** The first call that failed, in the words of the load. */
   readonly failure: string | undefined;
 }
@@ -75,11 +83,16 @@ export async function compared(
     for (const { name } of round % 2 === 0 ? subjects : subjects.toReversed()) {
       const report = await generator.measure(name, { leadIn: LEAD_IN, duration });
       reports.get(name)?.push(report);
-      tell(`${name}, round ${round + 1} of ${rounds}: ${report.cpu?.total.toFixed(1)} µs, ${report.perSecond} calls/s`);
+      tell(`${name}, round ${round + 1} of ${rounds}: ${textOf(report)}`);
     }
   }
   for (const { name } of subjects) await generator.close(name);
   return (name) => measuredOf(reports.get(name) ?? []);
+}
+
+function textOf({ cpu, perSecond, latency, errors }: LoadReport): string {
+  const parts = [cpu === undefined ? [] : `${cpu.total.toFixed(1)} µs`, `${perSecond} calls/s`, `p50 ${latency.p50.toFixed(2)} ms`];
+  return [...parts.flat(), ...(errors === 0 ? [] : [`${errors} errors`])].join(', ');
 }
 
 function measuredOf(reports: readonly LoadReport[]): Measured {
@@ -87,7 +100,7 @@ function measuredOf(reports: readonly LoadReport[]): Measured {
   const first = reports.find(({ firstError }) => firstError !== undefined)?.firstError;
   return {
     cpu: seriesOf(reports.map(({ cpu }) => cpu?.total ?? Number.NaN)),
-    reports,
+    p50: seriesOf(reports.map(({ latency }) => latency.p50)),
     failure: errors === 0 ? undefined : `${errors} calls failed, first: ${first}`,
   };
 }

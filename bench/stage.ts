@@ -1,6 +1,9 @@
 // What stands around the gateway: upstreams, floors.
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Era } from '../src/core/mcp.ts';
 import type { Child } from './children.ts';
+import { Client, Script } from './load/client.ts';
 import { CORE } from './machine.ts';
 import type { Run } from './run.ts';
 
@@ -38,10 +41,25 @@ export function stdioFloor(run: Run): Promise<Target> {
   return floor(run, 'stdio.ts', ['--child', STDIO_SERVER, '--prefix', PREFIX]);
 }
 
+/** A server that gives the list of `served` back, byte for byte. */
+export async function bareServer(run: Run, served: Target, era: Era): Promise<Target> {
+  const file = join(run.folder, `list-${era}.json`);
+  await writeFile(file, await listOf(served, era));
+  return floor(run, 'bare.ts', ['--answer', file]);
+}
+
 async function floor(run: Run, script: string, args: readonly string[]): Promise<Target> {
   const child = run.start({ script: join(import.meta.dirname, 'floor', script), args, core: CORE.subject });
   const { port } = await child.hears<{ port: number }>();
   return target(child, `http://127.0.0.1:${port}/mcp`, `${PREFIX}echo`);
+}
+
+async function listOf({ url, token }: Target, era: Era): Promise<Buffer> {
+  const work = { clients: 1, text: 0, size: 0, events: 0, eventSize: 0, rate: undefined, watch: undefined };
+  const client = await Client.open(new Script({ ...work, url, token, era, method: 'tools/list', tool: '' }));
+  const { raw, at } = await client.call();
+  client.close();
+  return raw.subarray(at);
 }
 
 /** Entries of `upstreams`, by kind. Names have three characters. */

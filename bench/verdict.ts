@@ -10,7 +10,7 @@ export interface Row {
   readonly reference?: Series;
   readonly subject: Series;
   /** Of `reference` and `subject`, where they have one. */
-  readonly unit: 'µs' | 'ms' | 'KiB' | 'MiB';
+  readonly unit: 'µs' | 'ms' | 'KiB' | 'MiB' | 'MB';
   /** The figure that is held against the bound. */
   readonly value: number;
   /** What went wrong, such as calls that failed: then no figure counts. */

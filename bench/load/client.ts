@@ -66,14 +66,14 @@ export class Script {
   }
 }
 
-function paramsOf({ era, method, tool, text, size, events }: LoadPlan): object {
+function paramsOf({ era, method, tool, text, size, events, eventSize }: LoadPlan): object {
   const meta = {
     // The id again: nothing else in the request is as surely unique.
     ...(events > 0 ? { progressToken: FIRST_ID } : {}),
     ...(era === 'modern' ? { [META.protocolVersion]: MODERN_VERSION, [META.clientInfo]: INFO, [META.clientCapabilities]: {} } : {}),
   };
   return {
-    ...(method === 'tools/call' ? { name: tool, arguments: { text: 'x'.repeat(text), size, ...(events > 0 ? { events } : {}) } } : {}),
+    ...(method === 'tools/call' ? { name: tool, arguments: { text: 'x'.repeat(text), size, ...(events > 0 ? { events, eventSize } : {}) } } : {}),
     ...(Object.keys(meta).length > 0 ? { _meta: meta } : {}),
   };
 }
@@ -91,7 +91,11 @@ export class Client {
   }
 
   static async open(script: Script): Promise<Client> {
-    const connection = await Connection.open(script.url);
+    return Client.over(await Connection.open(script.url), script);
+  }
+
+  /** A client over a socket that others may have used before. */
+  static async over(connection: Connection, script: Script): Promise<Client> {
     if (script.plan.era === 'modern') return new Client(script, connection, undefined);
     const answer = await connection.send(script.initialize());
     if (answer.status !== 200) throw new Error(`initialize was answered ${quoted(answer)}`);
@@ -100,10 +104,16 @@ export class Client {
     return new Client(script, connection, session);
   }
 
+  /** What `call` sends next, for whoever sends it otherwise. */
+  nextRequest(): { readonly id: string; readonly text: string } {
+    const id = this.#script.nextId();
+    return { id, text: this.#head + this.#script.pieces.join(id) };
+  }
+
   /** Throws unless the answer is the result of this very call, and whole. */
   async call(): Promise<HttpAnswer> {
-    const id = this.#script.nextId();
-    const answer = await this.#connection.send(this.#head + this.#script.pieces.join(id));
+    const { id, text } = this.nextRequest();
+    const answer = await this.#connection.send(text);
     const { status, raw, at } = answer;
     const isRight =
       status === 200 &&

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type CpuTime, cpuOf } from '../machine.ts';
 import { Client, Script } from './client.ts';
+import { openIdle } from './idle.ts';
 import { type Clients, closedLoop, openLoop } from './loops.ts';
 import type { CpuPerCall, LoadAnswer, LoadPlan, LoadQuestion, LoadReport, Measure } from './plan.ts';
 import { Recorder } from './recorder.ts';
@@ -28,6 +29,10 @@ process.once('disconnect', () => process.exit(0));
 async function answerTo(question: LoadQuestion): Promise<LoadAnswer> {
   if (question.do === 'open') {
     loads.set(question.name, await open(question.plan));
+    return { done: true };
+  }
+  if (question.do === 'idle') {
+    await openIdle(new Script(question.plan), question.sessions, question.calls);
     return { done: true };
   }
   const load = loads.get(question.name);

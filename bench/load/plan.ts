@@ -16,6 +16,8 @@ export interface LoadPlan {
   readonly size: number;
   /** Progress notifications before the result. */
   readonly events: number;
+  /** Bytes of text in each of them. */
+  readonly eventSize: number;
   /** Calls per second that begin by the clock, whether or not earlier ones were answered; undefined: each client calls when it has its answer. */
   readonly rate: number | undefined;
   /** The process whose CPU time is counted. */
@@ -53,6 +55,8 @@ export interface LoadReport {
 export type LoadQuestion =
   | { readonly do: 'open'; readonly name: string; readonly plan: LoadPlan }
   | { readonly do: 'measure'; readonly name: string; readonly measure: Measure }
+  /** Sessions that are opened over `clients` sockets and then left alone; with `calls`, after one call in each. */
+  | { readonly do: 'idle'; readonly name: string; readonly plan: LoadPlan; readonly sessions: number; readonly calls: boolean }
   | { readonly do: 'close'; readonly name: string };
 
 export type LoadAnswer = { readonly report: LoadReport } | { readonly failure: string } | { readonly done: true };

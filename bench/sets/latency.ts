@@ -1,0 +1,53 @@
+import type { Era } from '../../src/core/mcp.ts';
+import { compared } from '../compare.ts';
+import { gateway, PROBED } from '../delivered.ts';
+import type { LoopDelay } from '../probe.ts';
+import { entry, httpUpstream, type Target } from '../stage.ts';
+import { seriesOf } from '../statistics.ts';
+import type { Row } from '../verdict.ts';
+import { planOf } from './calls.ts';
+import type { BenchSet } from './set.ts';
+
+/** Calls per second. */
+const RATE = 1_000;
+
+/** What the gateway adds to a call when calls come by the clock: its median less that of the upstream alone. */
+export const latency: BenchSet = async ({ run, options, generator, tell }) => {
+  await using upstream = await httpUpstream(run);
+  const upstreams = [entry.modernHttp(upstream), entry.legacyHttp(upstream)];
+  await using tested = await gateway(run, { upstreams, program: options.gateway });
+  const targets = { modern: tested.at('mod'), legacy: tested.at('leg') };
+  const plan = (target: Target, era: Era) => planOf(target, era, options, { rate: RATE });
+  const subjects = options.eras.flatMap((era) => [
+    { name: `upstream alone, ${era}`, plan: plan(upstream, era) },
+    { name: `gateway, ${era}`, plan: plan(targets[era], era) },
+  ]);
+  const of = await compared(generator, subjects, options, tell);
+  return options.eras.map((variant): Row => {
+    const [reference, subject] = [of(`upstream alone, ${variant}`), of(`gateway, ${variant}`)];
+    const value = subject.p50.best - reference.p50.best;
+    const failure = reference.failure ?? subject.failure;
+    return { bound: 'latency', variant, reference: reference.p50, subject: subject.p50, unit: 'ms', value, failure };
+  });
+};
+
+/** How long the event loop of the gateway is kept from what is due, while it has as much to do as it can. */
+export const loopDelay: BenchSet = async ({ run, options, generator, tell }) => {
+  await using upstream = await httpUpstream(run);
+  await using tested = await gateway(run, { upstreams: [entry.modernHttp(upstream)], program: options.gateway, execArgv: PROBED });
+  await generator.open('gateway', planOf(tested.at('mod'), 'modern', options));
+  await generator.measure('gateway', { leadIn: 0, duration: options.warmup });
+  const delays: LoopDelay[] = [];
+  let failure: string | undefined;
+  for (let round = 1; round <= options.rounds; round++) {
+    await tested.child.ask({ ask: 'watch' });
+    const { firstError } = await generator.measure('gateway', { leadIn: 0, duration: options.duration });
+    const delay = await tested.child.ask<LoopDelay>({ ask: 'delay' });
+    tell(`round ${round} of ${options.rounds}: p50 ${delay.p50.toFixed(2)} ms, p99 ${delay.p99.toFixed(2)} ms, longest ${delay.max.toFixed(2)} ms`);
+    delays.push(delay);
+    failure ??= firstError;
+  }
+  await generator.close('gateway');
+  const subject = seriesOf(delays.map(({ p99 }) => p99));
+  return [{ bound: 'loop', subject, unit: 'ms', value: subject.best, failure }];
+};

@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Era } from '../../src/core/mcp.ts';
+import { gateway } from '../delivered.ts';
+import { Client, Script } from '../load/client.ts';
+import { residentOf } from '../machine.ts';
+import { entry, httpUpstream, type Target } from '../stage.ts';
+import { seriesOf } from '../statistics.ts';
+import type { Row } from '../verdict.ts';
+import { planOf } from './calls.ts';
+import type { BenchSet, Context } from './set.ts';
+
+const EVENT = 65_536;
+/** In all a little more than 100 MB. */
+const EVENTS = 1_600;
+/** A stream that is read, so that the process has grown by what streams take anyway. */
+const FIRST_EVENTS = 320;
+/** How long the reader does not read, and how often the gateway is looked at meanwhile. Milliseconds. */
+const STALL = { time: 5_000, look: 100 } as const;
+/** How long the rest may take. Milliseconds. */
+const READ = 60_000;
+const MIB = 1024 * 1024;
+
+/**
+ * What the gateway holds for a client that asks for a long stream and then does not read it. The result must come in the end; of progress,
+ * what the client was too slow for may be left out.
+ */
+export const stalledReader: BenchSet = async (context) => {
+  const { run, options } = context;
+  await using upstream = await httpUpstream(run);
+  const upstreams = [entry.modernHttp(upstream), entry.legacyHttp(upstream)];
+  await using tested = await gateway(run, { upstreams, program: options.gateway });
+  const targets = { modern: tested.at('mod'), legacy: tested.at('leg') };
+  const rows: Row[] = [];
+  for (const era of options.eras) rows.push(await stalledOf(context, era, targets[era]));
+  return rows;
+};
+
+async function stalledOf({ options, tell }: Context, era: Era, target: Target): Promise<Row> {
+  const streamed = async (events: number, stall: () => Promise<void>) => {
+    const client = await Client.open(new Script(planOf(target, era, options, { events, eventSize: EVENT, size: 10 })));
+    try {
+      return await read(target, client.nextRequest(), stall);
+    } finally {
+      client.close();
+    }
+  };
+  await streamed(FIRST_EVENTS, async () => {});
+  const before = residentOf(target.pid);
+  let most = before;
+  const { bytes, isWhole } = await streamed(EVENTS, async () => {
+    for (const end = performance.now() + STALL.time; performance.now() < end; await pause(STALL.look)) most = Math.max(most, residentOf(target.pid));
+  });
+  const value = (most - before) / MIB;
+  tell(
+    `${era}: ${value.toFixed(1)} MiB more while the reader stalled, then ${(bytes / 1e6).toFixed(1)} MB read`,
+  );
+  const failure = isWhole ? undefined : `the result did not come in ${bytes} bytes`;
+  return { bound: 'stalled', variant: era, subject: seriesOf([value]), unit: 'MiB', value, failure };
+}
+
+/** Sends the request, waits without reading, and then reads to the end. */
+async function read({ url }: Target, { id, text }: { readonly id: string; readonly text: string }, stall: () => Promise<void>) {
+  const { port, hostname } = new URL(url);
+  const socket = connect({ port: Number(port), host: hostname });
+  socket.pause();
+  await once(socket, 'connect');
+  socket.write(text);
+  await stall();
+  let bytes = 0;
+  let tail = '';
+  const timer = setTimeout(() => socket.destroy(), READ);
+  socket.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    tail = (tail + chunk.toString('latin1')).slice(-1_000);
+    if (tail.endsWith('0\r\n\r\n')) socket.destroy();
+  });
+  socket.resume();
+  await once(socket, 'close');
+  clearTimeout(timer);
+  return { bytes, isWhole: tail.includes(`"id":${id}`) && tail.includes('"result":') };
+}
