@@ -90,12 +90,13 @@ export class GatewayRig implements AsyncDisposable {
     return LegacyClient.open(this.url, USERS[user].token, options);
   }
 
-  /** The audit records so far, once there are at least `least`. */
-  async audit(least = 0): Promise<JsonObject[]> {
+  /** The audit records so far, once there are at least `least`; of one decision, if it is named. */
+  async audit(least = 0, decision?: string): Promise<JsonObject[]> {
     for (const end = performance.now() + 5000; ; ) {
       const text = await readFile(join(this.folder, 'audit.jsonl'), 'utf8').catch(() => '');
-      const records = text.split('\n').filter((line) => line !== '');
-      if (records.length >= least || performance.now() > end) return records.map((line) => JSON.parse(line) as JsonObject);
+      const lines = text.split('\n').filter((line) => line !== '');
+      const records = lines.map((line) => JSON.parse(line) as JsonObject).filter((record) => decision === undefined || record.decision === decision);
+      if (records.length >= least || performance.now() > end) return records;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
