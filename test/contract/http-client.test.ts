@@ -1,16 +1,43 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { expect, it } from 'vitest';
 import { Secret } from '../../src/core/secret.ts';
+import { Flight } from '../../src/upstream/http/flight.ts';
 import { HttpClient, type HttpClientOptions } from '../../src/upstream/http/http-client.ts';
 import type { HttpFailure } from '../../src/upstream/http/http-failure.ts';
+import { Route } from '../../src/upstream/http/route.ts';
 import { HttpProxy, selfSigned, startRaw, startUpstream } from '../fixtures/http-upstream.ts';
 
-interface Heard {
+/** Keeps all that it hears. */
+class Heard extends Flight {
   status?: number;
   headers?: IncomingHttpHeaders;
-  body: string;
+  body = '';
   failure?: HttpFailure;
-  calls: string[];
+  readonly calls: string[] = [];
+  readonly #over = Promise.withResolvers<this>();
+  readonly over = this.#over.promise;
+  onData = () => {};
+
+  protected head(status: number, headers: IncomingHttpHeaders) {
+    this.calls.push('head');
+    Object.assign(this, { status, headers });
+  }
+
+  protected data(chunk: Buffer) {
+    this.body += chunk;
+    this.onData();
+  }
+
+  protected end() {
+    this.calls.push('end');
+    this.#over.resolve(this);
+  }
+
+  protected failed(failure: HttpFailure) {
+    this.calls.push('fail');
+    this.failure = failure;
+    this.#over.resolve(this);
+  }
 }
 
 function call(
@@ -18,34 +45,10 @@ function call(
   url: string,
   options: { signal?: AbortSignal; body?: string; headers?: Record<string, string>; onData?: () => void } = {},
 ) {
-  const heard: Heard = { body: '', calls: [] };
-  let dispatched: ReturnType<HttpClient['dispatch']> | undefined;
-  const done = new Promise<Heard>((resolve) => {
-    dispatched = client.dispatch(
-      { method: 'POST', url: new URL(url), headers: options.headers ?? {}, body: Buffer.from(options.body ?? '{}') },
-      {
-        head(status, headers) {
-          heard.calls.push('head');
-          Object.assign(heard, { status, headers });
-        },
-        data(chunk) {
-          heard.body += chunk;
-          options.onData?.();
-        },
-        end() {
-          heard.calls.push('end');
-          resolve(heard);
-        },
-        fail(failure) {
-          heard.calls.push('fail');
-          heard.failure = failure;
-          resolve(heard);
-        },
-      },
-      options.signal ?? AbortSignal.timeout(10_000),
-    );
-  });
-  return Object.assign(done, { dispatched: () => dispatched });
+  const heard = new Heard(new Route(new URL(url)), options.signal ?? AbortSignal.timeout(10_000));
+  if (options.onData) heard.onData = options.onData;
+  client.dispatch(heard, { method: 'POST', headers: Object.entries(options.headers ?? {}).flat(), body: Buffer.from(options.body ?? '{}') });
+  return Object.assign(heard.over, { abort: () => heard.abort() });
 }
 
 function client(options: HttpClientOptions = {}) {
@@ -168,7 +171,7 @@ it('aborts a running request as sent and takes its socket down', async () => {
 it('is silent after an abort by its handle', async () => {
   await using upstream = await startUpstream((response) => response.writeHead(200).write('x'));
   await using http = client();
-  const running = call(http, upstream.url, { onData: () => running.dispatched()?.abort() });
+  const running = call(http, upstream.url, { onData: () => running.abort() });
   await upstream.until(() => upstream.accepted === 1);
   await upstream.until(() => upstream.sockets.size === 0);
   expect(await Promise.race([running, 'silent'])).toBe('silent');

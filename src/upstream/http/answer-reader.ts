@@ -4,9 +4,10 @@ import type { TurnpikeError } from '../../core/errors.ts';
 import { parseJson } from '../../core/json.ts';
 import { isJsonObject, isRequestId } from '../../core/mcp.ts';
 import { ByteBuffer } from './byte-buffer.ts';
-import type { HttpRequest, ResponseSink } from './flight.ts';
-import type { Dispatched, HttpClient } from './http-client.ts';
+import { Flight } from './flight.ts';
 import type { HttpFailure } from './http-failure.ts';
+import { mediaType } from './media-type.ts';
+import type { Route } from './route.ts';
 import { SseParser } from './sse-parser.ts';
 import { invalid, ofFailure, ofStatus } from './upstream-errors.ts';
 
@@ -15,62 +16,69 @@ export type Outcome =
   | { readonly kind: 'answered' }
   /** A message without an answer was taken. */
   | { readonly kind: 'accepted' }
-  /** An event stream ended before the answer; `lastEventId` is there when the server offers to resume. */
-  | { readonly kind: 'cut'; readonly lastEventId: string | undefined; readonly retry: number | undefined }
+  | Cut
   /** `status` when it was the reason. */
   | { readonly kind: 'failed'; readonly error: unknown; readonly status?: number }
   | { readonly kind: 'aborted' };
 
-export interface ReaderOptions {
+/** An event stream ended before the answer; `lastEventId` is there when the server offers to resume. */
+export interface Cut {
+  readonly kind: 'cut';
+  readonly lastEventId: string | undefined;
+  readonly retry: number | undefined;
+}
+
+/** What the requests of one transport share. */
+export interface ReaderContext {
   readonly upstream: string;
   readonly clock: Clock;
   readonly maxMessageBytes: number;
+  readonly secrets: () => readonly string[];
+  /** Where a request stands until nothing of it is left, sockets and timers included. */
+  readonly running: Set<AnswerReader>;
+}
+
+export interface ReaderOptions {
+  readonly signal: AbortSignal;
   /** `answer`: JSON or events; `stream`: events only; `nothing`: any 2xx will do. */
   readonly expects: 'answer' | 'stream' | 'nothing';
   /** True when the message was the answer. */
   readonly deliver: (message: Buffer) => boolean;
   /** Sees a 2xx head before any message; what it throws ends the request. */
-  readonly onHead?: (headers: IncomingHttpHeaders) => void;
+  readonly onHead: ((headers: IncomingHttpHeaders) => void) | undefined;
   readonly inSession: boolean;
-  readonly secrets: () => readonly string[];
+  /** Called once. */
+  readonly onEnd: (outcome: Outcome) => void;
 }
 
 /** How long a stream may stay open after its answer: enough to end by itself, so that its socket is used again. */
 const LINGER_MS = 1000;
 /** Of an error body that is not JSON, only the beginning is ever shown. */
 const ERROR_BYTES = 64 * 1024;
+const ANSWERED: Outcome = { kind: 'answered' };
+const ACCEPTED: Outcome = { kind: 'accepted' };
+const ABORTED: Outcome = { kind: 'aborted' };
+const NOW = Promise.resolve();
 
 /** Reads one HTTP answer and delivers the messages in it. */
-export class AnswerReader implements ResponseSink {
+export class AnswerReader extends Flight {
+  readonly #context: ReaderContext;
   readonly #options: ReaderOptions;
-  readonly #resolve: (outcome: Outcome) => void;
-  readonly outcome: Promise<Outcome>;
-  readonly #running: Set<AnswerReader>;
   #mode: 'head' | 'json' | 'events' | 'error' | 'drain' | 'done' = 'head';
-  #dispatched: Dispatched | undefined;
+  /** Of an error. */
+  #status = 0;
+  #headers: IncomingHttpHeaders | undefined;
+  #body: ByteBuffer | undefined;
+  #limit: number;
   #parser: SseParser | undefined;
   #linger: Timer | undefined;
-  #status = 0;
-  #headers: IncomingHttpHeaders = {};
-  readonly #body = new ByteBuffer();
-  #limit: number;
 
-  /** @param running where it stands until nothing of the request is left, sockets and timers included */
-  constructor(options: ReaderOptions, running: Set<AnswerReader>) {
+  constructor(route: Route, context: ReaderContext, options: ReaderOptions) {
+    super(route, options.signal);
+    this.#context = context;
     this.#options = options;
-    this.#running = running;
-    running.add(this);
-    this.#limit = options.maxMessageBytes;
-    const { promise, resolve } = Promise.withResolvers<Outcome>();
-    this.outcome = promise;
-    this.#resolve = resolve;
-  }
-
-  start(client: HttpClient, request: HttpRequest, signal: AbortSignal): Promise<Outcome> {
-    const dispatched = client.dispatch(request, this, signal);
-    if (this.#mode === 'done') dispatched.abort();
-    else this.#dispatched = dispatched;
-    return this.outcome;
+    this.#limit = context.maxMessageBytes;
+    context.running.add(this);
   }
 
   /** Ends the request from outside: the outcome is `failed`, the socket goes. */
@@ -78,82 +86,84 @@ export class AnswerReader implements ResponseSink {
     this.#drop({ kind: 'failed', error });
   }
 
-  head(status: number, headers: IncomingHttpHeaders): void {
-    this.#status = status;
-    this.#headers = headers;
-    const { expects, maxMessageBytes } = this.#options;
+  protected head(status: number, headers: IncomingHttpHeaders): void {
     const type = mediaType(headers);
     if (status >= 300) {
       this.#mode = 'error';
-      if (type !== 'application/json') this.#limit = Math.min(ERROR_BYTES, maxMessageBytes);
+      this.#status = status;
+      this.#headers = headers;
+      if (type !== 'application/json') this.#limit = Math.min(ERROR_BYTES, this.#limit);
       return;
     }
-    const refusal = this.#refuseHead(status, type);
+    const refusal = this.#refuseHead(status, type, headers);
     if (refusal !== undefined) this.#drop({ kind: 'failed', error: refusal, status });
-    else if (expects === 'nothing') {
+    else if (this.#options.expects === 'nothing') {
       // Events to a message that wants no answer may go on for ever; nobody waits for them.
-      if (type === 'text/event-stream') this.#drop({ kind: 'accepted' });
+      if (type === 'text/event-stream') this.#drop(ACCEPTED);
       else {
         this.#mode = 'drain';
         this.#limit = ERROR_BYTES;
       }
-    } else if (type === 'text/event-stream') {
-      this.#mode = 'events';
-      // Nobody reads them any more, and a stream may go on for long.
-      this.#headers = {};
-      const sender = `upstream '${this.#options.upstream}'`;
-      this.#parser = new SseParser(({ event, data }) => this.#event(event, data), {
-        sender,
-        maxLineBytes: maxMessageBytes,
-        maxEventBytes: maxMessageBytes,
-      });
-    } else this.#mode = 'json';
+    } else if (type === 'text/event-stream') this.#readEvents();
+    else {
+      this.#mode = 'json';
+      this.#body = new ByteBuffer(Number(headers['content-length']));
+    }
   }
 
-  data(chunk: Buffer): void {
+  #readEvents(): void {
+    const { upstream, maxMessageBytes } = this.#context;
+    this.#mode = 'events';
+    this.#parser = new SseParser(({ event, data }) => this.#event(event, data), {
+      sender: `upstream '${upstream}'`,
+      maxLineBytes: maxMessageBytes,
+      maxEventBytes: maxMessageBytes,
+    });
+  }
+
+  protected data(chunk: Buffer): void {
     if (this.#mode === 'events') {
       try {
         this.#parser?.push(chunk);
       } catch (error) {
         this.#drop({ kind: 'failed', error });
       }
-    } else if (this.#mode === 'json' || this.#mode === 'error' || this.#mode === 'drain') this.#collect(chunk);
+    } else if (this.#mode !== 'done') this.#collect(chunk);
   }
 
-  end(): void {
+  protected end(): void {
     const mode = this.#mode;
-    if (mode === 'json') {
-      const body = this.#body.take();
-      if (body.length === 0) this.#settle({ kind: 'failed', error: invalid(this.#options.upstream, 'sent an empty answer') });
-      else this.#deliverBody(body);
-    } else if (mode === 'error') this.#endError();
+    if (mode === 'json') this.#deliverBody();
+    else if (mode === 'error') this.#endError();
     else if (mode === 'events') this.#settle(this.#cut());
-    else if (mode === 'drain') this.#settle({ kind: 'accepted' });
+    else if (mode === 'drain') this.#settle(ACCEPTED);
     this.#free();
   }
 
-  fail(failure: HttpFailure): void {
-    if (failure.kind === 'aborted') this.#settle({ kind: 'aborted' });
+  protected failed(failure: HttpFailure): void {
+    if (failure.kind === 'aborted') this.#settle(ABORTED);
     else if (this.#mode === 'events') this.#settle(this.#cut());
     // The status has said all that matters; the body only makes the text nicer.
     else if (this.#mode === 'error') this.#endError();
-    else if (this.#mode === 'drain') this.#settle({ kind: 'accepted' });
-    else this.#settle({ kind: 'failed', error: ofFailure(this.#options.upstream, failure) });
+    else if (this.#mode === 'drain') this.#settle(ACCEPTED);
+    else this.#settle({ kind: 'failed', error: ofFailure(this.#context.upstream, failure) });
     this.#free();
   }
 
-  #refuseHead(status: number, type: string): unknown {
-    const { upstream, expects, onHead } = this.#options;
-    const encoding = this.#headers['content-encoding'];
+  #refuseHead(status: number, type: string, headers: IncomingHttpHeaders): unknown {
+    const { expects, onHead } = this.#options;
+    const { upstream } = this.#context;
+    const encoding = headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') return invalid(upstream, 'answered in a content encoding it was not offered');
     if (expects !== 'nothing') {
       const json = expects === 'answer' && type === 'application/json';
       if (status === 202 || status === 204) return invalid(upstream, `took the request without answering it (status ${status})`);
       if (!json && type !== 'text/event-stream') return invalid(upstream, 'answered neither JSON nor an event stream');
-      if (json && Number(this.#headers['content-length']) > this.#limit) return this.#tooLarge();
+      if (json && Number(headers['content-length']) > this.#limit) return this.#tooLarge();
     }
+    if (onHead === undefined) return undefined;
     try {
-      onHead?.(this.#headers);
+      onHead(headers);
       return undefined;
     } catch (error) {
       return error;
@@ -161,19 +171,19 @@ export class AnswerReader implements ResponseSink {
   }
 
   #tooLarge(): TurnpikeError {
-    return invalid(this.#options.upstream, `sent a message larger than ${this.#options.maxMessageBytes} bytes`);
+    const { upstream, maxMessageBytes } = this.#context;
+    return invalid(upstream, `sent a message larger than ${maxMessageBytes} bytes`);
   }
 
   #collect(chunk: Buffer): void {
-    if (this.#body.length + chunk.length <= this.#limit) {
-      this.#body.append(chunk);
-      return;
-    }
-    if (this.#mode === 'json') this.#drop({ kind: 'failed', error: this.#tooLarge() });
-    else if (this.#mode === 'drain') this.#drop({ kind: 'accepted' });
+    this.#body ??= new ByteBuffer();
+    const room = this.#limit - this.#body.length;
+    if (chunk.length <= room) this.#body.append(chunk);
+    else if (this.#mode === 'json') this.#drop({ kind: 'failed', error: this.#tooLarge() });
+    else if (this.#mode === 'drain') this.#drop(ACCEPTED);
     else {
-      this.#body.append(chunk.subarray(0, this.#limit - this.#body.length));
-      this.#drop(this.#statusOutcome(this.#body.take()));
+      this.#body.append(chunk.subarray(0, room));
+      this.#drop(this.#statusOutcome(this.#takeBody()));
     }
   }
 
@@ -189,28 +199,40 @@ export class AnswerReader implements ResponseSink {
     }
     if (!answered || this.#mode === 'done') return;
     this.#parser?.close();
-    this.#linger = this.#options.clock.after(LINGER_MS, () => this.#drop({ kind: 'answered' }));
-    this.#settle({ kind: 'answered' });
+    // Most streams end in the same breath: those need no timer.
+    void NOW.then(() => this.#lingering());
+    this.#settle(ANSWERED);
   }
 
-  #deliverBody(body: Buffer): void {
-    const { deliver, upstream } = this.#options;
+  #lingering(): void {
+    if (!this.done) this.#linger = this.#context.clock.after(LINGER_MS, () => this.#drop(ANSWERED));
+  }
+
+  #deliverBody(): void {
+    const { upstream } = this.#context;
+    const body = this.#takeBody();
     try {
-      if (deliver(body)) this.#settle({ kind: 'answered' });
+      if (body.length === 0) this.#settle({ kind: 'failed', error: invalid(upstream, 'sent an empty answer') });
+      else if (this.#options.deliver(body)) this.#settle(ANSWERED);
       else this.#settle({ kind: 'failed', error: invalid(upstream, 'answered with something that is not the answer') });
     } catch (error) {
       this.#settle({ kind: 'failed', error });
     }
   }
 
+  #takeBody(): Buffer {
+    return (this.#body ?? new ByteBuffer()).take();
+  }
+
   /** Modern servers answer errors with 4xx and a JSON-RPC body: with an id it is the answer. */
   #endError(): void {
-    const body = this.#body.take();
-    const owned = this.#status !== 401 && !(this.#status === 404 && this.#options.inSession);
-    if (owned && this.#options.expects === 'answer' && mediaType(this.#headers) === 'application/json' && isResponse(body)) {
+    const { expects, inSession, deliver } = this.#options;
+    const body = this.#takeBody();
+    const owned = this.#status !== 401 && !(this.#status === 404 && inSession);
+    if (owned && expects === 'answer' && mediaType(this.#headers ?? {}) === 'application/json' && isResponse(body)) {
       try {
-        if (this.#options.deliver(body)) {
-          this.#settle({ kind: 'answered' });
+        if (deliver(body)) {
+          this.#settle(ANSWERED);
           return;
         }
       } catch (error) {
@@ -222,8 +244,9 @@ export class AnswerReader implements ResponseSink {
   }
 
   #statusOutcome(body: Buffer): Outcome {
-    const { upstream, inSession, secrets } = this.#options;
-    const error = ofStatus(upstream, { status: this.#status, headers: this.#headers, body, inSession, secrets: secrets() });
+    const { inSession } = this.#options;
+    const { upstream, secrets } = this.#context;
+    const error = ofStatus(upstream, { status: this.#status, headers: this.#headers ?? {}, body, inSession, secrets: secrets() });
     return { kind: 'failed', error, status: this.#status };
   }
 
@@ -234,27 +257,22 @@ export class AnswerReader implements ResponseSink {
   #settle(outcome: Outcome): void {
     if (this.#mode === 'done') return;
     this.#mode = 'done';
-    this.#resolve(outcome);
+    this.#options.onEnd(outcome);
   }
 
   #drop(outcome: Outcome): void {
     this.#settle(outcome);
     this.#parser?.close();
-    this.#dispatched?.abort();
+    this.abort();
     this.#free();
   }
 
   #free(): void {
     this.#linger?.cancel();
     this.#linger = undefined;
-    this.#body.clear();
-    this.#running.delete(this);
+    this.#body = undefined;
+    this.#context.running.delete(this);
   }
-}
-
-function mediaType(headers: IncomingHttpHeaders): string {
-  const [type = ''] = (headers['content-type'] ?? '').split(';', 1);
-  return type.trim().toLowerCase();
 }
 
 function isResponse(body: Buffer): boolean {

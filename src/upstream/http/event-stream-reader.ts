@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { ByteBuffer } from './byte-buffer.ts';
-import type { HttpRequest, ResponseSink } from './flight.ts';
-import type { Dispatched, HttpClient } from './http-client.ts';
+import { Flight } from './flight.ts';
 import type { HttpFailure } from './http-failure.ts';
+import { mediaType } from './media-type.ts';
+import type { Route } from './route.ts';
 import { SseParser } from './sse-parser.ts';
 import { invalid, lost, ofFailure, ofStatus } from './upstream-errors.ts';
 
@@ -19,15 +20,15 @@ export interface EventStreamOptions {
 const ERROR_BYTES = 64 * 1024;
 
 /** Reads one endless event stream with all its kinds of events. */
-export class EventStreamReader implements ResponseSink {
+export class EventStreamReader extends Flight {
   readonly #options: EventStreamOptions;
   readonly #parser: SseParser;
   readonly #errorBody = new ByteBuffer();
-  #dispatched: Dispatched | undefined;
   #refused: { readonly status: number; readonly headers: IncomingHttpHeaders } | undefined;
   #ended = false;
 
-  constructor(options: EventStreamOptions) {
+  constructor(route: Route, signal: AbortSignal, options: EventStreamOptions) {
+    super(route, signal);
     this.#options = options;
     const { upstream, maxMessageBytes, onEvent } = options;
     this.#parser = new SseParser(({ event, data }) => onEvent(event, data), {
@@ -37,21 +38,15 @@ export class EventStreamReader implements ResponseSink {
     });
   }
 
-  start(client: HttpClient, request: HttpRequest, signal: AbortSignal): void {
-    const dispatched = client.dispatch(request, this, signal);
-    if (!this.#ended) this.#dispatched = dispatched;
-  }
-
-  head(status: number, headers: IncomingHttpHeaders): void {
-    const [type = ''] = (headers['content-type'] ?? '').split(';', 1);
+  protected head(status: number, headers: IncomingHttpHeaders): void {
     const encoding = headers['content-encoding'];
     if (status >= 300) this.#refused = { status, headers };
-    else if (type.trim().toLowerCase() !== 'text/event-stream') this.#drop(invalid(this.#options.upstream, 'answered with no event stream'));
+    else if (mediaType(headers) !== 'text/event-stream') this.#drop(invalid(this.#options.upstream, 'answered with no event stream'));
     else if (encoding !== undefined && encoding !== 'identity')
       this.#drop(invalid(this.#options.upstream, 'answered in a content encoding it was not offered'));
   }
 
-  data(chunk: Buffer): void {
+  protected data(chunk: Buffer): void {
     if (this.#ended) return;
     if (this.#refused !== undefined) {
       this.#errorBody.append(chunk);
@@ -65,11 +60,11 @@ export class EventStreamReader implements ResponseSink {
     }
   }
 
-  end(): void {
+  protected end(): void {
     this.#finish(this.#refused === undefined ? lost(this.#options.upstream, { reason: 'the event stream ended' }) : this.#statusError());
   }
 
-  fail(failure: HttpFailure): void {
+  protected failed(failure: HttpFailure): void {
     this.#finish(this.#refused !== undefined && failure.kind !== 'aborted' ? this.#statusError() : ofFailure(this.#options.upstream, failure));
   }
 
@@ -80,7 +75,7 @@ export class EventStreamReader implements ResponseSink {
   }
 
   #drop(error: Error): void {
-    this.#dispatched?.abort();
+    this.abort();
     this.#finish(error);
   }
 

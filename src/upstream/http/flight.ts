@@ -1,65 +1,59 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { classifyFailure, HttpFailure } from './http-failure.ts';
+import type { Route } from './route.ts';
 
-export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE';
-  readonly url: URL;
-  /** By lower-case name. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Buffer;
-}
-
-/** What hears an answer. `head` comes once and is final: interim answers (1xx) are skipped, redirects are failures. */
-export interface ResponseSink {
-  head(status: number, headers: IncomingHttpHeaders): void;
-  data(chunk: Buffer): void;
-  end(): void;
-  fail(failure: HttpFailure): void;
-}
+const ONCE = { once: true } as const;
 
 /**
  * One request on its way through undici, which calls `onRequestStart` right before it writes the first byte: what fails
- * earlier was certainly not sent.
+ * earlier was certainly not sent. What hears the answer extends it, so that a request is one object: `head` comes once and
+ * is final (interim answers are skipped, redirects are failures), then `data`…, `end`, or at any point `fail`; nothing
+ * after `end` or `fail`.
  */
-export class Flight implements Dispatcher.DispatchHandler {
-  readonly #host: string;
-  readonly #url: URL;
-  readonly #sink: ResponseSink;
+export abstract class Flight implements Dispatcher.DispatchHandler {
+  readonly route: Route;
   readonly #signal: AbortSignal;
-  readonly #onAbort = () => this.#aborted();
   #controller: Dispatcher.DispatchController | undefined;
   #done = false;
 
-  constructor(url: URL, sink: ResponseSink, signal: AbortSignal) {
-    this.#url = url;
-    this.#host = url.host;
-    this.#sink = sink;
+  /** @param signal its abort fails the request with kind `aborted` */
+  constructor(route: Route, signal: AbortSignal) {
+    this.route = route;
     this.#signal = signal;
-    if (signal.aborted) this.#aborted();
-    else signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
+  protected abstract head(status: number, headers: IncomingHttpHeaders): void;
+  protected abstract data(chunk: Buffer): void;
+  protected abstract end(): void;
+  protected abstract failed(failure: HttpFailure): void;
+
+  /** Nothing will be heard any more. */
   get done(): boolean {
     return this.#done;
   }
 
+  /** Called by the client first: from here on the signal is heeded. Returns whether there is still something to send. */
+  begin(): boolean {
+    if (this.#signal.aborted) this.handleEvent();
+    else this.#signal.addEventListener('abort', this, ONCE);
+    return !this.#done;
+  }
+
+  /** Ends it and destroys its socket; nothing more is heard. Idempotent. */
   abort(): void {
-    this.#finish();
-    this.#controller?.abort(new HttpFailure('aborted', true, 'aborted'));
+    if (this.#finish()) this.#controller?.abort(new HttpFailure('aborted', true, 'aborted'));
   }
 
-  pause(): void {
-    if (!this.#done) this.#controller?.pause();
-  }
-
-  resume(): void {
-    this.#controller?.resume();
-  }
-
+  /** The client cannot send it. */
   fail(failure: HttpFailure): void {
-    if (!this.#finish()) return;
-    this.#sink.fail(failure);
+    if (this.#finish()) this.failed(failure);
+  }
+
+  /** The signal aborted. */
+  handleEvent(): void {
+    const sent = this.#controller !== undefined;
+    this.#endWith(new HttpFailure('aborted', sent, 'the request was aborted', { cause: this.#signal.reason }));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -72,48 +66,40 @@ export class Flight implements Dispatcher.DispatchHandler {
     // One buffer for each name and value, with what they were read in: nobody reads them, and a call may wait for long.
     controller.rawHeaders = null;
     if (this.#done || status < 200) return;
-    if (status >= 300 && status < 400) {
-      this.#endWith(new HttpFailure('redirect', true, this.#redirect(status, headers.location), { status }));
-      return;
-    }
-    this.#sink.head(status, headers);
+    if (status >= 300 && status < 400) this.#endWith(this.#redirected(status, headers.location));
+    else this.head(status, headers);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#done) this.#sink.data(chunk);
+    if (!this.#done) this.data(chunk);
   }
 
   onResponseEnd(): void {
-    if (this.#finish()) this.#sink.end();
+    if (this.#finish()) this.end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
-    if (this.#done) return;
-    this.#endWith(classifyFailure(error, this.#controller !== undefined, this.#host));
-  }
-
-  #aborted(): void {
-    const sent = this.#controller !== undefined;
-    this.#endWith(new HttpFailure('aborted', sent, 'the request was aborted', { cause: this.#signal.reason }));
+    if (!this.#done) this.#endWith(classifyFailure(error, this.#controller !== undefined, this.route.host));
   }
 
   /** Fails and takes the socket down: the rest of an answer that nobody reads must not arrive on it. */
   #endWith(failure: HttpFailure): void {
     if (!this.#finish()) return;
     this.#controller?.abort(failure);
-    this.#sink.fail(failure);
+    this.failed(failure);
   }
 
   #finish(): boolean {
     if (this.#done) return false;
     this.#done = true;
-    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#signal.removeEventListener('abort', this);
     return true;
   }
 
-  #redirect(status: number, location: string | undefined): string {
-    const target = location === undefined ? null : URL.parse(location, this.#url.href);
+  #redirected(status: number, location: string | undefined): HttpFailure {
+    const target = location === undefined ? null : URL.parse(location, this.route.url.href);
     const where = target === null ? 'nowhere' : target.host || `a ${target.protocol} URL`;
-    return `redirects to ${where} (status ${status}); redirects are never followed, configure the final URL`;
+    const text = `redirects to ${where} (status ${status}); redirects are never followed, configure the final URL`;
+    return new HttpFailure('redirect', true, text, { status });
   }
 }

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
+import { buildConnector, Pool, ProxyAgent } from 'undici';
 import { Secret } from '../../core/secret.ts';
-import { Flight, type HttpRequest, type ResponseSink } from './flight.ts';
+import type { Flight } from './flight.ts';
 import { classifyFailure, HttpFailure } from './http-failure.ts';
+import { OriginPools } from './origin-pools.ts';
 
 /** `tls` of an upstream (aggregator.md section 1). Files are PEM; they are read when the first connection is opened. */
 export interface TlsIdentity {
@@ -28,13 +29,12 @@ export interface HttpClientOptions {
   readonly maxSockets?: number;
 }
 
-/** A request under way. */
-export interface Dispatched {
-  /** Ends it and destroys its socket; the sink hears nothing more. Idempotent. */
-  abort(): void;
-  /** Stops and goes on reading the body. */
-  pause(): void;
-  resume(): void;
+/** What is sent, but for where to. */
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Names, in lower case and each once, and values by turns: undici reads a list a little faster than an object. */
+  readonly headers: string[];
+  readonly body?: Buffer;
 }
 
 type Connector = (options: buildConnector.Options, callback: buildConnector.Callback) => unknown;
@@ -47,8 +47,8 @@ type Connector = (options: buildConnector.Options, callback: buildConnector.Call
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #sockets = new Set<Socket>();
-  #dispatcher: Dispatcher | undefined;
-  #opening: Promise<Dispatcher> | undefined;
+  #pools: OriginPools | ProxyAgent | undefined;
+  #opening: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: HttpClientOptions = {}) {
@@ -60,41 +60,35 @@ export class HttpClient {
     return this.#sockets.size;
   }
 
-  /**
-   * Sends a request. The sink hears `head`, `data`…, `end`, or at any point `fail`, and nothing after `end` or `fail`;
-   * it may hear `fail` before this returns. Aborting `signal` fails the request with kind `aborted`. Never throws.
-   */
-  dispatch(request: HttpRequest, sink: ResponseSink, signal: AbortSignal): Dispatched {
-    const flight = new Flight(request.url, sink, signal);
-    if (flight.done) return flight;
-    if (this.#closed) flight.fail(new HttpFailure('closed', false, 'the HTTP client is closed'));
-    else if (this.#dispatcher !== undefined) send(this.#dispatcher, request, flight);
+  /** Sends a request, of which the flight hears what comes; it may hear of a failure before this returns. Never throws. */
+  dispatch(flight: Flight, request: HttpRequest): void {
+    if (!flight.begin()) return;
+    if (this.#pools !== undefined || this.#closed) this.#send(flight, request);
     else {
       this.#open().then(
-        (dispatcher) => send(dispatcher, request, flight),
+        () => this.#send(flight, request),
         (error) => flight.fail(error instanceof HttpFailure ? error : new HttpFailure('request', false, String(error), { cause: error })),
       );
     }
-    return flight;
   }
 
   /** Fails what is under way and destroys every socket. Never throws; idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#opening?.catch(() => undefined);
-    await this.#dispatcher?.destroy();
+    await this.#pools?.destroy();
     const gone = [...this.#sockets].map(
       (socket) =>
         new Promise<void>((resolve) => {
           socket.once('close', () => resolve());
           // With an error, so that undici's own timers of a connection being made are cleared too.
-          socket.destroy(new HttpFailure('closed', false, 'the HTTP client is closed'));
+          socket.destroy(closed());
         }),
     );
     await Promise.all(gone);
   }
 
-  #open(): Promise<Dispatcher> {
+  #open(): Promise<void> {
     this.#opening ??= this.#build().catch((error) => {
       // Nothing of a failure is kept: the next request reads the files again.
       this.#opening = undefined;
@@ -103,10 +97,10 @@ export class HttpClient {
     return this.#opening;
   }
 
-  async #build(): Promise<Dispatcher> {
+  async #build(): Promise<void> {
     const { proxy, connectTimeoutMs = 30_000, maxHeaderBytes = 64 * 1024, maxSockets = 1024 } = this.#options;
     const tls = await readIdentity(this.#options.tls ?? {});
-    if (this.#closed) throw new HttpFailure('closed', false, 'the HTTP client is closed');
+    if (this.#closed) throw closed();
     const shared = {
       pipelining: 1,
       connections: maxSockets,
@@ -117,9 +111,9 @@ export class HttpClient {
     } as const;
     const base = { timeout: connectTimeoutMs, allowH2: false };
     if (proxy === undefined) {
-      this.#dispatcher = new Agent({ ...shared, connect: this.#tracked(buildConnector({ ...base, ...tls })) });
+      this.#pools = new OriginPools({ ...shared, connect: this.#tracked(buildConnector({ ...base, ...tls })) }, this.#sockets);
     } else {
-      this.#dispatcher = new ProxyAgent({
+      this.#pools = new ProxyAgent({
         ...shared,
         uri: proxy instanceof Secret ? proxy.reveal() : proxy,
         connectTimeout: connectTimeoutMs,
@@ -131,7 +125,18 @@ export class HttpClient {
           new Pool(origin, { ...shared, headersTimeout: connectTimeoutMs, connect: this.#tracked(connectorOf(options)) }),
       });
     }
-    return this.#dispatcher;
+  }
+
+  #send(flight: Flight, { method, headers, body }: HttpRequest): void {
+    // It may have been aborted, and we closed, while files were read.
+    if (flight.done) return;
+    const { origin, path, host } = flight.route;
+    try {
+      if (this.#closed) throw closed();
+      this.#pools?.dispatch({ origin, path, method, headers, body: body ?? null }, flight);
+    } catch (error) {
+      flight.fail(classifyFailure(error, false, host));
+    }
   }
 
   /** Remembers every socket from its birth: undici forgets those that still connect when it is destroyed. */
@@ -150,14 +155,8 @@ function connectorOf(options: object): Connector {
   return (options as { readonly connect: Connector }).connect;
 }
 
-function send(dispatcher: Dispatcher, request: HttpRequest, flight: Flight): void {
-  if (flight.done) return;
-  const { url, method, headers, body } = request;
-  try {
-    dispatcher.dispatch({ origin: url.origin, path: url.pathname + url.search, method, headers, body: body ?? null, reset: false }, flight);
-  } catch (error) {
-    flight.fail(classifyFailure(error, false, url.host));
-  }
+function closed(): HttpFailure {
+  return new HttpFailure('closed', false, 'the HTTP client is closed');
 }
 
 /** The options of `tls.connect` that make the identity. */

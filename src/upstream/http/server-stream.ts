@@ -1,11 +1,12 @@
 import { type Clock, sleep } from '../../core/clock.ts';
 import { asTurnpikeError } from '../../core/errors.ts';
+import { LinkedAbort } from '../../core/linked-abort.ts';
 import type { Outcome } from './answer-reader.ts';
 
 export interface ServerStreamOptions {
   readonly clock: Clock;
-  /** Ends the stream. */
-  readonly signal: AbortSignal;
+  /** End the stream. */
+  readonly signals: readonly AbortSignal[];
   /** Makes one GET; `onOpen` when the upstream accepted it. */
   readonly connect: (lastEventId: string | undefined, signal: AbortSignal, onOpen: () => void) => Promise<Outcome>;
   /** The upstream says that the session is gone, or breaks the protocol. */
@@ -28,35 +29,36 @@ const JITTER = 0.2;
  */
 export class ServerStream {
   readonly #options: ServerStreamOptions;
-  readonly #stop = new AbortController();
-  readonly #signal: AbortSignal;
+  readonly #until: LinkedAbort;
   readonly #offered = Promise.withResolvers<boolean>();
   #started = false;
 
   constructor(options: ServerStreamOptions) {
     this.#options = options;
-    this.#signal = AbortSignal.any([options.signal, this.#stop.signal]);
+    this.#until = new LinkedAbort(...options.signals);
   }
 
   /** Resolves with whether the first attempt opened a stream. */
   open(): Promise<boolean> {
     if (!this.#started) {
       this.#started = true;
-      this.#run().then(
-        () => this.#offered.resolve(false),
-        // Only the end of the signal gets here.
-        () => this.#offered.resolve(false),
-      );
+      const over = () => {
+        this.#until[Symbol.dispose]();
+        this.#offered.resolve(false);
+      };
+      // Only the end of the signal makes it fail.
+      this.#run().then(over, over);
     }
     return this.#offered.promise;
   }
 
   stop(): void {
-    this.#stop.abort();
+    this.#until.abort(undefined);
   }
 
   async #run(): Promise<void> {
     const { connect, onDead, clock } = this.#options;
+    const { signal } = this.#until;
     let lastEventId: string | undefined;
     let retry: number | undefined;
     let opened = false;
@@ -65,10 +67,10 @@ export class ServerStream {
       opened = true;
       this.#offered.resolve(true);
     };
-    while (!this.#signal.aborted) {
+    while (!signal.aborted) {
       const since = clock.monotonic();
-      const outcome = await connect(lastEventId, this.#signal, onOpen);
-      if (this.#signal.aborted || outcome.kind === 'aborted') return;
+      const outcome = await connect(lastEventId, signal, onOpen);
+      if (signal.aborted || outcome.kind === 'aborted') return;
       if (outcome.kind === 'cut') {
         // A stream that ends at once and says nothing is a failure; a `retry` is how a server asks to be polled.
         const useful = outcome.lastEventId !== lastEventId || outcome.retry !== undefined || clock.monotonic() - since >= STEADY_MS;
@@ -85,7 +87,7 @@ export class ServerStream {
         failures++;
         this.#offered.resolve(false);
       }
-      await sleep(clock, Math.max(retry ?? RETRY_MS, this.#backoff(failures)), this.#signal);
+      await sleep(clock, Math.max(retry ?? RETRY_MS, this.#backoff(failures)), signal);
     }
   }
 

@@ -1,6 +1,7 @@
 import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { cpuMsOf } from '../../core/sample-cpu-time.ts';
 import { type SseEvent, SseParser } from './sse-parser.ts';
 
 const LIMITS = { sender: 'the server', maxLineBytes: 1 << 20, maxEventBytes: 1 << 20 };
@@ -105,6 +106,20 @@ describe('SseParser', () => {
     }, LIMITS);
     parser.push(Buffer.from('data: 1\n\ndata: 2\n\n'));
     expect(seen).toEqual(['1']);
+  });
+
+  it('hands out data of one line in one chunk as a view of it', () => {
+    const chunk = Buffer.from('event: message\nid: 1\ndata: {"a":1}\n\ndata: 2\n\n');
+    const seen: Buffer[] = [];
+    new SseParser(({ data }) => seen.push(data), LIMITS).push(chunk);
+    expect(seen.map(String)).toEqual(['{"a":1}', '2']);
+    for (const data of seen) expect(data.buffer).toBe(chunk.buffer);
+  });
+
+  it.each(['\r', '\n', '\r\n', ':\r', 'data\r'])('reads a chunk of nothing but %j once, not once for each line', (line) => {
+    const parser = new SseParser(() => {}, LIMITS);
+    const chunk = Buffer.from(line.repeat(200_000));
+    expect(cpuMsOf(() => parser.push(chunk))).toBeLessThan(1_000);
   });
 
   it('reads the same whatever the cuts', () => {

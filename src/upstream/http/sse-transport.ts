@@ -1,10 +1,11 @@
 import type { Clock } from '../../core/clock.ts';
 import type { SendOptions, Transport } from '../../core/ports.ts';
 import { Secret } from '../../core/secret.ts';
-import { AnswerReader, type Outcome, type ReaderOptions } from './answer-reader.ts';
+import { AnswerReader, type Outcome, type ReaderContext } from './answer-reader.ts';
 import { EventStreamReader } from './event-stream-reader.ts';
 import type { HttpClient } from './http-client.ts';
 import { echoesOf } from './mask.ts';
+import { Route } from './route.ts';
 import { MAX_MESSAGE_BYTES, type StreamableHttpTarget } from './streamable-http-transport.ts';
 import { closed, invalid, lost } from './upstream-errors.ts';
 
@@ -32,8 +33,10 @@ export class SseTransport implements Transport {
   readonly #running = new Set<AnswerReader>();
   readonly #life = new AbortController();
   readonly #headers: Record<string, string> = {};
+  readonly #postHeaders: string[];
   readonly #secrets: string[] = [];
-  #endpoint: URL | undefined;
+  #endpoint: Route | undefined;
+  #context: ReaderContext | undefined;
   #opened: Promise<void> | undefined;
   #ended: Error | undefined;
 
@@ -47,6 +50,11 @@ export class SseTransport implements Transport {
       this.#headers[name.toLowerCase()] = value instanceof Secret ? value.reveal() : value;
       if (value instanceof Secret) this.#secrets.push(...echoesOf(value.reveal()));
     }
+    this.#postHeaders = Object.entries({
+      ...this.#headers,
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+    }).flat();
   }
 
   /**
@@ -61,14 +69,14 @@ export class SseTransport implements Transport {
   async #open(signal: AbortSignal): Promise<void> {
     if (this.#ended !== undefined) throw this.#ended;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const stream = new EventStreamReader({
+    const stream = new EventStreamReader(new Route(this.#url), this.#life.signal, {
       upstream: this.#name,
       maxMessageBytes: this.#maxMessageBytes,
       secrets: () => this.#secrets,
       onEvent: (event, data) => {
         if (event === 'message' && data.length > 0) this.onMessage(data);
         else if (event === 'endpoint' && this.#endpoint === undefined) {
-          this.#endpoint = this.#resolveEndpoint(data.toString('utf8'));
+          this.#endpoint = new Route(this.#resolveEndpoint(data.toString('utf8')));
           resolve();
         }
       },
@@ -80,11 +88,8 @@ export class SseTransport implements Transport {
     const onAbort = () => this.#life.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
-    stream.start(
-      this.#options.client,
-      { method: 'GET', url: this.#url, headers: { ...this.#headers, accept: 'text/event-stream' } },
-      this.#life.signal,
-    );
+    const headers = Object.entries({ ...this.#headers, accept: 'text/event-stream' }).flat();
+    this.#options.client.dispatch(stream, { method: 'GET', headers });
     try {
       await promise;
     } catch (error) {
@@ -95,14 +100,20 @@ export class SseTransport implements Transport {
   }
 
   /** Resolves when the upstream took the message (any 2xx). Statuses are mapped as by `StreamableHttpTransport.send`. */
-  async send(message: Buffer, options: SendOptions): Promise<void> {
-    if (this.#ended !== undefined || this.#endpoint === undefined) throw closed(this.#name);
-    const url = this.#endpoint;
-    const reader = new AnswerReader(this.#readerOptions(url), this.#running);
-    const headers = { ...this.#headers, 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-    const outcome: Outcome = await reader.start(this.#options.client, { method: 'POST', url, headers, body: message }, options.signal);
-    if (outcome.kind === 'failed') throw outcome.error;
-    if (outcome.kind === 'aborted') throw options.signal.reason;
+  send(message: Buffer, { signal }: SendOptions): Promise<void> {
+    const endpoint = this.#endpoint;
+    if (this.#ended !== undefined || endpoint === undefined) return Promise.reject(closed(this.#name));
+    return new Promise((resolve, reject) => {
+      const onEnd = (outcome: Outcome) => {
+        if (outcome.kind === 'failed') reject(outcome.error);
+        else if (outcome.kind === 'aborted') reject(signal.reason);
+        else resolve();
+      };
+      // The session stands in the endpoint's URL: 404 says that it is forgotten.
+      const options = { signal, expects: 'nothing', deliver: () => false, onHead: undefined, inSession: true, onEnd } as const;
+      const reader = new AnswerReader(endpoint, this.#readerContext(endpoint), options);
+      this.#options.client.dispatch(reader, { method: 'POST', headers: this.#postHeaders, body: message });
+    });
   }
 
   async close(): Promise<void> {
@@ -112,17 +123,15 @@ export class SseTransport implements Transport {
     for (const reader of [...this.#running]) reader.stop(reason);
   }
 
-  #readerOptions(endpoint: URL): ReaderOptions {
-    return {
+  #readerContext(endpoint: Route): ReaderContext {
+    this.#context ??= {
       upstream: this.#name,
       clock: this.#options.clock,
       maxMessageBytes: this.#maxMessageBytes,
-      expects: 'nothing',
-      deliver: () => false,
-      // The session stands in the endpoint's URL: 404 says that it is forgotten.
-      inSession: true,
-      secrets: () => [...this.#secrets, ...endpoint.searchParams.values()],
+      secrets: () => [...this.#secrets, ...endpoint.url.searchParams.values()],
+      running: this.#running,
     };
+    return this.#context;
   }
 
   /** The stream decides where we post, so it must not send us, and the credential in our headers, elsewhere. */

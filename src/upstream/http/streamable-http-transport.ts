@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Clock, sleep } from '../../core/clock.ts';
-import { type Era, MODERN_VERSION } from '../../core/mcp.ts';
-import { encodeHeaderValue } from '../../core/mcp-headers.ts';
+import { LinkedAbort } from '../../core/linked-abort.ts';
 import type { SendOptions, Transport } from '../../core/ports.ts';
 import { Secret } from '../../core/secret.ts';
-import { AnswerReader, type Outcome, type ReaderOptions } from './answer-reader.ts';
-import type { HttpRequest } from './flight.ts';
-import type { HttpClient } from './http-client.ts';
+import { AnswerReader, type Cut, type Outcome, type ReaderContext, type ReaderOptions } from './answer-reader.ts';
+import type { HttpClient, HttpRequest } from './http-client.ts';
 import { echoesOf } from './mask.ts';
+import { type Protocol, RequestHeaders } from './request-headers.ts';
+import { Route } from './route.ts';
 import { ServerStream } from './server-stream.ts';
 import { closed, invalid, lost } from './upstream-errors.ts';
 
@@ -25,12 +25,6 @@ export interface StreamableHttpOptions {
   readonly clock: Clock;
   /** Bytes of one message. Default 16 MiB. */
   readonly maxMessageBytes?: number;
-}
-
-/** What the handshake agreed on. */
-export interface Protocol {
-  readonly era: Era;
-  readonly version: string;
 }
 
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -53,36 +47,38 @@ export class StreamableHttpTransport implements Transport {
   onMessage: (message: Buffer) => void = () => undefined;
   onClose: (reason: Error) => void = () => undefined;
 
-  readonly #url: URL;
+  readonly #route: Route;
   readonly #name: string;
   readonly #client: HttpClient;
   readonly #clock: Clock;
-  readonly #maxMessageBytes: number;
-  /** One function for all calls: thousands may wait. */
-  readonly #secretsNow = (): readonly string[] => this.#echoes();
   readonly #running = new Set<AnswerReader>();
+  readonly #context: ReaderContext;
+  readonly #headers = new RequestHeaders();
   readonly #life = new AbortController();
-  #headers: Record<string, string> = {};
   #secrets: readonly string[] = [];
-  #protocol: Protocol | undefined;
-  #sessionId: string | undefined;
   #sessionLost = false;
   #serverStream: ServerStream | undefined;
   #closing: Promise<void> | undefined;
 
   /** Does no I/O. Throws a TypeError when the URL does not parse. */
   constructor(target: StreamableHttpTarget, options: StreamableHttpOptions) {
-    this.#url = new URL(target.url);
+    this.#route = new Route(new URL(target.url));
     this.#name = target.name;
     this.#client = options.client;
     this.#clock = options.clock;
-    this.#maxMessageBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+    this.#context = {
+      upstream: target.name,
+      clock: options.clock,
+      maxMessageBytes: options.maxMessageBytes ?? MAX_MESSAGE_BYTES,
+      secrets: () => this.#echoes(),
+      running: this.#running,
+    };
     this.setHeaders(target.headers);
   }
 
   /** The session that the upstream opened, if any. */
   get sessionId(): string | undefined {
-    return this.#sessionId;
+    return this.#headers.sessionId;
   }
 
   /** Replaces the configured headers, for a renewed credential: the session stays. */
@@ -94,13 +90,13 @@ export class StreamableHttpTransport implements Transport {
       if (value instanceof Secret) secrets.push(...echoesOf(text));
       plain[name.toLowerCase()] = text;
     }
-    this.#headers = plain;
+    this.#headers.configure(plain);
     this.#secrets = secrets;
   }
 
   /** Told after the handshake, and before a probe of the modern era: decides about version, method and session headers. */
   setProtocol(protocol: Protocol): void {
-    this.#protocol = protocol;
+    this.#headers.protocol = protocol;
   }
 
   async open(signal: AbortSignal): Promise<void> {
@@ -115,23 +111,28 @@ export class StreamableHttpTransport implements Transport {
    */
   send(message: Buffer, options: SendOptions): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(closed(this.#name));
-    const initialize = options.method === 'initialize';
-    if (initialize) this.#forgetSession();
-    const headers = this.#postHeaders(options);
-    const inSession = headers['mcp-session-id'] !== undefined;
-    const sessionId = this.#sessionId;
-    const exchanged = this.#exchange({ method: 'POST', url: this.#url, headers, body: message }, options.signal, {
-      expects: options.expectsAnswer ? 'answer' : 'nothing',
-      deliver: options.deliver ?? refuseMessage,
-      inSession,
-      ...(initialize ? { onHead: (head: IncomingHttpHeaders) => this.#takeSession(head) } : {}),
-    });
-    return exchanged.then((outcome) => {
-      if (outcome.kind === 'failed' && outcome.status === 404 && inSession && sessionId === this.#sessionId) this.#sessionLost = true;
-      if (outcome.kind !== 'cut') return settle(outcome, options.signal);
-      if (this.#protocol?.era === 'modern' || outcome.lastEventId === undefined)
-        throw lost(this.#name, { reason: 'the stream ended before the answer' });
-      return this.#resume(outcome.lastEventId, outcome.retry, options);
+    return new Promise((resolve, reject) => {
+      const { method, signal, expectsAnswer, deliver = refuseMessage } = options;
+      const initialize = method === 'initialize';
+      if (initialize) this.#forgetSession();
+      const { inSession, sessionId } = this.#headers;
+      const request: HttpRequest = { method: 'POST', headers: this.#headers.ofMessage(method, options.headers), body: message };
+      this.#dispatch(request, {
+        signal,
+        expects: expectsAnswer ? 'answer' : 'nothing',
+        deliver,
+        inSession,
+        onHead: initialize ? (head) => this.#takeSession(head) : undefined,
+        onEnd: (outcome) => {
+          if (outcome.kind === 'answered' || outcome.kind === 'accepted') resolve();
+          else if (outcome.kind === 'aborted') reject(signal.reason);
+          else if (outcome.kind === 'cut') this.#resume(outcome, options).then(resolve, reject);
+          else {
+            if (outcome.status === 404 && inSession && sessionId === this.#headers.sessionId) this.#sessionLost = true;
+            reject(outcome.error);
+          }
+        },
+      });
     });
   }
 
@@ -142,18 +143,19 @@ export class StreamableHttpTransport implements Transport {
    * @param signal ends the stream
    */
   openServerStream(signal: AbortSignal): Promise<boolean> {
-    if (this.#closing !== undefined || this.#protocol?.era !== 'legacy') return Promise.resolve(false);
+    if (this.#closing !== undefined || this.#headers.protocol?.era !== 'legacy') return Promise.resolve(false);
     this.#serverStream ??= new ServerStream({
       clock: this.#clock,
-      signal: AbortSignal.any([signal, this.#life.signal]),
+      signals: [signal, this.#life.signal],
       connect: (lastEventId, until, onOpen) =>
-        this.#exchange(this.#getRequest(lastEventId), until, {
+        this.#exchange(this.#getRequest(lastEventId), {
+          signal: until,
           expects: 'stream',
           deliver: (message) => {
             this.onMessage(message);
             return false;
           },
-          inSession: this.#sessionId !== undefined,
+          inSession: this.#headers.sessionId !== undefined,
           onHead: onOpen,
         }),
       onDead: (error) => {
@@ -172,37 +174,37 @@ export class StreamableHttpTransport implements Transport {
     const reason = lost(this.#name, { reason: 'the connection was closed while the request ran' });
     this.#life.abort(reason);
     for (const reader of [...this.#running]) reader.stop(reason);
-    if (this.#sessionId === undefined || this.#sessionLost || this.#protocol?.era === 'modern') return;
+    if (this.sessionId === undefined || this.#sessionLost || this.#headers.protocol?.era === 'modern') return;
     const deadline = new AbortController();
     const timer = this.#clock.after(END_MS, () => deadline.abort());
-    const request: HttpRequest = { method: 'DELETE', url: this.#url, headers: this.#sessionHeaders() };
-    await this.#exchange(request, deadline.signal, { expects: 'nothing', deliver: refuseMessage, inSession: true });
+    const request: HttpRequest = { method: 'DELETE', headers: this.#headers.ofEnd() };
+    await this.#exchange(request, { signal: deadline.signal, expects: 'nothing', deliver: refuseMessage, inSession: true, onHead: undefined });
     timer.cancel();
   }
 
-  #exchange(
-    request: HttpRequest,
-    signal: AbortSignal,
-    options: Pick<ReaderOptions, 'expects' | 'deliver' | 'inSession' | 'onHead'>,
-  ): Promise<Outcome> {
-    const reader = new AnswerReader(
-      { upstream: this.#name, clock: this.#clock, maxMessageBytes: this.#maxMessageBytes, secrets: this.#secretsNow, ...options },
-      this.#running,
-    );
-    return reader.start(this.#client, request, signal);
+  #dispatch(request: HttpRequest, options: ReaderOptions): void {
+    this.#client.dispatch(new AnswerReader(this.#route, this.#context, options), request);
+  }
+
+  #exchange(request: HttpRequest, options: Omit<ReaderOptions, 'onEnd'>): Promise<Outcome> {
+    return new Promise((onEnd) => this.#dispatch(request, { ...options, onEnd }));
   }
 
   /** Follows a stream by its event ids until the answer comes, into the same call. */
-  async #resume(from: string, after: number | undefined, options: SendOptions): Promise<void> {
-    const signal = AbortSignal.any([options.signal, this.#life.signal]);
+  async #resume({ lastEventId: from, retry: after }: Cut, options: SendOptions): Promise<void> {
+    if (this.#headers.protocol?.era === 'modern' || from === undefined) throw lost(this.#name, { reason: 'the stream ended before the answer' });
+    using either = new LinkedAbort(options.signal, this.#life.signal);
+    const { signal } = either;
     let lastEventId = from;
     let retry = after;
     for (let fruitless = 0; fruitless < RESUME_TRIES; ) {
       await sleep(this.#clock, Math.max(retry ?? DEFAULT_RETRY_MS, MIN_RETRY_MS), signal);
-      const outcome = await this.#exchange(this.#getRequest(lastEventId), signal, {
+      const outcome = await this.#exchange(this.#getRequest(lastEventId), {
+        signal,
         expects: 'stream',
         deliver: options.deliver ?? refuseMessage,
-        inSession: this.#sessionId !== undefined,
+        inSession: this.sessionId !== undefined,
+        onHead: undefined,
       });
       if (outcome.kind === 'answered') return;
       if (outcome.kind === 'aborted') throw signal.reason;
@@ -220,53 +222,26 @@ export class StreamableHttpTransport implements Transport {
   }
 
   #getRequest(lastEventId: string | undefined): HttpRequest {
-    const resume = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
-    return { method: 'GET', url: this.#url, headers: { ...this.#sessionHeaders(), accept: 'text/event-stream', ...resume } };
-  }
-
-  #postHeaders(options: SendOptions): Record<string, string> {
-    const content = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-    const { method } = options;
-    if (this.#protocol?.era === 'legacy') {
-      return { ...(method === 'initialize' ? this.#headers : this.#sessionHeaders()), ...content };
-    }
-    const headers: Record<string, string> = { ...this.#headers, ...options.headers, ...content };
-    if (this.#protocol === undefined) return this.#sessionId === undefined ? headers : { ...headers, 'mcp-session-id': this.#sessionId };
-    headers['mcp-protocol-version'] = MODERN_VERSION;
-    if (method !== undefined) headers['mcp-method'] = encodeHeaderValue(method);
-    return headers;
-  }
-
-  #sessionHeaders(): Record<string, string> {
-    return {
-      ...this.#headers,
-      ...(this.#protocol?.era === 'legacy' ? { 'mcp-protocol-version': this.#protocol.version } : {}),
-      ...(this.#sessionId === undefined ? {} : { 'mcp-session-id': this.#sessionId }),
-    };
+    return { method: 'GET', headers: this.#headers.ofStream(lastEventId) };
   }
 
   #takeSession(headers: IncomingHttpHeaders): void {
     const id = headers['mcp-session-id'];
     if (id === undefined) return;
     if (typeof id !== 'string' || !SESSION_ID.test(id)) throw invalid(this.#name, 'sent an Mcp-Session-Id that is not visible ASCII');
-    this.#sessionId = id;
+    this.#headers.sessionId = id;
   }
 
   #forgetSession(): void {
-    this.#sessionId = undefined;
+    this.#headers.sessionId = undefined;
     this.#sessionLost = false;
     this.#serverStream?.stop();
     this.#serverStream = undefined;
   }
 
   #echoes(): readonly string[] {
-    return this.#sessionId === undefined ? this.#secrets : [...this.#secrets, this.#sessionId];
+    return this.sessionId === undefined ? this.#secrets : [...this.#secrets, this.sessionId];
   }
-}
-
-function settle(outcome: Exclude<Outcome, { kind: 'cut' }>, signal: AbortSignal): void {
-  if (outcome.kind === 'failed') throw outcome.error;
-  if (outcome.kind === 'aborted') throw signal.reason;
 }
 
 /** Whether asking again is of no use. */

@@ -1,0 +1,47 @@
+import { type Dispatcher, Pool } from 'undici';
+
+/** A request to one of the pools. */
+export interface PooledRequest extends Dispatcher.DispatchOptions {
+  readonly origin: string;
+}
+
+/**
+ * A pool for each origin. Once no socket is left, pools that nobody waits for go too: undici keeps an object for every
+ * socket that a pool had at its busiest.
+ */
+export class OriginPools {
+  readonly #options: Pool.Options;
+  readonly #sockets: ReadonlySet<unknown>;
+  readonly #pools = new Map<string, Pool>();
+
+  /** @param sockets those of all pools, connecting ones included */
+  constructor(options: Pool.Options, sockets: ReadonlySet<unknown>) {
+    this.#options = options;
+    this.#sockets = sockets;
+  }
+
+  /** As `Dispatcher.dispatch`. Throws when the origin is none of HTTP. */
+  dispatch(request: PooledRequest, handler: Dispatcher.DispatchHandler): boolean {
+    return (this.#pools.get(request.origin) ?? this.#make(request.origin)).dispatch(request, handler);
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+  }
+
+  #make(origin: string): Pool {
+    const pool = new Pool(origin, this.#options);
+    pool.on('disconnect', () => this.#sweep());
+    this.#pools.set(origin, pool);
+    return pool;
+  }
+
+  #sweep(): void {
+    if (this.#sockets.size > 0) return;
+    for (const [origin, pool] of this.#pools) {
+      if (pool.destroyed || pool.stats.size > 0) continue;
+      this.#pools.delete(origin);
+      pool.close(() => undefined);
+    }
+  }
+}
