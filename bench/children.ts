@@ -17,6 +17,8 @@ export interface ChildOptions {
   readonly log: string;
   readonly core: Core;
   readonly execArgv?: readonly string[];
+  /** Laid over our own environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -39,10 +41,10 @@ export class Child implements AsyncDisposable {
     child.on('error', () => {});
   }
 
-  static start({ script, args = [], log, core, execArgv = [] }: ChildOptions): Child {
+  static start({ script, args = [], log, core, execArgv = [], env = {} }: ChildOptions): Child {
     const output = openSync(log, 'a');
     const [program = process.execPath, ...rest] = pinned(core, [process.execPath, ...execArgv, script, ...args]);
-    const child = spawn(program, rest, { stdio: ['ignore', output, output, 'ipc'] });
+    const child = spawn(program, rest, { stdio: ['ignore', output, output, 'ipc'], env: { ...process.env, ...env } });
     closeSync(output);
     return new Child(child, basename(script), log);
   }

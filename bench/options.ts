@@ -13,7 +13,6 @@ export interface Options {
   /** Bytes of text in results, where a set does not fix them. */
   readonly size: number;
   readonly clients: number;
-  readonly peers: boolean;
   /** Where all figures are written. */
   readonly json: string | undefined;
   readonly smoke: boolean;
@@ -32,7 +31,7 @@ export const HELP = `Measures what a call costs in the gateway, against proxies 
   --warmup S       seconds of load on each process before its first round (4)
   --size N         bytes of text in results, where a set does not fix them (300)
   --clients N      clients of the load, each with one call at a time (32)
-  --peers          also other gateways of npm, installed as bench/README.md says
+  --peers          also the set peers: other gateways of npm, installed as bench/README.md says
   --json FILE      write all figures there
   --smoke          a short run of ${Object.entries(SETS)
     .filter(([, { smoke }]) => smoke)
@@ -53,14 +52,13 @@ export function optionsOf(args: readonly string[]): Options | 'help' {
   if (values.help === true) return 'help';
   const isSmoke = values.smoke === true;
   return {
-    sets: setsOf(values.set, isSmoke),
+    sets: setsOf(values.set, isSmoke, values.peers === true),
     rounds: whole('rounds', values.rounds, isSmoke ? 2 : 5),
     duration: seconds('duration', values.duration, isSmoke ? 1 : 2),
     warmup: seconds('warmup', values.warmup, isSmoke ? 2.5 : 4),
     eras: erasOf(values.era),
     size: whole('size', values.size, 300),
     clients: whole('clients', values.clients, 32),
-    peers: values.peers === true,
     json: values.json,
     smoke: isSmoke,
     gateway: values.gateway,
@@ -93,9 +91,10 @@ function parsed(args: readonly string[]) {
   }
 }
 
-function setsOf(given: string | undefined, isSmoke: boolean): readonly SetName[] {
+function setsOf(given: string | undefined, isSmoke: boolean, peers: boolean): readonly SetName[] {
   const all = Object.keys(SETS) as SetName[];
-  if (given === undefined) return isSmoke ? all.filter((name) => SETS[name].smoke) : all;
+  // Peers are not installed along with us.
+  if (given === undefined) return all.filter((name) => (isSmoke ? SETS[name].smoke : name !== 'peers' || peers));
   return given.split(',').map((name) => {
     const known = all.find((each) => each === name.trim());
     if (known === undefined) throw new UsageError(`--set: there is no set ${JSON.stringify(name)}; there are ${all.join(', ')}`);

@@ -3,11 +3,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Era } from '../src/core/mcp.ts';
 import type { Child } from './children.ts';
-import { Client, Script } from './load/client.ts';
+import { Client } from './load/client.ts';
+import { Script } from './load/script.ts';
 import { CORE } from './machine.ts';
 import type { Run } from './run.ts';
 
-const STDIO_SERVER = join(import.meta.dirname, 'upstream/stdio.ts');
+export const STDIO_SERVER = join(import.meta.dirname, 'upstream/stdio.ts');
 export const TOKEN = 'token-of-the-bench-0123456789abcdef';
 /** Names of upstreams have three characters: what the floor is sent is as long as what the gateway is sent. */
 const PREFIX = 'x_flr_';
@@ -55,7 +56,7 @@ async function floor(run: Run, script: string, args: readonly string[]): Promise
 }
 
 async function listOf({ url, token }: Target, era: Era): Promise<Buffer> {
-  const work = { clients: 1, text: 0, size: 0, events: 0, eventSize: 0, rate: undefined, watch: undefined };
+  const work = { transport: 'http' as const, clients: 1, text: 0, size: 0, events: 0, eventSize: 0, rate: undefined, watch: undefined };
   const client = await Client.open(new Script({ ...work, url, token, era, method: 'tools/list', tool: '' }));
   const { raw, at } = await client.call();
   client.close();

@@ -1,7 +1,7 @@
 import { type Series, spreadOf } from './statistics.ts';
-import { boundOf, limitOf, type Row, verdictOf } from './verdict.ts';
+import { boundOf, limitsOf, type Row, verdictOf } from './verdict.ts';
 
-const HEAD = ['path', 'against', 'floor', 'gateway', 'figure', 'spread floor / gateway', 'bound', 'met'];
+const HEAD = ['path', 'against', 'reference', 'gateway', 'figure', 'spread of both', 'bound', 'met'];
 const VERDICTS = { met: 'yes', missed: '**no**', failed: '**failed**', told: '–' } as const;
 
 /** The rows as a Markdown table, best rounds first. */
@@ -12,7 +12,8 @@ export function tableOf(rows: readonly Row[], isSmoke: boolean): string {
 
 function cellsOf(row: Row, isSmoke: boolean): readonly string[] {
   const { title, against, unit } = boundOf(row);
-  const limit = limitOf(row, isSmoke);
+  const { most, least } = limitsOf(row, isSmoke);
+  const bound = most === undefined ? least : most;
   const figure = (value: number) => (unit === 'ratio' ? value.toFixed(2) : `${rounded(value)} ${unit}`);
   const spread = [row.reference, row.subject].map((series) => (series === undefined ? '–' : `${Math.round(spreadOf(series) * 100)} %`));
   return [
@@ -22,7 +23,7 @@ function cellsOf(row: Row, isSmoke: boolean): readonly string[] {
     amount(row.subject, row.unit),
     row.failure ?? figure(row.value),
     spread.join(' / '),
-    limit === undefined ? '–' : `≤ ${unit === 'ratio' ? limit : `${limit} ${unit}`}`,
+    bound === undefined ? '–' : `${most === undefined ? '≥' : '≤'} ${unit === 'ratio' ? bound : `${bound} ${unit}`}`,
     VERDICTS[verdictOf(row, isSmoke)],
   ];
 }

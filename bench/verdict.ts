@@ -23,17 +23,19 @@ export function boundOf({ bound }: Row): Bound {
   return BUDGET[bound];
 }
 
-/** The most that is tolerated, of the budget or of a smoke run. */
-export function limitOf(row: Row, isSmoke: boolean): number | undefined {
-  const { most, smoke } = boundOf(row);
-  return isSmoke ? smoke : most;
+/** What is tolerated, of the budget or of a smoke run. */
+export function limitsOf(row: Row, isSmoke: boolean): { readonly most?: number; readonly least?: number } {
+  const { most, least, smoke } = boundOf(row);
+  if (isSmoke) return smoke === undefined ? {} : { most: smoke };
+  return { ...(most === undefined ? {} : { most }), ...(least === undefined ? {} : { least }) };
 }
 
 export function verdictOf(row: Row, isSmoke: boolean): Verdict {
-  if (row.failure !== undefined || Number.isNaN(row.value)) return 'failed';
-  const limit = limitOf(row, isSmoke);
-  if (limit === undefined) return 'told';
-  return row.value <= limit ? 'met' : 'missed';
+  const { value, failure } = row;
+  const { most, least } = limitsOf(row, isSmoke);
+  if (failure !== undefined || Number.isNaN(value)) return 'failed';
+  if (most === undefined && least === undefined) return 'told';
+  return value <= (most ?? Number.POSITIVE_INFINITY) && value >= (least ?? 0) ? 'met' : 'missed';
 }
 
 /** The row of two series: best against best. */

@@ -1,16 +1,19 @@
 // The load, in a process of its own. Its parent opens plans by name, measures them in turn and closes them; see plan.ts.
 import { setTimeout as pause } from 'node:timers/promises';
 import { type CpuTime, cpuOf } from '../machine.ts';
-import { Client, Script } from './client.ts';
 import { openIdle } from './idle.ts';
-import { type Clients, closedLoop, openLoop } from './loops.ts';
+import { type Clients, closedLoop, openClient, openLoop } from './loops.ts';
 import type { CpuPerCall, LoadAnswer, LoadPlan, LoadQuestion, LoadReport, Measure } from './plan.ts';
 import { Recorder } from './recorder.ts';
+import { Script } from './script.ts';
 
 interface Load {
   readonly script: Script;
   readonly clients: Clients;
 }
+
+/** How long the last calls may take to be answered. Milliseconds. */
+const LAST_ANSWERS = 10_000;
 
 const loads = new Map<string, Load>();
 const recorder = new Recorder();
@@ -45,8 +48,8 @@ async function answerTo(question: LoadQuestion): Promise<LoadAnswer> {
 
 async function open(plan: LoadPlan): Promise<Load> {
   const script = new Script(plan);
-  const clients: Client[] = [];
-  for (let count = 0; count < plan.clients; count++) clients.push(await Client.open(script));
+  const clients: Clients = [];
+  for (let count = 0; count < plan.clients; count++) clients.push(await openClient(script));
   return { script, clients };
 }
 
@@ -65,7 +68,8 @@ async function measured({ script, clients }: Load, { leadIn, duration }: Measure
   const seconds = (performance.now() - began) / 1000;
   const after = times();
   over.abort();
-  await loop;
+  const isOver = await Promise.race([loop.then(() => true), pause(LAST_ANSWERS, false)]);
+  if (!isOver) recorder.failed(new Error(`calls were not answered within ${LAST_ANSWERS / 1000} s`));
   const [ownCpu, cpu] = after.map((time, index) => perCall(before[index], time, recorder.calls));
   return { ...recorder.figures(seconds), cpu, ownCpu: ownCpu as CpuPerCall };
 }

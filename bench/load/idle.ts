@@ -1,5 +1,6 @@
-import { Client, type Script } from './client.ts';
+import { Client } from './client.ts';
 import { Connection } from './connection.ts';
+import type { Script } from './script.ts';
 
 /** Opens `sessions` sessions over the plan's number of sockets, which are closed at the end; nobody ends the sessions. */
 export async function openIdle(script: Script, sessions: number, calls: boolean): Promise<void> {

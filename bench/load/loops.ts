@@ -1,12 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Client, type Script } from './client.ts';
+import { Client, type LoadClient } from './client.ts';
 import type { Recorder } from './recorder.ts';
+import type { Script } from './script.ts';
+import { SseClient } from './sse-client.ts';
 
 /** How long to wait before a client that failed connects anew. Milliseconds. */
 const RETRY = 50;
 
 /** Clients that are open, each at its own place; one that fails is replaced. */
-export type Clients = Client[];
+export type Clients = LoadClient[];
+
+export function openClient(script: Script): Promise<LoadClient> {
+  return script.plan.transport === 'sse' ? SseClient.open(script) : Client.open(script);
+}
 
 /** Each client calls as soon as it has its answer. */
 export async function closedLoop(clients: Clients, script: Script, recorder: Recorder, over: AbortSignal): Promise<void> {
@@ -49,14 +55,14 @@ export async function openLoop(clients: Clients, script: Script, recorder: Recor
 
 async function one(clients: Clients, place: number, script: Script, recorder: Recorder, from: number): Promise<void> {
   try {
-    await (clients[place] as Client).call();
+    await (clients[place] as LoadClient).call();
     recorder.answered(from);
   } catch (error) {
     recorder.failed(error);
     clients[place]?.close();
     await pause(RETRY);
     try {
-      clients[place] = await Client.open(script);
+      clients[place] = await openClient(script);
     } catch (again) {
       recorder.failed(again);
     }

@@ -4,6 +4,8 @@ import type { Era } from '../../src/core/mcp.ts';
 export interface LoadPlan {
   readonly url: string;
   readonly era: Era;
+  /** Streamable HTTP, or HTTP with SSE, which has one era. */
+  readonly transport: 'http' | 'sse';
   readonly method: 'tools/call' | 'tools/list';
   /** The tool, by the name it has there. */
   readonly tool: string;

@@ -10,12 +10,27 @@ import { type Row, ratioRow } from '../verdict.ts';
 import type { BenchSet, Context } from './set.ts';
 
 /** What one call is like, where it is not as the options say. */
-type Work = Partial<Pick<LoadPlan, 'size' | 'events' | 'eventSize' | 'clients' | 'rate'>>;
+type Work = Partial<Pick<LoadPlan, 'transport' | 'size' | 'events' | 'eventSize' | 'clients' | 'rate'>>;
 
 const TEXT = 100;
 
 export function planOf({ url, token, tool, pid }: Target, era: Era, { size, clients }: Options, work: Work = {}): LoadPlan {
-  return { url, token, tool, watch: pid, era, method: 'tools/call', text: TEXT, size, clients, events: 0, eventSize: 0, rate: undefined, ...work };
+  return {
+    url,
+    token,
+    tool,
+    watch: pid,
+    era,
+    transport: 'http',
+    method: 'tools/call',
+    text: TEXT,
+    size,
+    clients,
+    events: 0,
+    eventSize: 0,
+    rate: undefined,
+    ...work,
+  };
 }
 
 /** Calls to an HTTP upstream of the client's era. */

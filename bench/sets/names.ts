@@ -17,6 +17,7 @@ export const SETS = {
   sessions: { what: 'memory of 10,000 idle sessions', smoke: false },
   stalled: { what: 'memory for a reader that stopped reading', smoke: false },
   idle: { what: 'memory of a gateway that nobody calls', smoke: false },
+  peers: { what: 'calls through other gateways', smoke: false },
 } as const satisfies Record<string, SetInfo>;
 
 export type SetName = keyof typeof SETS;

@@ -3,6 +3,7 @@ import { latency, loopDelay } from './latency.ts';
 import { lists } from './lists.ts';
 import { idleGateway, idleSessions } from './memory.ts';
 import type { SetName } from './names.ts';
+import { peerCalls } from './peers.ts';
 import type { BenchSet } from './set.ts';
 import { stalledReader } from './stalled.ts';
 
@@ -19,4 +20,5 @@ export const BENCH_SETS: Readonly<Record<SetName, BenchSet>> = {
   sessions: idleSessions,
   stalled: stalledReader,
   idle: idleGateway,
+  peers: peerCalls,
 };

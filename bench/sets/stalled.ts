@@ -3,7 +3,8 @@ import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Era } from '../../src/core/mcp.ts';
 import { gateway } from '../delivered.ts';
-import { Client, Script } from '../load/client.ts';
+import { Client } from '../load/client.ts';
+import { Script } from '../load/script.ts';
 import { residentOf } from '../machine.ts';
 import { entry, httpUpstream, type Target } from '../stage.ts';
 import { seriesOf } from '../statistics.ts';
@@ -53,9 +54,7 @@ async function stalledOf({ options, tell }: Context, era: Era, target: Target): 
     for (const end = performance.now() + STALL.time; performance.now() < end; await pause(STALL.look)) most = Math.max(most, residentOf(target.pid));
   });
   const value = (most - before) / MIB;
-  tell(
-    `${era}: ${value.toFixed(1)} MiB more while the reader stalled, then ${(bytes / 1e6).toFixed(1)} MB read`,
-  );
+  tell(`${era}: ${value.toFixed(1)} MiB more while the reader stalled, then ${(bytes / 1e6).toFixed(1)} MB read`);
   const failure = isWhole ? undefined : `the result did not come in ${bytes} bytes`;
   return { bound: 'stalled', variant: era, subject: seriesOf([value]), unit: 'MiB', value, failure };
 }

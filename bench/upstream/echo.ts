@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, LATEST_LEGACY_VERSION, META, MODERN_VERSION, RPC } from '../../src/core/mcp.ts';
+import { isJsonObject, type JsonObject, LATEST_LEGACY_VERSION, META, MODERN_VERSION, RPC, UPSTREAM_LEGACY_VERSIONS } from '../../src/core/mcp.ts';
 
 const INFO = { name: 'bench-echo', version: '1.0.0' };
 /** What every modern result has. */
@@ -33,18 +33,21 @@ export class Echo {
   answer(message: JsonObject, isModern: boolean): Reply | undefined {
     const { id, method } = message;
     if (id === undefined || method === undefined) return undefined;
-    const result = this.#resultOf(method, isModern);
+    const params = isJsonObject(message.params) ? message.params : {};
+    const result = this.#resultOf(method, params, isModern);
     if (result !== undefined) return reply({ jsonrpc: '2.0', id, result });
-    if (method === 'tools/call') return called(id, isJsonObject(message.params) ? message.params : {}, isModern);
+    if (method === 'tools/call') return called(id, params, isModern);
     return reply(errorOf(id, RPC.methodNotFound, 'Method not found'), { status: isModern ? 404 : 200 });
   }
 
-  #resultOf(method: unknown, isModern: boolean): JsonObject | undefined {
+  #resultOf(method: unknown, params: JsonObject, isModern: boolean): JsonObject | undefined {
     const listed = isModern ? { ...COMPLETE, ttlMs: 60_000, cacheScope: 'public' } : {};
     if (method === 'tools/list') return { ...listed, tools: this.#tools };
     if (method === 'ping') return isModern ? COMPLETE : {};
     if (isModern) return method === 'server/discover' ? { ...listed, supportedVersions: [MODERN_VERSION], capabilities: { tools: {} } } : undefined;
-    return method === 'initialize' ? { protocolVersion: LATEST_LEGACY_VERSION, capabilities: { tools: {} }, serverInfo: INFO } : undefined;
+    // Peers know older revisions.
+    const protocolVersion = UPSTREAM_LEGACY_VERSIONS.find((version) => version === params.protocolVersion) ?? LATEST_LEGACY_VERSION;
+    return method === 'initialize' ? { protocolVersion, capabilities: { tools: {} }, serverInfo: INFO } : undefined;
   }
 }
 
