@@ -11,7 +11,7 @@ function plain(key: Buffer, parts: readonly string[]): string {
 it('a fingerprint is the same at every time, for every split of the parts another one, and nobody knows it without the key', () => {
   const key = Buffer.alloc(32, 7);
   const names = new Fingerprinter(key);
-  const inputs = [['a', 'b'], ['ab'], ['ab', ''], ['a', 'b', ''], ['ä"\\', '1:a'], []];
+  const inputs = [['a', 'b'], ['ab'], ['ab', ''], ['a', 'b', ''], ['ä"\\', '1:a'], ['["a","b"]'], ['a', '["b"]'], []];
   for (let time = 0; time < 2; time++) for (const parts of inputs) expect(names.of(...parts)).toBe(plain(key, parts));
   expect(new Set(inputs.map((parts) => names.of(...parts))).size).toBe(inputs.length);
   expect(new Fingerprinter(Buffer.alloc(32, 8)).of('a')).not.toBe(names.of('a'));

@@ -59,7 +59,7 @@ export interface NamedPrincipal extends Principal {
   readonly fingerprint: string;
 }
 
-/** Fingerprints that are remembered. */
+/** Fingerprints of each kind that are remembered. */
 const MAX_KNOWN = 10_000;
 
 /**
@@ -68,9 +68,9 @@ const MAX_KNOWN = 10_000;
  */
 export class Fingerprinter {
   readonly #key: Buffer;
-  /** Those made last, by their parts: a caller comes again with every request, and an HMAC costs more than the rest of the look-up. */
-  readonly #known = new Map<string, string>();
-
+  /** Those made last, by their two parts: a caller comes again with every request, and an HMAC costs more than the rest of the look-up. */
+  readonly #pairs = new Map<string, Map<string, string>>();
+  readonly #others = new Map<string, string>();
   readonly #principals = new WeakMap<Principal, NamedPrincipal>();
 
   constructor(key: Buffer) {
@@ -87,16 +87,25 @@ export class Fingerprinter {
     return made;
   }
 
-  /** 128 bits of HMAC in base64url: enough to name, too few to attack. */
+  /** 128 bits of HMAC in base64url: enough to name, too few to attack. The first part is one of few words. */
   of(...parts: string[]): string {
-    let name = '';
-    for (const part of parts) name += `${part.length}:${part}`;
-    const known = this.#known.get(name);
-    if (known !== undefined) return known;
+    const [kind, text] = parts;
+    if (kind === undefined || text === undefined || parts.length > 2) return this.#remembered(this.#others, JSON.stringify(parts), parts);
+    let known = this.#pairs.get(kind);
+    if (known === undefined) {
+      known = new Map();
+      this.#pairs.set(kind, known);
+    }
+    return this.#remembered(known, text, parts);
+  }
+
+  #remembered(known: Map<string, string>, name: string, parts: readonly string[]): string {
+    const before = known.get(name);
+    if (before !== undefined) return before;
     const made = this.#make(parts);
-    this.#known.set(name, made);
-    const [oldest] = this.#known.size > MAX_KNOWN ? this.#known.keys() : [];
-    if (oldest !== undefined) this.#known.delete(oldest);
+    known.set(name, made);
+    const [oldest] = known.size > MAX_KNOWN ? known.keys() : [];
+    if (oldest !== undefined) known.delete(oldest);
     return made;
   }
 

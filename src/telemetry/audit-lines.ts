@@ -34,8 +34,8 @@ export interface AuditRecord {
 
 /** Foreign texts are cut to so many UTF-16 units. */
 const MAX_NAME = 256;
-/** Foreign names that are remembered as they were cleaned; none of them is longer than `MAX_NAME`. */
-const MAX_CLEANED = 1000;
+/** Names whose text is remembered. */
+const MAX_KNOWN = 2000;
 
 /** How the log line names what was called (aggregator.md 9, "Metrics and logs"). */
 const WORDS: ReadonlyMap<string, string> = new Map([
@@ -60,7 +60,9 @@ const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
  */
 export class AuditLines {
   readonly #mask: ValueMask;
-  readonly #principals = new WeakMap<NamedPrincipal, string>();
+  readonly #who = new WeakMap<NamedPrincipal, { readonly tenant: string; readonly text: string }>();
+  /** Texts of what the catalog knows, by the name that the caller used. */
+  readonly #what = new Map<string, Pick<AuditRecord, 'method' | 'original' | 'upstream'> & { readonly text: string }>();
   readonly #cleaned = new Map<string, string>();
   #second = Number.NaN;
   /** `{"time":"…` up to the milliseconds of `#second`. */
@@ -73,25 +75,38 @@ export class AuditLines {
 
   /** The line of one record, its end included. @param now milliseconds since the epoch */
   of(record: AuditRecord, now: number): string {
-    const { requestId, tenant, session, era, method, tool, original, upstream, decision, outcome, code, error, credentialMode } = record;
-    // What the catalog knows is clean; any other name is the caller's own text, and so is a URI, which templates let through.
-    const isForeign = upstream === undefined || NAMED_BY_URI.has(method);
-    let line = this.#timeOf(now);
-    line += WORDS.get(method) ?? OTHER_WORDS;
-    line += typeof requestId === 'string' ? quoted(this.#clean(requestId, MAX_NAME)) : number(requestId);
-    line += `,"tenant":${quoted(tenant)},"principal":${this.#principalOf(record.principal)}`;
+    const { requestId, session, era, method, decision, outcome, code, error, credentialMode } = record;
+    let line = this.#timeOf(now) + (WORDS.get(method) ?? OTHER_WORDS);
+    line += (typeof requestId === 'string' ? quoted(this.#clean(requestId, MAX_NAME)) : number(requestId)) + this.#whoOf(record);
     if (session !== undefined) line += `,"session":${quoted(session)}`;
-    line += `,"era":"${era}","method":${quoted(method.length > MAX_NAME ? this.#clean(method, MAX_NAME) : method)}`;
-    line += `,"tool":${quoted(isForeign ? this.#name(tool) : tool)}`;
-    if (original !== undefined) line += `,"original":${quoted(isForeign ? this.#name(original) : original)}`;
-    if (upstream !== undefined) line += `,"upstream":${quoted(upstream)}`;
-    line += `,"decision":${quoted(decision)},"outcome":"${outcome}"`;
+    line += `,"era":"${era}"${this.#whatOf(record)}`;
+    line += `,"decision":${decision === 'allowed' ? '"allowed"' : quoted(decision)},"outcome":"${outcome}"`;
     if (code !== undefined) line += `,"code":${typeof code === 'string' ? quoted(code) : number(code)}`;
     if (error !== undefined) line += `,"error":${quoted(this.#clean(error))}`;
     line += `,"duration_s":${number(Math.round(record.durationMs * 1000) / 1e6)}`;
     line += `,"bytesIn":${number(record.bytesIn)},"bytesOut":${number(record.bytesOut)}`;
-    if (credentialMode !== undefined) line += `,"credentialMode":${quoted(credentialMode)}`;
-    return `${line}}\n`;
+    return credentialMode === undefined ? `${line}}\n` : `${line},"credentialMode":${quoted(credentialMode)}}\n`;
+  }
+
+  #whoOf({ principal, tenant }: AuditRecord): string {
+    const known = this.#who.get(principal);
+    if (known?.tenant === tenant) return known.text;
+    const text = `,"tenant":${quoted(tenant)},"principal":${JSON.stringify(principal)}`;
+    this.#who.set(principal, { tenant, text });
+    return text;
+  }
+
+  #whatOf({ method, tool, original, upstream }: AuditRecord): string {
+    const known = this.#what.get(tool);
+    if (known !== undefined && known.upstream === upstream && known.original === original && known.method === method) return known.text;
+    const said = method.length > MAX_NAME ? this.#clean(method, MAX_NAME) : method;
+    // What the catalog knows is clean; any other name is the caller's own text, and so is a URI, which templates let through.
+    if (upstream === undefined || NAMED_BY_URI.has(method)) return whatText(said, this.#name(tool), original && this.#name(original), upstream);
+    const text = whatText(said, tool, original, upstream);
+    if (said !== method) return text;
+    if (this.#what.size >= MAX_KNOWN) this.#what.clear();
+    this.#what.set(tool, { method, original, upstream, text });
+    return text;
   }
 
   #clean(text: string, max?: number): string {
@@ -105,17 +120,9 @@ export class AuditLines {
     if (known !== undefined) return known;
     const clean = redactText(masked, MAX_NAME);
     if (masked.length > MAX_NAME) return clean;
-    if (this.#cleaned.size >= MAX_CLEANED) this.#cleaned.clear();
+    if (this.#cleaned.size >= MAX_KNOWN) this.#cleaned.clear();
     this.#cleaned.set(masked, clean);
     return clean;
-  }
-
-  #principalOf(principal: NamedPrincipal): string {
-    const known = this.#principals.get(principal);
-    if (known !== undefined) return known;
-    const made = JSON.stringify(principal);
-    this.#principals.set(principal, made);
-    return made;
   }
 
   #timeOf(now: number): string {
@@ -131,6 +138,12 @@ export class AuditLines {
 
 function words(message: string, subsystem: string): string {
   return `,"message":"${message}","subsystem":"${subsystem}","requestId":`;
+}
+
+function whatText(method: string, tool: string, original: string | undefined, upstream: string | undefined): string {
+  const names = `,"method":${quoted(method)},"tool":${quoted(tool)}`;
+  const led = original === undefined ? '' : `,"original":${quoted(original)}`;
+  return upstream === undefined ? names + led : `${names}${led},"upstream":${quoted(upstream)}`;
 }
 
 function quoted(text: string): string {
