@@ -109,6 +109,20 @@ describe('the line of an audit record', () => {
     );
   });
 
+  it('says every duration as JSON does', () => {
+    const lines = new AuditLines([]);
+    const call = fc.sample(records, { numRuns: 1, seed: 3 })[0] as AuditRecord;
+    const micro = fc.oneof(fc.integer({ min: 0, max: 2_000_000 }), fc.maxSafeInteger(), fc.constantFrom(1, 10, 999_999, 1e6, 1e12 - 1, 1e12));
+    const zeros = fc.constantFrom(1, 10, 1000, 100_000, 1e6);
+    fc.assert(
+      fc.property(micro, zeros, (value, factor) => {
+        const durationMs = (value * factor) / 1000;
+        expect(lines.of({ ...call, durationMs }, 0)).toContain(`,"duration_s":${JSON.stringify(Math.round(durationMs * 1000) / 1e6)},"bytesIn"`);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it('holds no secret that came with a reload, whatever was remembered before', () => {
     const secrets: Secret[] = [];
     const lines = new AuditLines(secrets);
