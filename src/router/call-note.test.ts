@@ -18,7 +18,7 @@ function start(more: Parameters<typeof sampleExchange>[0] = {}) {
   return { services, clock, note, exchange, recorded };
 }
 
-async function outcomeOf(answer: Answer & { spans?: ReturnType<typeof memberSpans> }): Promise<unknown> {
+async function outcomeOf(answer: Answer): Promise<unknown> {
   const { note, recorded } = start();
   note.answered(answer);
   return (await recorded())[0]?.outcome;
