@@ -1,7 +1,7 @@
 /** Largest message in either direction, in bytes (protocol.md section 4, "Size"). */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-const NEWLINE = 0x0a;
+export const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 const FIRST_CAPACITY = 4 * 1024;
 
@@ -103,18 +103,14 @@ export class LineReader {
   }
 }
 
+export const END_OF_LINE = Buffer.from('\n');
+
 /**
- * The pieces of one line that carries `message`. Raw newlines can stand in JSON between tokens only (RFC 8259: a
+ * One line that carries `message`, without its end. Raw newlines can stand in JSON between tokens only (RFC 8259: a
  * string must escape them), so a blank in their place is the same JSON. The caller's bytes are never changed.
  */
-export function frame(message: Buffer): Buffer[] {
-  return [withoutNewlines(message), END_OF_LINE];
-}
-
-const END_OF_LINE = Buffer.from('\n');
-
-function withoutNewlines(message: Buffer): Buffer {
-  if (!message.includes(NEWLINE) && !message.includes(RETURN)) return message;
+export function asLine(message: Buffer): Buffer {
+  if (message.indexOf(NEWLINE) === -1 && message.indexOf(RETURN) === -1) return message;
   const line = Buffer.from(message);
   for (let index = 0; index < line.length; index++) {
     const byte = line[index];

@@ -1,16 +1,42 @@
 import type { Writable } from 'node:stream';
-import { frame } from './framing.ts';
+import { asLine, END_OF_LINE, NEWLINE } from './framing.ts';
 
 /** What is written with one system call, at most, unless one message alone is larger. In bytes. */
 const BATCH_BYTES = 64 * 1024;
+const ONCE = { once: true } as const;
 
-interface Letter {
-  readonly line: readonly Buffer[];
-  readonly size: number;
+/** A message on its way, and who waits for it. */
+class Letter {
+  readonly line: Buffer;
+  readonly signal: AbortSignal;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
-  readonly signal: AbortSignal;
-  onAbort: () => void;
+  readonly #withdraw: (letter: Letter) => void;
+
+  constructor(line: Buffer, signal: AbortSignal, settled: Pick<Letter, 'resolve' | 'reject'>, withdraw: (letter: Letter) => void) {
+    this.line = line;
+    this.signal = signal;
+    this.resolve = settled.resolve;
+    this.reject = settled.reject;
+    this.#withdraw = withdraw;
+    signal.addEventListener('abort', this, ONCE);
+  }
+
+  /** Of its line with the end. */
+  get size(): number {
+    return this.line.length + 1;
+  }
+
+  /** The signal aborted. */
+  handleEvent(): void {
+    this.#withdraw(this);
+  }
+
+  settle(error: unknown): void {
+    this.signal.removeEventListener('abort', this);
+    if (error === undefined) this.resolve();
+    else this.reject(error);
+  }
 }
 
 export interface OutboxErrors {
@@ -31,7 +57,8 @@ export class Outbox {
   readonly #stream: Writable;
   readonly #errors: OutboxErrors;
   readonly #maxBytes: number;
-  /** A list that is emptied from the front by batches; one shift per message would be quadratic. */
+  readonly #withdraw = (letter: Letter) => this.#abort(letter);
+  /** A list that is emptied from the front by batches, and may lose any of its letters. */
   #waiting = new Set<Letter>();
   #inFlight: readonly Letter[] = [];
   #bytes = 0;
@@ -54,13 +81,10 @@ export class Outbox {
   send(message: Buffer, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#closed) return Promise.reject(this.#errors.unsent());
-    const line = frame(message);
     const size = message.length + 1;
     if (this.#bytes > 0 && this.#bytes + size > this.#maxBytes) return Promise.reject(this.#errors.full());
     return new Promise((resolve, reject) => {
-      const letter: Letter = { line, size, resolve, reject, signal, onAbort: () => this.#abort(letter) };
-      signal.addEventListener('abort', letter.onAbort, { once: true });
-      this.#waiting.add(letter);
+      this.#waiting.add(new Letter(asLine(message), signal, { resolve, reject }, this.#withdraw));
       this.#bytes += size;
       this.#schedule();
     });
@@ -74,7 +98,7 @@ export class Outbox {
     const waiting = this.#waiting;
     this.#waiting = new Set();
     this.#bytes = 0;
-    for (const letter of waiting) settle(letter, this.#errors.unsent());
+    for (const letter of waiting) letter.settle(this.#errors.unsent());
     this.#endFlight(this.#errors.lost());
   }
 
@@ -87,6 +111,26 @@ export class Outbox {
   }
 
   #flush(): void {
+    const batch = this.#takeBatch();
+    const [first] = batch;
+    if (first === undefined) return;
+    this.#inFlight = batch;
+    const written = (error?: Error | null) => {
+      // After `close` the flight was settled already.
+      this.#endFlight(error ? this.#errors.lost() : undefined);
+      if (this.#waiting.size > 0) this.#schedule();
+    };
+    if (first.size <= BATCH_BYTES) this.#stream.write(join(batch), written);
+    else {
+      // A large message is not copied for its end.
+      this.#stream.cork();
+      this.#stream.write(first.line);
+      this.#stream.write(END_OF_LINE, written);
+      this.#stream.uncork();
+    }
+  }
+
+  #takeBatch(): readonly Letter[] {
     const batch: Letter[] = [];
     let size = 0;
     for (const letter of this.#waiting) {
@@ -94,32 +138,34 @@ export class Outbox {
       batch.push(letter);
       size += letter.size;
     }
-    if (batch.length === 0) return;
-    for (const letter of batch) this.#waiting.delete(letter);
+    if (batch.length === this.#waiting.size) this.#waiting.clear();
+    else for (const letter of batch) this.#waiting.delete(letter);
     this.#bytes -= size;
-    this.#inFlight = batch;
-    const written = (error?: Error | null) => {
-      // After `close` the flight was settled already.
-      this.#endFlight(error ? this.#errors.lost() : undefined);
-      if (this.#waiting.size > 0) this.#schedule();
-    };
-    this.#stream.write(Buffer.concat(batch.flatMap((letter) => letter.line)), written);
+    return batch;
   }
 
   #endFlight(error: Error | undefined): void {
     const letters = this.#inFlight;
     this.#inFlight = [];
-    for (const letter of letters) settle(letter, error);
+    for (const letter of letters) letter.settle(error);
   }
 
   #abort(letter: Letter): void {
     if (this.#waiting.delete(letter)) this.#bytes -= letter.size;
-    settle(letter, letter.signal.reason);
+    letter.settle(letter.signal.reason);
   }
 }
 
-function settle(letter: Letter, error: unknown): void {
-  letter.signal.removeEventListener('abort', letter.onAbort);
-  if (error === undefined) letter.resolve();
-  else letter.reject(error);
+/** All lines in one block: cheaper to write than many. */
+function join(letters: readonly Letter[]): Buffer {
+  let size = 0;
+  for (const letter of letters) size += letter.size;
+  const block = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const { line } of letters) {
+    block.set(line, at);
+    at += line.length;
+    block[at++] = NEWLINE;
+  }
+  return block;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { TurnpikeError } from '../../core/errors.ts';
+import { LinkedAbort } from '../../core/linked-abort.ts';
 import type { SendOptions, Transport } from '../../core/ports.ts';
 import { Secret } from '../../core/secret.ts';
 import { ChildProcess, type GroupRegistry, LAST_WORDS_MS, settledWithin } from './child.ts';
@@ -94,7 +95,8 @@ export class StdioTransport implements Transport {
   async open(signal: AbortSignal): Promise<void> {
     if (this.#phase !== 'new') throw this.#down();
     this.#phase = 'opening';
-    const given = AbortSignal.any([signal, this.#closing.signal]);
+    using either = new LinkedAbort(signal, this.#closing.signal);
+    const given = either.signal;
     try {
       await unlessAborted(this.#ports.reaper.start(), given);
       given.throwIfAborted();
