@@ -11,12 +11,16 @@ import { unpinnedLaunches } from './config/unpinned.ts';
 import { refusals, weakenedSettings } from './config/weakened.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
+import { LinkedAbort } from './core/linked-abort.ts';
+import { OwnAbort } from './core/own-abort.ts';
 import { Fingerprinter } from './core/secret.ts';
 import { serveHttp } from './edge/app.ts';
 import type { Edge } from './edge/edge.ts';
+import { Envelopes } from './edge/envelope.ts';
 import { KeepAlive } from './edge/keep-alive.ts';
 import { type Listening, listenHttp } from './edge/listen.ts';
 import { Listeners } from './edge/listeners.ts';
+import { Metas } from './edge/metas.ts';
 import { Ops } from './edge/ops.ts';
 import { Sessions } from './edge/sessions.ts';
 import { serveStdio } from './edge/stdio.ts';
@@ -26,7 +30,9 @@ import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import { type NextConfig, Reload, type ReloadReport } from './reload.ts';
 import { ToldLevels } from './router/log-levels.ts';
+import { Offers } from './router/offers.ts';
 import { ParkingLot } from './router/parking/parking-lot.ts';
+import { ResultMetas } from './router/result-metas.ts';
 import type { Services } from './router/services.ts';
 import { HostedTasks } from './router/tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
@@ -187,7 +193,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     ownLink: (upstream) => registry.ownLink(upstream),
     onConnect: (upstream, error) => registry.observed(upstream, error),
   });
-  const ended = new AbortController();
+  const ended = new OwnAbort();
   // Callers' connections and our own at once: a child that has to be killed takes 7 s, and all is to be gone in 10 (security class 24).
   parts.defer(async () => {
     const drained = connections.drain(AbortSignal.abort());
@@ -237,6 +243,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     connections,
     subscriptions: new SubscriptionCounts(),
     levels: new ToldLevels(),
+    offers: new Offers(),
+    resultMetas: new ResultMetas(serverInfo),
     parking,
     hosted,
     upstreams: registry,
@@ -275,6 +283,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const listeners = new Listeners();
   const securityLog = new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock);
   parts.defer(() => securityLog.flush());
+  const metas = new Metas();
+  const envelopes = new Envelopes();
   const edge: Edge = {
     get settings() {
       return now.edge;
@@ -290,9 +300,17 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get proxies() {
       return now.proxies;
     },
+    get guard() {
+      return now.guard;
+    },
+    get headers() {
+      return now.headers;
+    },
     get challenge() {
       return now.challenge;
     },
+    metas,
+    envelopes,
     securityLog,
     sessions,
     keepAlive: new KeepAlive(clock),
@@ -357,9 +375,10 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     reload: (load) => reload.run(load),
     handle: (request, response, options) => serveForeign({ edge, ops }, request, response, options),
     async serveStdio(input, output, signal) {
-      const until = AbortSignal.any([signal, ended.signal]);
+      using either = new LinkedAbort(signal, ended.signal);
+      const until = either.signal;
       const onEnd = (session: { readonly id: string }) => void connections.endSession(session.id);
-      await serveStdio({ services, input, output, signal: until, work, report: edge.report, onEnd });
+      await serveStdio({ services, input, output, signal: until, work, metas, envelopes, report: edge.report, onEnd });
     },
     async drain(signal) {
       // The listener stays open meanwhile: who comes now is told to come again, not left with a refused connection.

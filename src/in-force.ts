@@ -10,6 +10,8 @@ import type { JsonObject } from './core/mcp.ts';
 import { type Secret, sha256 } from './core/secret.ts';
 import type { EdgeSettings } from './edge/settings.ts';
 import { TrustedProxies } from './edge/steps/address.ts';
+import { Guard } from './edge/steps/guard.ts';
+import { ResponseHeaders } from './edge/steps/response-headers.ts';
 import { Admission } from './limit/admission.ts';
 import type { RouterSettings } from './router/settings.ts';
 import type { Instruments } from './telemetry/instruments.ts';
@@ -23,6 +25,8 @@ export interface InForce {
   readonly authentication: Authentication;
   readonly admission: Admission;
   readonly proxies: TrustedProxies;
+  readonly guard: Guard;
+  readonly headers: ResponseHeaders;
   readonly challenge: ChallengeOptions;
 }
 
@@ -50,6 +54,8 @@ export function inForce(config: Config, { clock, serverInfo, instruments }: InFo
       ? before.admission
       : new Admission({ clock, limits, failures: { max: auth.failures.max, windowMs: auth.failures.window } }),
     proxies: new TrustedProxies(listen.trustedProxies),
+    guard: new Guard(listen),
+    headers: new ResponseHeaders(listen),
     challenge: { publicUrl: listen.publicUrl, metadata: false },
   };
 }

@@ -1,4 +1,5 @@
 import type { Caller } from './caller.ts';
+import type { MemberSpan } from './json.ts';
 import type { Answer, Era, JsonObject, LogLevel, ProgressToken, RequestId } from './mcp.ts';
 import type { ConnectionOwner } from './ports.ts';
 
@@ -17,7 +18,9 @@ export interface Exchange {
   readonly method: string;
   /** The bytes of `params`; `{}` when the request has none. */
   readonly params: Buffer;
-  /** The same, read by the full parser; decisions are taken on this. */
+  /** Where the members of `params` lie, if that is known. */
+  readonly spans?: readonly MemberSpan[] | undefined;
+  /** The same, read by the full parser; decisions are taken on this, or on `spans`, which agree with it. */
   readonly body: JsonObject;
   readonly caller: Caller;
   /** Aborts when the client cancels or is gone, or the gateway ends. */
@@ -25,10 +28,10 @@ export interface Exchange {
   /** What the client declared: per request (modern) or for its session (legacy). */
   readonly capabilities: JsonObject;
   /** Modern: of this request. Legacy: of the session. Absent: no log message leaves. */
-  readonly logLevel?: LogLevel;
-  readonly progressToken?: ProgressToken;
+  readonly logLevel?: LogLevel | undefined;
+  readonly progressToken?: ProgressToken | undefined;
   /** Request headers by lower-case name, where there are any (HTTP); only `mcp-param-*` and `x-turnpike-*` are ever read from here. */
-  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+  readonly headers?: Readonly<Record<string, string | string[] | undefined>> | undefined;
   /** Sends a notification that belongs to this request. Nothing leaves after the answer or a cancel. */
   notify(method: string, params: Buffer): void;
   /**
@@ -38,4 +41,32 @@ export interface Exchange {
   ask?(method: string, params: Buffer, signal: AbortSignal): Promise<Answer>;
   /** The session behind the request, for what upstreams say outside any call. Absent for stateless clients. */
   readonly owner?: ConnectionOwner;
+}
+
+/** The same request with something else in it. A front's exchange may read its body late, so it cannot be spread. */
+export function exchangeWith(exchange: Exchange, changes: Partial<Exchange>): Exchange {
+  const { era, version, id, method, params, spans, caller, signal, capabilities, logLevel, progressToken, headers, ask, owner } = exchange;
+  return {
+    ...{
+      era,
+      version,
+      id,
+      method,
+      params,
+      spans: changes.params === undefined ? spans : undefined,
+      caller,
+      signal,
+      capabilities,
+      logLevel,
+      progressToken,
+      headers,
+    },
+    ...(ask === undefined ? {} : { ask }),
+    ...(owner === undefined ? {} : { owner }),
+    get body() {
+      return exchange.body;
+    },
+    notify: (notified, said) => exchange.notify(notified, said),
+    ...changes,
+  };
 }

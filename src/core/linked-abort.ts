@@ -1,33 +1,39 @@
+import { OwnAbort } from './own-abort.ts';
+
 /**
  * An abort signal that follows others until it is disposed. `AbortSignal.any` registers with its sources for as long as they
  * live: with a source as old as the gateway, every call would leave something behind. Here disposing takes the listeners back.
  */
 export class LinkedAbort implements Disposable {
-  readonly #controller = new AbortController();
+  readonly #abort = new OwnAbort();
   readonly #sources: readonly AbortSignal[];
-  readonly #follow = (event: Event) => this.#controller.abort((event.target as AbortSignal).reason);
 
   constructor(...sources: readonly AbortSignal[]) {
     this.#sources = sources;
     for (const source of sources) {
       if (source.aborted) {
-        this.#controller.abort(source.reason);
+        this.#abort.abort(source.reason);
         return;
       }
     }
-    for (const source of sources) source.addEventListener('abort', this.#follow, { once: true });
+    for (const source of sources) source.addEventListener('abort', this, { once: true });
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#abort.signal;
   }
 
   abort(reason: unknown): void {
-    this.#controller.abort(reason);
+    this.#abort.abort(reason);
+  }
+
+  /** A source aborted. */
+  handleEvent(event: Event): void {
+    this.#abort.abort((event.target as AbortSignal).reason);
   }
 
   /** Stops following. The signal stays as it is. */
   [Symbol.dispose](): void {
-    for (const source of this.#sources) source.removeEventListener('abort', this.#follow);
+    for (const source of this.#sources) source.removeEventListener('abort', this);
   }
 }

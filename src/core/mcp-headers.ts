@@ -68,6 +68,11 @@ export class ParamHeaders {
     this.#declared = declarations(inputSchema).found;
   }
 
+  /** Whether it asks for any. */
+  get some(): boolean {
+    return this.#declared.length > 0;
+  }
+
   /**
    * The `mcp-param-*` headers of a `tools/call`, by lower-case name, values encoded. Absent and null arguments have none; neither
    * has a value that is no text, truth value or number, or an integer beyond 2^53-1, whose digits a parser loses.

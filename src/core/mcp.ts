@@ -1,3 +1,5 @@
+import type { MemberSpan } from './json-walk.ts';
+
 /**
  * Words and constants of the Model Context Protocol, revisions 2025-03-26 to 2026-07-28.
  * Source: the specification's schema of each revision; protocol.md for what Turnpike adds.
@@ -95,7 +97,16 @@ export interface RpcError {
 }
 
 /** The one thing a request ends in: the bytes of its `result` member, or of its `error` member. */
-export type Answer = { readonly kind: 'result'; readonly result: Buffer } | { readonly kind: 'error'; readonly error: Buffer; readonly code: number };
+export type Answer =
+  | {
+      readonly kind: 'result';
+      readonly result: Buffer;
+      /** Where the members of `result` lie, if that is known. */
+      readonly spans?: readonly MemberSpan[];
+      /** Whether it is a tool's `isError`, if that is known. */
+      readonly failed?: boolean;
+    }
+  | { readonly kind: 'error'; readonly error: Buffer; readonly code: number };
 
 export function isRequestId(value: unknown): value is RequestId {
   return typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));

@@ -1,4 +1,5 @@
 import type { Caller } from './caller.ts';
+import type { Edits, MemberSpan } from './json.ts';
 import type { Answer, Era, JsonObject, LogLevel } from './mcp.ts';
 
 /** How bytes move between us and one upstream. Implemented by upstream/stdio, upstream/streamable-http, upstream/sse. */
@@ -30,7 +31,7 @@ export interface SendOptions {
   /** Method of the message, absent for responses. */
   readonly method?: string;
   /** Protocol headers minted from the body (`mcp-name`, `mcp-param-*`, …); ignored by channels. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Whether the message is a request. */
   readonly expectsAnswer: boolean;
   /**
@@ -54,17 +55,21 @@ export interface Relay {
 export interface UpstreamCall {
   readonly method: string;
   readonly params: Buffer;
+  /** Where the members of `params` lie, if that is known. */
+  readonly spans?: readonly MemberSpan[] | undefined;
+  /** What is to stand in `params` besides, or instead; undefined: what is not. */
+  readonly edits?: Edits | undefined;
   /** Capabilities declared for this request (modern upstreams). */
   readonly capabilities: JsonObject;
-  readonly logLevel?: LogLevel;
+  readonly logLevel?: LogLevel | undefined;
   /** Whether progress is wanted; the token is minted by the connection. */
   readonly progress: boolean;
   /** `mcp-param-*` headers (modern upstreams over HTTP). */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly relay: Relay;
   readonly signal: AbortSignal;
   /** The call goes on after its answer, until this aborts: as a task, under the token of its call (2025-11-25, "Tasks", "Task Progress"). */
-  readonly lasting?: AbortSignal;
+  readonly lasting?: AbortSignal | undefined;
   /** Called when the request was handed to the transport: from here on it may have run. */
   readonly onSent?: () => void;
 }
@@ -181,7 +186,9 @@ export interface ConnectionSource {
    * `owner` counts only for a connection that is the session's alone. Throws `upstream/down`, `upstream/timeout`,
    * `upstream/capacity`, `upstream/login`.
    */
-  lease(upstream: string, caller: Caller, profile: string, signal: AbortSignal, owner?: ConnectionOwner): Promise<ConnectionLease>;
+  lease(upstream: string, caller: Caller, profile: string, signal: AbortSignal, owner?: ConnectionOwner): ConnectionLease | Promise<ConnectionLease>;
+  /** The era an upstream spoke last, if it was reached. */
+  eraOf(upstream: string): Era | undefined;
   /** Tells the open connections of a session something of its client (`notifications/roots/list_changed`). */
   notifySession(sessionId: string, method: string, params: Buffer): Promise<void>;
   /** Closes what belongs to a session, at once. */

@@ -1,21 +1,22 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Credential } from '../auth/credential.ts';
+import type { DistinctHeaders } from '../auth/extract.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import { MODERN_VERSION } from '../core/mcp.ts';
 import { sendError } from './answer.ts';
 import { readBody } from './body.ts';
-import { eraOf, MessageError, parseMessages } from './classify.ts';
+import { eraOf, type Message, MessageError, parseMessages } from './classify.ts';
 import type { Edge } from './edge.ts';
+import { isPlain, valuesOf } from './header-values.ts';
 import { serveLegacyDelete, serveLegacyGet, serveLegacyPost } from './legacy.ts';
 import { HttpError, serveModern } from './modern.ts';
 import type { Ops } from './ops.ts';
 import { noteRefusal } from './refusals.ts';
 import type { Session } from './session.ts';
 import { MESSAGE_PATH, openSseDoor, SSE_PATH, sessionOfMessage, takeMessages } from './sse-door.ts';
-import { guardNames, guardShape } from './steps/guard.ts';
-import { answerPreflight, setCommonHeaders } from './steps/response-headers.ts';
+import { answerPreflight, COMMON } from './steps/response-headers.ts';
 
 const MCP = '/mcp';
 const DOORS: ReadonlySet<string> = new Set([MCP, SSE_PATH, MESSAGE_PATH]);
@@ -23,51 +24,73 @@ const DRAIN_RETRY_S = 5;
 
 /** Answers one HTTP request; never rejects. The order of checks is protocol.md section 1. */
 export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  response.on('error', () => {});
+  response.on('error', ignore);
   edge.work.answering(response);
-  // From here on the answer only has to be taken. Streams end late and are written to all the time, so they are not cut.
-  response.once('prefinish', () => request.socket.setTimeout(edge.settings.listen.writeTimeout));
-  response.once('finish', () => edge.services.instruments.response(response.statusCode));
+  response.once('close', () => {
+    edge.work.answered(response);
+    if (response.writableFinished) edge.services.instruments.response(response.statusCode);
+  });
+  const path = pathOf(request);
+  // What is asked there mostly has one answer, which sets its headers itself.
+  const isCall = path === MCP && request.method === 'POST';
+  if (!isCall) edge.headers.set(request, response);
   try {
-    setCommonHeaders(request, response, edge.settings);
-    guardNames(request, edge.settings.listen);
-    const path = pathOf(request);
+    edge.guard.names(request);
+    if (isCall) return await servePost(edge, request, response);
     if (ops.serves(path)) return await ops.serve(path, request, response);
     if (!DOORS.has(path)) throw new TurnpikeError('guard/target', 'Not Found');
     if (request.method === 'OPTIONS' && request.headers.origin !== undefined) return answerPreflight(request, response);
-    if (path === MCP) await serveMcp(edge, request, response);
+    if (path === MCP) await serveSession(edge, request, response);
     else await serveOldTransport(edge, request, response, path);
   } catch (thrown) {
     answerThrown(edge, request, response, thrown);
   }
 }
 
-async function serveMcp(edge: Edge, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** POST /mcp: messages of both eras. */
+async function servePost(edge: Edge, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  edge.guard.shape(request);
+  const credential = extract(edge, request);
+  const named = sessionOf(edge, request);
+  const known = identify(edge, request, credential);
+  const identity = known instanceof Promise ? await known : known;
+  const caller = callerOf(identity);
+  const session = named && ownSession(edge, named, caller);
+  const admitted = edge.admission.admitPrincipal(identity.principal);
+  if (admitted !== undefined) await admitted;
+  const input = await readMessages(edge, request, identity);
+  const version = header(request, 'mcp-protocol-version')?.trim();
+  const [message] = input.messages;
+  const isModern = input.messages.length === 1 ? message !== undefined && eraOf(message, version) === 'modern' : anyModern(input.messages, version);
+  if (!isModern) return serveLegacyPost(edge, request, response, caller, session, input);
+  if (input.batch || message === undefined)
+    throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${MODERN_VERSION} knows no batches`);
+  if (message.kind === 'response') throw new MessageError(message.id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} servers ask nothing`);
+  if (message.kind === 'request') return serveModern(edge, request, response, caller, message);
+  edge.headers.set(request, response);
+  response.writeHead(202).end();
+}
+
+function anyModern(messages: readonly Message[], version: string | undefined): boolean {
+  return messages.map((message) => eraOf(message, version)).includes('modern');
+}
+
+/** What else there is at /mcp: the streams and the end of sessions. */
+async function serveSession(edge: Edge, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { method } = request;
-  if (method !== 'POST' && method !== 'GET' && method !== 'DELETE') {
+  if (method !== 'GET' && method !== 'DELETE') {
     response.setHeader('allow', 'GET, POST, DELETE');
     throw new TurnpikeError('guard/method', 'Method Not Allowed');
   }
-  if (method === 'POST') guardShape(request, edge.settings.listen.maxBodyBytes);
   const credential = extract(edge, request);
   const named = sessionOf(edge, request);
   const identity = await identify(edge, request, credential);
   const caller = callerOf(identity);
   const session = named && ownSession(edge, named, caller);
   await edge.admission.admitPrincipal(identity.principal);
-  if (method === 'GET') refuseNewWork(edge);
-  if (method === 'GET') return serveLegacyGet(edge, request, response, session);
   if (method === 'DELETE') return serveLegacyDelete(edge, request, response, session);
-  const input = await readMessages(edge, request, identity);
-  const version = header(request, 'mcp-protocol-version')?.trim();
-  const eras = input.messages.map((message) => eraOf(message, version));
-  if (!eras.includes('modern')) return serveLegacyPost(edge, request, response, caller, session, input);
-  const [message] = input.messages;
-  if (input.batch || message === undefined)
-    throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${MODERN_VERSION} knows no batches`);
-  if (message.kind === 'response') throw new MessageError(message.id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} servers ask nothing`);
-  if (message.kind === 'request') return serveModern(edge, request, response, caller, message);
-  response.writeHead(202).end();
+  refuseNewWork(edge);
+  return serveLegacyGet(edge, request, response, session);
 }
 
 /** GET /sse and POST /message, the transport of 2024-11-05: the checks are those of /mcp, the session stands in the query. */
@@ -77,7 +100,7 @@ async function serveOldTransport(edge: Edge, request: IncomingMessage, response:
     response.setHeader('allow', wanted);
     throw new TurnpikeError('guard/method', 'Method Not Allowed');
   }
-  if (wanted === 'POST') guardShape(request, edge.settings.listen.maxBodyBytes);
+  if (wanted === 'POST') edge.guard.shape(request);
   const credential = extract(edge, request);
   const named = wanted === 'POST' ? sessionOfMessage(edge, request) : undefined;
   const identity = await identify(edge, request, credential);
@@ -93,8 +116,8 @@ async function serveOldTransport(edge: Edge, request: IncomingMessage, response:
 
 /** The body as messages. What running calls wait for comes in while the gateway drains, too: answers of the client, and its cancels. */
 async function readMessages(edge: Edge, request: IncomingMessage, { principal }: Identity): Promise<ReturnType<typeof parseMessages>> {
-  const input = parseMessages(await readBody(request, edge.settings.listen.maxBodyBytes));
-  if (input.messages.some(({ kind }) => kind === 'request')) refuseNewWork(edge);
+  const input = parseMessages(await readBody(request, edge.settings.listen.maxBodyBytes), edge.metas);
+  if (edge.work.draining.aborted && input.messages.some(({ kind }) => kind === 'request')) refuseNewWork(edge);
   // Every message of a batch is a request of its principal.
   for (let more = input.messages.length; more > 1; more--) await edge.admission.admitPrincipal(principal);
   return input;
@@ -108,16 +131,26 @@ function refuseNewWork({ work }: Edge): void {
 /** Check 3. */
 function extract(edge: Edge, request: IncomingMessage): Credential | undefined {
   try {
-    return edge.authentication.extract(request.headersDistinct);
+    return edge.authentication.extract(credentialHeaders(request));
   } catch (error) {
     noteRefusal(edge, request, error);
     throw error;
   }
 }
 
+function credentialHeaders(request: IncomingMessage): DistinctHeaders {
+  if (!isPlain(request)) return request.headersDistinct;
+  return {
+    authorization: valuesOf(request, 'authorization'),
+    'private-token': valuesOf(request, 'private-token'),
+    'job-token': valuesOf(request, 'job-token'),
+  };
+}
+
 /** Check 4: before anything is asked or counted. A modern request's session header is ignored. */
 function sessionOf(edge: Edge, request: IncomingMessage): Session | undefined {
-  const ids = request.headersDistinct['mcp-session-id'];
+  if (request.headers['mcp-session-id'] === undefined) return undefined;
+  const ids = valuesOf(request, 'mcp-session-id');
   if (ids === undefined || header(request, 'mcp-protocol-version')?.trim() === MODERN_VERSION) return undefined;
   const [id] = ids;
   if (ids.length !== 1 || id === undefined) throw new TurnpikeError('session/unknown', 'Session not found');
@@ -126,21 +159,37 @@ function sessionOf(edge: Edge, request: IncomingMessage): Session | undefined {
   return session;
 }
 
-/** Checks 5 and 6. */
-async function identify(edge: Edge, request: IncomingMessage, credential: Credential | undefined): Promise<Identity> {
-  const { authentication, admission, knownGood, proxies } = edge;
-  const address = proxies.addressOf(request);
-  const known = credential !== undefined && knownGood.has(credential);
-  if (!known && !takesEverybody(edge)) await admission.admitAddress(address);
-  try {
-    const identity = await authentication.authenticate(credential, { peer: request.socket.remoteAddress, address }, edge.stopped);
-    if (credential !== undefined) knownGood.prove(credential);
+/** Checks 5 and 6. At once for a credential that is known. */
+function identify(edge: Edge, request: IncomingMessage, credential: Credential | undefined): Identity | Promise<Identity> {
+  const address = edge.proxies.addressOf(request);
+  const known = credential !== undefined && edge.knownGood.has(credential);
+  const admitted = known || takesEverybody(edge) ? undefined : edge.admission.admitAddress(address);
+  if (admitted !== undefined) return admitted.then(() => authenticate(edge, request, credential, address));
+  return authenticate(edge, request, credential, address);
+}
+
+function authenticate(
+  edge: Edge,
+  request: IncomingMessage,
+  credential: Credential | undefined,
+  address: string | undefined,
+): Identity | Promise<Identity> {
+  const accepted = (identity: Identity) => {
+    if (credential !== undefined) edge.knownGood.prove(credential);
     return identity;
-  } catch (error) {
-    if (credential !== undefined) knownGood.forget(credential);
+  };
+  const refused = (error: unknown): never => {
+    if (credential !== undefined) edge.knownGood.forget(credential);
     noteRefusal(edge, request, error);
     throw error;
+  };
+  let identity: Identity | Promise<Identity>;
+  try {
+    identity = edge.authentication.authenticate(credential, { peer: request.socket.remoteAddress, address }, edge.stopped);
+  } catch (error) {
+    return refused(error);
   }
+  return identity instanceof Promise ? identity.then(accepted, refused) : accepted(identity);
 }
 
 /** Mode `none` alone: there is no credential that could be guessed, and principal `local` has no bucket. */
@@ -172,6 +221,7 @@ function answerThrown(edge: Edge, request: IncomingMessage, response: ServerResp
     response.destroy();
     return;
   }
+  if (!response.hasHeader(COMMON)) edge.headers.set(request, response);
   sendError(response, inner, edge.challenge, id);
   // An unread body would be read as the next request.
   if (!request.readableEnded) request.resume();
@@ -179,6 +229,7 @@ function answerThrown(edge: Edge, request: IncomingMessage, response: ServerResp
 
 function pathOf(request: IncomingMessage): string {
   const url = request.url ?? '/';
+  if (url === MCP) return MCP;
   const end = url.search(/[?#]/);
   return end === -1 ? url : url.slice(0, end);
 }
@@ -187,3 +238,5 @@ function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value[0] : value;
 }
+
+function ignore(): void {}

@@ -1,10 +1,27 @@
 import { type ErrorDetails, TurnpikeError } from '../core/errors.ts';
-import { elements, member, parseJson, repeatedMember } from '../core/json.ts';
+import { elements, type MemberSpan, member, parseJson, repeatedMember } from '../core/json.ts';
 import { type Era, isJsonObject, isRequestId, type JsonObject, META, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
+import { scanRequest } from '../core/scan.ts';
+import { Metas } from './metas.ts';
+import { ScannedMessage } from './scanned-message.ts';
+
+/** A request as it came in. */
+export interface RequestMessage {
+  readonly kind: 'request';
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params: Buffer;
+  /** `params`, read by the full parser. */
+  readonly body: JsonObject;
+  /** `params._meta`, where that is an object. */
+  readonly meta: JsonObject | undefined;
+  /** Where the members of `params` lie, if that is known. */
+  readonly spans?: readonly MemberSpan[];
+}
 
 /** One JSON-RPC message as it came in. */
 export type Message =
-  | { readonly kind: 'request'; readonly id: RequestId; readonly method: string; readonly params: Buffer; readonly body: JsonObject }
+  | RequestMessage
   | { readonly kind: 'notification'; readonly method: string; readonly params: Buffer; readonly body: JsonObject }
   | { readonly kind: 'response'; readonly id: RequestId; readonly result?: Buffer; readonly error?: Buffer };
 
@@ -24,9 +41,12 @@ export class MessageError extends TurnpikeError {
 
 /**
  * Bytes → message, or messages for a batch. Throws `request/parse` and `request/invalid` (checks 8 and 9 of protocol.md
- * section 1). A member that stands twice in the envelope is refused: another reader might take the other one.
+ * section 1). A member that stands twice in the envelope is refused: another reader might take the other one. Nearly every request is
+ * read by the scanner alone; where it gives up, the full parser decides.
  */
-export function parseMessages(bytes: Buffer): { readonly messages: readonly Message[]; readonly batch: boolean } {
+export function parseMessages(bytes: Buffer, metas = new Metas()): { readonly messages: readonly Message[]; readonly batch: boolean } {
+  const scanned = scanRequest(bytes);
+  if (scanned !== undefined) return { messages: [new ScannedMessage(scanned, metas)], batch: false };
   const parsed = parseJson(bytes);
   if (!parsed.ok) throw new MessageError(undefined, 'request/parse', `Parse error: ${parsed.error}`);
   if (!Array.isArray(parsed.value)) return { messages: [toMessage(bytes, parsed.value)], batch: false };
@@ -60,7 +80,7 @@ function toMessage(bytes: Buffer, value: unknown): Message {
   const body = value.params ?? {};
   return id === undefined
     ? { kind: 'notification', method: value.method, params, body }
-    : { kind: 'request', id, method: value.method, params, body };
+    : { kind: 'request', id, method: value.method, params, body, meta: isJsonObject(body._meta) ? body._meta : undefined };
 }
 
 function toResponse(bytes: Buffer, value: JsonObject, id: RequestId | undefined, invalid: (what: string) => MessageError): Message {
@@ -83,7 +103,7 @@ function toResponse(bytes: Buffer, value: JsonObject, id: RequestId | undefined,
  */
 export function eraOf(message: Message, version: string | undefined): Era {
   if (message.kind !== 'response') {
-    const meta = message.body._meta;
+    const meta = message.kind === 'request' ? message.meta : message.body._meta;
     if (isJsonObject(meta) && meta[META.protocolVersion] !== undefined) return 'modern';
   }
   if (version !== MODERN_VERSION) return 'legacy';

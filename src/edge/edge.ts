@@ -4,11 +4,15 @@ import type { KnownGood } from '../auth/known-good.ts';
 import type { Admission } from '../limit/admission.ts';
 import type { Services } from '../router/services.ts';
 import type { SecurityLog } from '../telemetry/security-log.ts';
+import type { Envelopes } from './envelope.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import type { Listeners } from './listeners.ts';
+import type { Metas } from './metas.ts';
 import type { Sessions } from './sessions.ts';
 import type { EdgeSettings } from './settings.ts';
 import type { TrustedProxies } from './steps/address.ts';
+import type { Guard } from './steps/guard.ts';
+import type { ResponseHeaders } from './steps/response-headers.ts';
 import type { Work } from './work.ts';
 
 /** What every door shares; wired once in gateway.ts and passed as an argument. */
@@ -19,6 +23,10 @@ export interface Edge {
   readonly admission: Admission;
   readonly knownGood: KnownGood;
   readonly proxies: TrustedProxies;
+  readonly guard: Guard;
+  readonly headers: ResponseHeaders;
+  readonly metas: Metas;
+  readonly envelopes: Envelopes;
   readonly securityLog: SecurityLog;
   readonly challenge: ChallengeOptions;
   readonly sessions: Sessions;

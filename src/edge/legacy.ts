@@ -15,7 +15,6 @@ import type { EventStream } from './replay.ts';
 import type { Session } from './session.ts';
 import { answerInSession, initialized, isSessionVersion, notedInSession, readInitialize, responseOf } from './session-requests.ts';
 import { SseWriter } from './sse-writer.ts';
-import { acceptedBy } from './steps/guard.ts';
 
 type Request = Extract<Message, { kind: 'request' }>;
 
@@ -30,19 +29,21 @@ export async function serveLegacyPost(
 ): Promise<void> {
   const [first] = input.messages;
   if (first === undefined) throw new MessageError(undefined, 'request/invalid', 'Invalid Request: the batch is empty');
-  if (!input.batch && first.kind === 'request' && first.method === 'initialize') return open(edge, response, caller, first);
+  if (!input.batch && first.kind === 'request' && first.method === 'initialize') return open(edge, request, response, caller, first);
   const own = requireSession(request, session, first);
   if (input.batch) return serveBatch(edge, request, response, caller, own, input.messages);
   if (first.kind === 'request') return serveRequest(edge, request, response, caller, own, first);
   await take(edge, own, first);
+  edge.headers.set(request, response);
   response.writeHead(202).end();
 }
 
-function open(edge: Edge, response: ServerResponse, caller: Caller, message: Request): void {
+function open(edge: Edge, request: IncomingMessage, response: ServerResponse, caller: Caller, message: Request): void {
   const { version, capabilities, clientInfo } = readInitialize(message);
   const session = edge.sessions.create(clientInfo === undefined ? caller : { ...caller, clientInfo }, version, capabilities);
   const result = initialized(edge.services, session);
   edge.services.instruments.request('legacy', 'initialize');
+  edge.headers.set(request, response);
   sendJson(response, 200, encodeAnswer(message.id, { kind: 'result', result }), { 'mcp-session-id': session.id });
 }
 
@@ -72,13 +73,14 @@ async function serveRequest(
 ): Promise<void> {
   const leave = edge.work.enter();
   let stream: EventStream | undefined;
-  const streaming = edge.settings.listen.streaming && acceptedBy(request).events;
+  const streaming = edge.settings.listen.streaming && edge.guard.accepted(request).events;
   const outlet = (bytes: Buffer) => {
     if (stream === undefined) {
       const made = session.replay.create();
       stream = made;
       if (response.destroyed) session.replay.dropped(made);
       else {
+        edge.headers.set(request, response);
         session.replay.attach(made, new SseWriter(response, edge.keepAlive));
         response.once('close', () => made.writer === undefined || made.writer.open || session.replay.dropped(made));
       }
@@ -89,7 +91,7 @@ async function serveRequest(
     const answer = await answerOf(edge, session, message, caller, request, streaming ? outlet : undefined);
     edge.services.instruments.request('legacy', message.method, answer.kind === 'error' ? answer.code : undefined);
     const bytes = encodeAnswer(message.id, answer);
-    if (stream === undefined) sendJson(response, 200, bytes);
+    if (stream === undefined) edge.headers.sendJson(request, response, 200, bytes);
     else {
       session.replay.send(stream, bytes);
       session.replay.end(stream);
@@ -157,6 +159,7 @@ async function serveBatch(
         return [encodeAnswer(message.id, answer)];
       }),
     );
+    edge.headers.set(request, response);
     if (answers.flat().length === 0) response.writeHead(202).end();
     else sendJson(response, 200, joinArray(answers.flat()));
   } finally {
@@ -170,7 +173,7 @@ export function serveLegacyGet(edge: Edge, request: IncomingMessage, response: S
     response.setHeader('allow', 'POST, DELETE');
     throw new TurnpikeError('guard/method', 'Method Not Allowed');
   }
-  if (!acceptedBy(request).events) throw new TurnpikeError('guard/accept', 'Accept must name text/event-stream');
+  if (!edge.guard.accepted(request).events) throw new TurnpikeError('guard/accept', 'Accept must name text/event-stream');
   const own = requireSession(request, session);
   const { 'last-event-id': last } = request.headers;
   const found = typeof last === 'string' ? own.replay.find(last) : undefined;

@@ -3,20 +3,19 @@ import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import { CLIENT_GONE, type Exchange } from '../core/exchange.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
-import { type Answer, isJsonObject, isLogLevel, type JsonObject, META, MODERN_VERSION, NAMED_BY, RPC } from '../core/mcp.ts';
+import { type Answer, NAMED_BY, RPC } from '../core/mcp.ts';
 import { decodeHeaderValue } from '../core/mcp-headers.ts';
+import { paramOf } from '../core/param-value.ts';
 import { toAnswer } from '../core/to-wire.ts';
 import { dispatch, isServed } from '../router/dispatch.ts';
 import { listen } from '../router/listen.ts';
-import { sendJson } from './answer.ts';
-import { type Message, MessageError } from './classify.ts';
+import { MessageError, type RequestMessage } from './classify.ts';
 import type { Edge } from './edge.ts';
 import { encodeAnswer, encodeNotification } from './encode.ts';
 import { foreignHeaders } from './foreign-headers.ts';
+import { onlyValueOf } from './header-values.ts';
+import { ModernExchange } from './modern-exchange.ts';
 import { SseWriter } from './sse-writer.ts';
-import { acceptedBy } from './steps/guard.ts';
-
-type Request = Extract<Message, { kind: 'request' }>;
 
 const LISTEN = 'subscriptions/listen';
 
@@ -28,61 +27,81 @@ const STATUS: Readonly<Record<number, number>> = {
   [RPC.unsupportedVersion]: 400,
 };
 
-/** What the envelope of a modern request says. */
-export interface Envelope {
-  readonly capabilities: JsonObject;
-  readonly clientInfo?: { readonly name: string; readonly version: string };
-  readonly logLevel?: Exchange['logLevel'];
-  readonly progressToken?: Exchange['progressToken'];
-}
-
 /** One request of revision 2026-07-28 over HTTP: checks 11 to 15, then the dispatcher; JSON until something must stream. */
-export async function serveModern(edge: Edge, request: IncomingMessage, response: ServerResponse, caller: Caller, message: Request): Promise<void> {
-  const envelope = readEnvelope(message, request);
+export async function serveModern(
+  edge: Edge,
+  request: IncomingMessage,
+  response: ServerResponse,
+  caller: Caller,
+  message: RequestMessage,
+): Promise<void> {
+  const envelope = edge.envelopes.read(message, request);
   checkHeaders(message, request);
   if (message.method !== LISTEN && !isServed(message.method, 'modern'))
     throw new MessageError(message.id, 'request/method', `Method not found: ${message.method}`);
-  using life = new LinkedAbort(edge.stopped);
-  const leave = edge.work.enter();
-  const onClose = () => life.abort(new TurnpikeError('request/cancelled', CLIENT_GONE));
-  response.once('close', onClose);
-  const events = edge.settings.listen.streaming && acceptedBy(request).events;
-  let stream: SseWriter | undefined;
-  let done = false;
-  const exchange: Exchange = {
-    era: 'modern',
-    version: MODERN_VERSION,
-    id: message.id,
-    method: message.method,
-    params: message.params,
-    body: message.body,
-    caller: envelope.clientInfo === undefined ? caller : { ...caller, clientInfo: envelope.clientInfo },
-    signal: life.signal,
-    capabilities: envelope.capabilities,
+  using door = new ModernDoor(edge, request, response);
+  const exchange = new ModernExchange({
+    message,
+    envelope,
+    caller,
+    signal: door.signal,
     headers: foreignHeaders(request),
-    ...(envelope.logLevel === undefined ? {} : { logLevel: envelope.logLevel }),
-    ...(envelope.progressToken === undefined ? {} : { progressToken: envelope.progressToken }),
-    notify(method, params) {
-      if (!events || done || response.destroyed) return;
-      stream ??= new SseWriter(response, edge.keepAlive);
-      stream.message(encodeNotification(method, params));
-    },
-  };
-  try {
-    const answer = await answerOf(edge, exchange, events);
-    done = true;
-    edge.services.instruments.request('modern', message.method, answer.kind === 'error' ? answer.code : undefined);
-    const bytes = encodeAnswer(message.id, answer);
-    if (stream !== undefined) {
-      stream.message(bytes);
-      stream.end();
-    } else {
-      sendJson(response, answer.kind === 'error' ? (STATUS[answer.code] ?? 200) : 200, bytes);
+    notify: (method, params) => door.notify(method, params),
+  });
+  const answer = await answerOf(edge, exchange, door.events);
+  edge.services.instruments.request('modern', message.method, answer.kind === 'error' ? answer.code : undefined);
+  door.answer(answer.kind === 'error' ? (STATUS[answer.code] ?? 200) : 200, encodeAnswer(message.id, answer));
+}
+
+/** What one request and its answer need of HTTP: its end with the connection, and the choice between one body and a stream. */
+class ModernDoor implements Disposable {
+  /** Whether the client takes event streams. */
+  readonly events: boolean;
+  readonly #edge: Edge;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #life: LinkedAbort;
+  #stream: SseWriter | undefined;
+  #done = false;
+  readonly #onClose = () => this.#life.abort(new TurnpikeError('request/cancelled', CLIENT_GONE));
+
+  constructor(edge: Edge, request: IncomingMessage, response: ServerResponse) {
+    this.#edge = edge;
+    this.#request = request;
+    this.#response = response;
+    this.#life = new LinkedAbort(edge.stopped);
+    this.events = edge.settings.listen.streaming && edge.guard.accepted(request).events;
+    edge.work.begin();
+    response.once('close', this.#onClose);
+  }
+
+  get signal(): AbortSignal {
+    return this.#life.signal;
+  }
+
+  notify(method: string, params: Buffer): void {
+    if (!this.events || this.#done || this.#response.destroyed) return;
+    if (this.#stream === undefined) {
+      this.#edge.headers.set(this.#request, this.#response);
+      this.#stream = new SseWriter(this.#response, this.#edge.keepAlive);
     }
-  } finally {
-    done = true;
-    response.removeListener('close', onClose);
-    leave();
+    this.#stream.message(encodeNotification(method, params));
+  }
+
+  answer(status: number, bytes: Buffer): void {
+    this.#done = true;
+    if (this.#stream === undefined) this.#edge.headers.sendJson(this.#request, this.#response, status, bytes);
+    else {
+      this.#stream.message(bytes);
+      this.#stream.end();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#done = true;
+    this.#response.removeListener('close', this.#onClose);
+    this.#life[Symbol.dispose]();
+    this.#edge.work.end();
   }
 }
 
@@ -90,7 +109,10 @@ async function answerOf(edge: Edge, exchange: Exchange, events: boolean): Promis
   try {
     if (exchange.method !== LISTEN) return await dispatch(edge.services, exchange);
     if (!events) throw new MessageError(exchange.id, 'guard/accept', 'subscriptions/listen needs Accept: text/event-stream');
-    return await edge.listeners.run(exchange.caller, (over) => listen(edge.services, exchange, AbortSignal.any([edge.work.draining, over])));
+    return await edge.listeners.run(exchange.caller, async (over) => {
+      using ended = new LinkedAbort(edge.work.draining, over);
+      return await listen(edge.services, exchange, ended.signal);
+    });
   } catch (error) {
     const { code } = asTurnpikeError(error);
     // These are HTTP's business: status, challenge or Retry-After belong to them.
@@ -112,56 +134,24 @@ export class HttpError extends Error {
   }
 }
 
-/** Check 11: what every request carries, with its types; then 12 and 13, the version. `request` is absent on stdio. */
-export function readEnvelope(message: Request, request?: IncomingMessage): Envelope {
-  const { _meta: meta } = message.body;
-  const wrong = (key: string, expected: string) => new MessageError(message.id, 'request/envelope', `params._meta["${key}"] must be ${expected}`);
-  if (!isJsonObject(meta)) throw new MessageError(message.id, 'request/envelope', 'params._meta is missing');
-  const version = meta[META.protocolVersion];
-  const capabilities = meta[META.clientCapabilities];
-  const info = meta[META.clientInfo];
-  const level = meta[META.logLevel];
-  const token = meta[META.progressToken];
-  if (typeof version !== 'string') throw wrong(META.protocolVersion, 'a string');
-  if (!isJsonObject(capabilities)) throw wrong(META.clientCapabilities, `an object${capabilities === undefined ? ', and is missing' : ''}`);
-  if (info !== undefined && !(isJsonObject(info) && typeof info.name === 'string' && typeof info.version === 'string'))
-    throw wrong(META.clientInfo, 'an object with name and version');
-  if (level !== undefined && !isLogLevel(level)) throw wrong(META.logLevel, 'one of the log levels');
-  if (token !== undefined && typeof token !== 'string' && !Number.isInteger(token)) throw wrong(META.progressToken, 'a string or an integer');
-  const header = request?.headersDistinct['mcp-protocol-version'];
-  if (header !== undefined && (header.length !== 1 || header[0]?.trim() !== version)) {
-    throw new MessageError(message.id, 'request/header', 'MCP-Protocol-Version does not match the body');
-  }
-  if (version !== MODERN_VERSION) {
-    throw new MessageError(message.id, 'request/version', `Unsupported protocol version: ${version}`, {
-      data: { supported: [MODERN_VERSION], requested: version },
-    });
-  }
-  return {
-    capabilities,
-    ...(info === undefined ? {} : { clientInfo: info as { name: string; version: string } }),
-    ...(level === undefined ? {} : { logLevel: level }),
-    ...(token === undefined ? {} : { progressToken: token as string | number }),
-  };
-}
-
 /** Check 14: the three headers are there, in this order, once each, and say what the body says. */
-function checkHeaders(message: Request, request: IncomingMessage): void {
-  const wrong = (what: string) => new MessageError(message.id, 'request/header', what);
-  const only = (name: string, title: string): string => {
-    const values = request.headersDistinct[name];
-    if (values === undefined) throw wrong(`${title} is missing`);
-    if (values.length !== 1) throw wrong(`${title} is repeated`);
-    return values[0]?.trim() ?? '';
-  };
-  only('mcp-protocol-version', 'MCP-Protocol-Version');
-  const method = only('mcp-method', 'Mcp-Method');
+function checkHeaders(message: RequestMessage, request: IncomingMessage): void {
+  only(message, request, 'mcp-protocol-version', 'MCP-Protocol-Version');
+  const method = only(message, request, 'mcp-method', 'Mcp-Method');
   const member = Object.hasOwn(NAMED_BY, message.method) ? NAMED_BY[message.method] : undefined;
-  const raw = member === undefined ? undefined : only('mcp-name', 'Mcp-Name');
-  if (method !== message.method) throw wrong('Mcp-Method does not match the body');
+  const raw = member === undefined ? undefined : only(message, request, 'mcp-name', 'Mcp-Name');
+  if (method !== message.method) throw new MessageError(message.id, 'request/header', 'Mcp-Method does not match the body');
   if (member === undefined || raw === undefined) return;
   const decoded = decodeHeaderValue(raw);
-  if (!decoded.ok) throw wrong(`Mcp-Name ${decoded.error}`);
-  const inBody = message.body[member];
-  if (typeof inBody === 'string' && decoded.value !== inBody) throw wrong('Mcp-Name does not match the body');
+  if (!decoded.ok) throw new MessageError(message.id, 'request/header', `Mcp-Name ${decoded.error}`);
+  const inBody = paramOf(message, member);
+  if (typeof inBody === 'string' && decoded.value !== inBody)
+    throw new MessageError(message.id, 'request/header', 'Mcp-Name does not match the body');
+}
+
+/** The value of a header that must be there once. Throws `request/header` naming it. */
+function only(message: RequestMessage, request: IncomingMessage, name: string, title: string): string {
+  const value = onlyValueOf(request, name);
+  if (value !== undefined) return value.trim();
+  throw new MessageError(message.id, 'request/header', `${title} is ${request.headers[name] === undefined ? 'missing' : 'repeated'}`);
 }

@@ -11,7 +11,6 @@ import { foreignHeaders } from './foreign-headers.ts';
 import type { Session } from './session.ts';
 import { answerInSession, initialized, notedInSession, readInitialize, responseOf } from './session-requests.ts';
 import { SseWriter } from './sse-writer.ts';
-import { acceptedBy } from './steps/guard.ts';
 
 type Request = Extract<Message, { kind: 'request' }>;
 
@@ -24,7 +23,7 @@ export const MESSAGE_PATH = '/message';
  */
 export function openSseDoor(edge: Edge, request: IncomingMessage, response: ServerResponse, caller: Caller): void {
   if (!edge.settings.listen.streaming) throw new TurnpikeError('guard/method', 'Method Not Allowed');
-  if (!acceptedBy(request).events) throw new TurnpikeError('guard/accept', 'Accept must name text/event-stream');
+  if (!edge.guard.accepted(request).events) throw new TurnpikeError('guard/accept', 'Accept must name text/event-stream');
   const session = edge.sessions.create(caller, OLDEST_VERSION, {}, { oldTransport: true });
   const writer = new SseWriter(response, edge.keepAlive);
   session.outlet = (message) => writer.message(message);

@@ -3,10 +3,10 @@ import type { Readable, Writable } from 'node:stream';
 import { STDIO } from '../auth/identity.ts';
 import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
-import type { Exchange } from '../core/exchange.ts';
 import { joinArray } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, isRequestId, META, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
+import { OwnAbort } from '../core/own-abort.ts';
 import { toAnswer, toWire } from '../core/to-wire.ts';
 import { dispatch } from '../router/dispatch.ts';
 import { listen } from '../router/listen.ts';
@@ -15,7 +15,9 @@ import { MAX_MESSAGE_BYTES } from '../upstream/process/framing.ts';
 import { eraOf, type Message, MessageError, parseMessages } from './classify.ts';
 import { ClientLines } from './client-lines.ts';
 import { encodeAnswer, encodeError, encodeNotification, oneLine } from './encode.ts';
-import { readEnvelope } from './modern.ts';
+import type { Envelopes } from './envelope.ts';
+import type { Metas } from './metas.ts';
+import { ModernExchange } from './modern-exchange.ts';
 import { Session } from './session.ts';
 import { answerInSession, initialized, notedInSession, readInitialize, responseOf } from './session-requests.ts';
 import type { Work } from './work.ts';
@@ -30,6 +32,8 @@ export interface StdioOptions {
   readonly signal: AbortSignal;
   /** What runs is counted here; while it drains, requests are refused and listen streams end. */
   readonly work: Work;
+  readonly metas: Metas;
+  readonly envelopes: Envelopes;
   readonly report: (error: unknown) => void;
   /** The session ended: its upstream connections go. */
   readonly onEnd: (session: Session) => void;
@@ -47,10 +51,10 @@ export async function serveStdio(options: StdioOptions): Promise<void> {
 
 class StdioDoor {
   readonly #options: StdioOptions;
-  readonly #modern = new Map<RequestId, AbortController>();
+  readonly #modern = new Map<RequestId, OwnAbort>();
   readonly #running = new Set<Promise<void>>();
   readonly #caller: Caller = { principal: STDIO.principal, tenant: STDIO.tenant, scopes: STDIO.scopes };
-  readonly #over = new AbortController();
+  readonly #over = new OwnAbort();
   #session: Session | undefined;
 
   constructor(options: StdioOptions) {
@@ -94,7 +98,7 @@ class StdioDoor {
   }
 
   async #serve(line: Buffer): Promise<void> {
-    const { messages, batch } = parseMessages(line);
+    const { messages, batch } = parseMessages(line, this.#options.metas);
     if (batch && this.#session?.version !== '2025-03-26')
       throw new MessageError(undefined, 'request/invalid', 'Invalid Request: batches belong to 2025-03-26');
     const [first] = messages;
@@ -160,29 +164,21 @@ class StdioDoor {
 
   async #modernRequest(message: Request, answered: (bytes: Buffer) => void): Promise<void> {
     const { services, report } = this.#options;
-    const envelope = readEnvelope(message);
+    const envelope = this.#options.envelopes.read(message);
     if (this.#modern.has(message.id))
       throw new MessageError(message.id, 'request/invalid', `Invalid Request: the id ${JSON.stringify(message.id)} is in use`);
-    const cancelled = new AbortController();
+    const cancelled = new OwnAbort();
     using life = new LinkedAbort(cancelled.signal, this.#over.signal);
     this.#modern.set(message.id, cancelled);
-    const { capabilities, logLevel, progressToken, clientInfo } = envelope;
-    const exchange: Exchange = {
-      era: 'modern',
-      version: MODERN_VERSION,
-      id: message.id,
-      method: message.method,
-      params: message.params,
-      body: message.body,
-      caller: clientInfo === undefined ? this.#caller : { ...this.#caller, clientInfo },
+    const exchange = new ModernExchange({
+      message,
+      envelope,
+      caller: this.#caller,
       signal: life.signal,
-      capabilities,
-      ...(logLevel === undefined ? {} : { logLevel }),
-      ...(progressToken === undefined ? {} : { progressToken }),
       notify: (method, params) => {
         if (!cancelled.signal.aborted && this.#modern.has(message.id)) this.#write(encodeNotification(method, params));
       },
-    };
+    });
     let answer: Answer;
     try {
       answer =

@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http';
+import { OwnAbort } from '../core/own-abort.ts';
 
 /** Counts what runs, so that a shutdown can wait for it; and says when new work is refused. */
 export class Work {
-  readonly #draining = new AbortController();
+  readonly #draining = new OwnAbort();
   readonly #answers = new Set<ServerResponse>();
   #running = 0;
   #waiters: (() => void)[] = [];
@@ -16,24 +17,37 @@ export class Work {
     return this.#running;
   }
 
-  /** Registers an answer: once the gateway drains, its connection ends with it, lest a client sends on it what nobody will read. */
+  /**
+   * Registers an answer, until `answered`: once the gateway drains, its connection ends with it, lest a client sends on it what
+   * nobody will read.
+   */
   answering(response: ServerResponse): void {
-    if (this.draining.aborted) {
-      lastOfItsConnection(response);
-      return;
-    }
-    this.#answers.add(response);
-    response.once('close', () => this.#answers.delete(response));
+    if (this.draining.aborted) lastOfItsConnection(response);
+    else this.#answers.add(response);
   }
 
-  /** One more; the returned function, idempotent, says that it is over. */
-  enter(): () => void {
+  /** The answer is over. */
+  answered(response: ServerResponse): void {
+    this.#answers.delete(response);
+  }
+
+  /** One more; `end`, to be called once, says that it is over. */
+  begin(): void {
     this.#running++;
+  }
+
+  end(): void {
+    if (--this.#running === 0) for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+
+  /** As `begin`; the returned function, idempotent, is its end. */
+  enter(): () => void {
+    this.begin();
     let over = false;
     return () => {
       if (over) return;
       over = true;
-      if (--this.#running === 0) for (const waiter of this.#waiters.splice(0)) waiter();
+      this.end();
     };
   }
 

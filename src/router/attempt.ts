@@ -1,12 +1,11 @@
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { editObject, toJson } from '../core/json.ts';
-import { type Answer, CARRIED_EXTENSIONS, type Era, isJsonObject, type JsonObject, TASKS_EXTENSION } from '../core/mcp.ts';
+import { type Edits, type MemberSpan, toJson } from '../core/json.ts';
+import type { Answer, Era, JsonObject } from '../core/mcp.ts';
 import type { ConnectionLease, UpstreamCall } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { CallLife } from './call-life.ts';
 import { invalidState } from './carried-state.ts';
-import { permitted } from './interactions.ts';
 import { ownerThrough } from './outside.ts';
 import type { CallRelay } from './relay.ts';
 import type { Services } from './services.ts';
@@ -19,15 +18,19 @@ export interface UpstreamRequest {
   /** The upstream's own name, URI or task id: for `Mcp-Name` and the request state. */
   readonly original: string;
   readonly method: string;
-  /** Params with the upstream's own name or URI in them; let go when the upstream asks something, for then it has read them. */
+  /** The client's params; let go when the upstream asks something, for then it has read them. */
   params: Buffer;
+  /** Where their members lie, if that is known. */
+  readonly spans?: readonly MemberSpan[] | undefined;
+  /** What is still to be changed in them. */
+  readonly edits?: Edits | undefined;
   /** Whether a request whose outcome is unknown may be sent again (trusted `readOnlyHint` or `idempotentHint`). */
   readonly repeatable: boolean;
   /** `mcp-param-*` headers computed from the body with the upstream's schema. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly wrapped?: boolean;
   /** Whether a session upstream's tool can run as a task. */
-  readonly taskSupport?: TaskSupport;
+  readonly taskSupport?: TaskSupport | undefined;
 }
 
 /** One call on its way to an upstream: who made it, what it is, how long it may take. */
@@ -42,6 +45,8 @@ export interface Call {
   readonly profile: Profile;
   /** Whether questions name their asker. */
   readonly label: boolean;
+  /** The era that its upstream must speak: one who cannot be asked meanwhile must not be asked. */
+  readonly assumed: Era | undefined;
 }
 
 /** What a round of questions brought: goes to modern upstreams only. */
@@ -85,6 +90,7 @@ export function send(call: Call, input: RoundInput): Promise<Answered> {
 
 function attempt(call: Call, input: RoundInput, { moves, repeated }: { readonly moves: number; readonly repeated: boolean }): Promise<Answered> {
   return sendOnce(call, input).catch((error: unknown) => {
+    if (error instanceof EraChanged) throw error;
     const failure = asTurnpikeError(error);
     if (call.life.signal.aborted) throw failure;
     if (failure.code === 'upstream/busy' && moves < MAX_MOVES) return attempt(call, input, { moves: moves + 1, repeated });
@@ -97,28 +103,19 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
   const { services, exchange, request, life, relay, profile, label } = call;
   const { upstream } = request;
   const owner = exchange.owner && ownerThrough(exchange.owner, { services, caller: exchange.caller, upstream, label, profile });
-  const lease = await leased(call, services.connections.lease(upstream, exchange.caller, profile, life.signal, owner));
+  const given = services.connections.lease(upstream, exchange.caller, profile, life.signal, owner);
+  const lease = given instanceof Promise ? await leased(call, given) : given;
   const { connection } = lease;
   let outcome: 'ok' | 'transport-error' = 'ok';
   let wish: TaskWish | undefined;
   let kept = false;
   try {
+    if (call.assumed !== undefined && connection.era !== call.assumed) throw new EraChanged();
     // What we ask about a task of the call is no call of the client.
     if (request.method === exchange.method) services.instruments.bridgeCalls(exchange.era, connection.era).add();
     wish = taskWish(services, exchange, request, connection);
-    await services.levels.tell(connection, exchange.logLevel, life.signal);
-    const sent: UpstreamCall & { params: Buffer } = {
-      method: request.method,
-      params: paramsFor(connection.era, request, input, wish),
-      capabilities: connection.era === 'legacy' ? NONE : carried(exchange, services.settings.bridge.interactive, input.tasks),
-      // A session upstream's call may be continued by a request that wants progress, although this one does not.
-      progress: exchange.progressToken !== undefined || exchange.era === 'legacy' || connection.era === 'legacy',
-      ...(request.headers === undefined || connection.era === 'legacy' ? {} : { headers: request.headers }),
-      relay,
-      signal: life.signal,
-      ...(wish?.over === undefined ? {} : { lasting: wish.over }),
-      ...(exchange.logLevel === undefined ? {} : { logLevel: exchange.logLevel }),
-    };
+    if (exchange.logLevel !== undefined) await services.levels.tell(connection, exchange.logLevel, life.signal);
+    const sent = sentTo(connection.era, call, input, wish);
     relay.sending(connection, sent, request);
     const answer = await connection.request(sent);
     const created = wish === undefined ? undefined : createdTask(answer, upstream, services.clock);
@@ -126,6 +123,7 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
     kept = true;
     return { answer, era: connection.era, created: { ...created, lease, wish } };
   } catch (error) {
+    if (error instanceof EraChanged) throw error;
     outcome = outcomeOf(error, life);
     throw forCaller(error, life, lease, upstream);
   } finally {
@@ -133,6 +131,28 @@ async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
     if (!kept) lease.release(outcome);
   }
 }
+
+/** The call as it goes to an upstream of an era. */
+function sentTo(era: Era, call: Call, input: RoundInput, wish: TaskWish | undefined): UpstreamCall & { params: Buffer } {
+  const { services, exchange, request, life, relay } = call;
+  return {
+    method: request.method,
+    params: request.params,
+    spans: request.spans,
+    edits: editsFor(era, request, input, wish),
+    capabilities: era === 'legacy' ? NONE : services.offers.toModern(exchange, services.settings.bridge.interactive, input.tasks),
+    // A session upstream's call may be continued by a request that wants progress, although this one does not.
+    progress: exchange.progressToken !== undefined || exchange.era === 'legacy' || era === 'legacy',
+    headers: era === 'legacy' ? undefined : request.headers,
+    relay,
+    signal: life.signal,
+    lasting: wish?.over,
+    logLevel: exchange.logLevel,
+  };
+}
+
+/** The connection speaks another era than the call was begun for. Nothing was sent. */
+export class EraChanged extends Error {}
 
 async function leased({ life, request }: Call, lease: Promise<ConnectionLease>): Promise<ConnectionLease> {
   try {
@@ -142,37 +162,24 @@ async function leased({ life, request }: Call, lease: Promise<ConnectionLease>):
   }
 }
 
-function paramsFor(era: Era, request: UpstreamRequest, { responses, state }: RoundInput, wish: TaskWish | undefined): Buffer {
+function editsFor(era: Era, request: UpstreamRequest, { responses, state }: RoundInput, wish: TaskWish | undefined): Edits | undefined {
   // A state of an upstream that meanwhile speaks another era: nobody is left who could read it.
   if (era === 'legacy' && state !== undefined) throw invalidState();
-  return editObject(request.params, {
+  if (responses === undefined && state === undefined && wish === undefined && request.spans !== undefined && !hasOwnMember(request.spans))
+    return request.edits;
+  return {
+    ...request.edits,
     // What the client sent is not meant for this hop.
     task: wish?.task,
     inputResponses: era === 'legacy' ? undefined : responses,
     requestState: state === undefined ? undefined : toJson(state),
-  });
+  };
 }
 
-/**
- * Capabilities for a modern upstream: the caller's, minus what is not carried, not allowed, or cannot be asked: a session
- * client on a connection that takes JSON only (protocol.md section 10, "LM").
- */
-function carried(exchange: Exchange, interactive: readonly string[], tasks: true | undefined): JsonObject {
-  const { era, version, capabilities, ask } = exchange;
-  if (era === 'legacy') {
-    const { elicitation, sampling, roots } = permitted(capabilities, ask === undefined ? [] : offeredBy(version, interactive));
-    const extensions = tasks && { [TASKS_EXTENSION]: {} };
-    return JSON.parse(JSON.stringify({ elicitation, sampling, roots, extensions })) as JsonObject;
-  }
-  const { extensions, ...others } = permitted(capabilities, interactive);
-  if (!isJsonObject(extensions)) return others;
-  return { ...others, extensions: Object.fromEntries(Object.entries(extensions).filter(([name]) => CARRIED_EXTENSIONS.includes(name))) };
-}
-
-/** Forms came with 2025-06-18, URL elicitation and sampling with tools with 2025-11-25: an older client that declares them means something else. */
-function offeredBy(version: string, interactive: readonly string[]): readonly string[] {
-  const since: Readonly<Record<string, string>> = { f: '2025-06-18', u: '2025-11-25', t: '2025-11-25' };
-  return interactive.filter((letter) => version >= (since[letter] ?? ''));
+/** Whether anything stands there that is set or removed for every hop. */
+function hasOwnMember(spans: readonly MemberSpan[]): boolean {
+  for (const { key } of spans) if (key === 'task' || key === 'inputResponses' || key === 'requestState') return true;
+  return false;
 }
 
 /** Connection refused or lost, malformed frames, deadlines count against a connection; answers and cancels do not (aggregator.md section 6). */

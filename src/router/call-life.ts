@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
+import { OwnAbort } from '../core/own-abort.ts';
 import { Deadline } from './deadline.ts';
 
 /**
@@ -8,14 +9,16 @@ import { Deadline } from './deadline.ts';
  */
 export class CallLife implements Disposable {
   readonly deadline: Deadline;
-  readonly #controller = new AbortController();
+  readonly #controller = new OwnAbort();
   /** Made when somebody is followed: a parked call follows nobody, and thousands may wait. */
   #followed: Set<() => void> | undefined;
 
   /** @param limits milliseconds. @param name of the tool, prompt or resource, for the error of a limit that was passed */
-  constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, upstream: string, name: string) {
+  constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, upstream: string, name: string | (() => string)) {
     this.deadline = new Deadline(clock, limits, (ms) =>
-      this.#controller.abort(new TurnpikeError('upstream/timeout', `tool '${name}' timed out after ${ms / 1000}s`, { upstream })),
+      this.#controller.abort(
+        new TurnpikeError('upstream/timeout', `tool '${typeof name === 'string' ? name : name()}' timed out after ${ms / 1000}s`, { upstream }),
+      ),
     );
   }
 

@@ -31,13 +31,19 @@ export class CallNote {
     this.#original = original;
   }
 
-  answered(answer: Answer & { readonly spans?: readonly MemberSpan[] | undefined }): void {
+  answered(answer: Answer): void {
     if (answer.kind === 'error') {
       const { message } = JSON.parse(answer.error.toString('utf8')) as RpcError;
       this.#write('allowed', 'error', answer.code, message, answer.error.length);
       return;
     }
-    this.#write('allowed', isErrorResult(answer.result, answer.spans) ? 'error_result' : 'ok', undefined, undefined, answer.result.length);
+    this.#write(
+      'allowed',
+      (answer.failed ?? isErrorResult(answer.result, answer.spans)) ? 'error_result' : 'ok',
+      undefined,
+      undefined,
+      answer.result.length,
+    );
   }
 
   failed(thrown: unknown): void {

@@ -1,9 +1,9 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, member, toJson } from '../core/json.ts';
-import { type Answer, isJsonObject } from '../core/mcp.ts';
-import { profileOf } from '../upstream/profile.ts';
-import { type Call, type RoundInput, send, type UpstreamRequest } from './attempt.ts';
+import { type Answer, type Era, isJsonObject } from '../core/mcp.ts';
+import { hasParam, paramOf } from '../core/param-value.ts';
+import { type Answered, type Call, EraChanged, type RoundInput, send, type UpstreamRequest } from './attempt.ts';
 import { CallLife } from './call-life.ts';
 import type { State } from './carried-state.ts';
 import { finish } from './finish.ts';
@@ -24,26 +24,41 @@ import { sendWithTasks, withTasks } from './tasks/task-calls.ts';
 export async function callUpstream(services: Services, exchange: Exchange, request: UpstreamRequest): Promise<Answer> {
   // Who is gone already wants nothing to be run.
   exchange.signal.throwIfAborted();
-  const mayAsk = exchange.era === 'modern' && MAY_ASK.has(exchange.method);
-  if (mayAsk) checkInputResponses(exchange.body.inputResponses);
-  const state = mayAsk ? openState(services, exchange, request) : undefined;
-  // Of a session client nothing of the kind is expected: it would answer what was never asked.
-  const given = exchange.era === 'modern' ? member(exchange.params, 'inputResponses') : undefined;
-  if (state?.kind === 'park') return services.parking.resume(exchange, state, request.upstream, given);
-  // Answers without a state answer nothing yet: they wait for their questions.
-  const questions = mayAsk
-    ? new Questions(services.clock, services.settings.bridge.gatherWindow, state === undefined ? given : undefined)
-    : undefined;
-  const call = newCall(services, exchange, request, questions);
-  const playing = play(call, inputOf(state, given));
-  if (questions !== undefined) {
-    const recalls = state?.kind === 'recall' ? state.round : 0;
-    const parked = new ParkedCall({ call, questions, lot: services.parking, playing, recalls });
-    return parked.begin(exchange);
+  try {
+    if (exchange.era === 'legacy') return await callDirectly(services, exchange, request, NO_INPUT);
+    if (!MAY_ASK.has(exchange.method)) {
+      const given = hasParam(exchange, 'inputResponses') ? member(exchange.params, 'inputResponses', exchange.spans) : undefined;
+      return await callDirectly(services, exchange, request, roundInput(given, undefined));
+    }
+    const given = hasParam(exchange, 'inputResponses') ? inputResponsesOf(exchange) : undefined;
+    const state = hasParam(exchange, 'requestState') ? openState(services, exchange, request) : undefined;
+    if (state?.kind === 'park') return await services.parking.resume(exchange, state, request.upstream, given);
+    const input = inputOf(state, given);
+    // A stateless upstream asks by its answer: nothing has to wait for a retry.
+    if (services.connections.eraOf(request.upstream) === 'modern' && state?.kind !== 'recall') {
+      try {
+        return await callDirectly(services, exchange, request, input, 'modern');
+      } catch (error) {
+        if (!(error instanceof EraChanged)) throw error;
+      }
+    }
+    return await callParkably(services, exchange, request, { input, state, given });
+  } catch (error) {
+    // Only the upstream's bytes can be that: the client's were parsed, or scanned as strictly.
+    if (!(error instanceof SyntaxError)) throw error;
+    const { upstream } = request;
+    throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' sent something that is not JSON`, { upstream, reason: error.message });
   }
+}
+
+const NO_INPUT: RoundInput = {};
+
+/** For a client that can be asked on the stream of its call, or by its answer. */
+async function callDirectly(services: Services, exchange: Exchange, request: UpstreamRequest, input: RoundInput, assumed?: Era): Promise<Answer> {
+  const call = newCall(services, exchange, request, undefined, assumed);
   const leave = call.life.follow(exchange.signal);
   try {
-    return finish(call, exchange, await playing);
+    return finish(call, exchange, await playFrom(call, input, await send(call, input)));
   } finally {
     leave();
     call.relay.end();
@@ -51,50 +66,80 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
   }
 }
 
-function newCall(services: Services, from: Exchange, request: UpstreamRequest, questions: Questions | undefined): Call {
+/** For a client that can only be asked by an answer, at an upstream that asks during the call. */
+function callParkably(
+  services: Services,
+  exchange: Exchange,
+  request: UpstreamRequest,
+  { input, state, given }: { readonly input: RoundInput; readonly state: State | undefined; readonly given: Buffer | undefined },
+): Promise<Answer> {
+  // Answers without a state answer nothing yet: they wait for their questions.
+  const questions = new Questions(services.clock, services.settings.bridge.gatherWindow, state === undefined ? given : undefined);
+  const call = newCall(services, exchange, request, questions, undefined);
+  const playing = send(call, input).then((first) => playFrom(call, input, first));
+  const recalls = state?.kind === 'recall' ? state.round : 0;
+  return new ParkedCall({ call, questions, lot: services.parking, playing, recalls }).begin(exchange);
+}
+
+function newCall(services: Services, from: Exchange, request: UpstreamRequest, questions: Questions | undefined, assumed: Era | undefined): Call {
   const { settings, clock } = services;
   const { upstream } = request;
   const upstreamSettings = settings.upstreams.get(upstream);
   if (upstreamSettings === undefined) throw new TurnpikeError('upstream/down', `server '${upstream}' not found in config`, { upstream });
-  const life = new CallLife(clock, upstreamSettings.timeouts, upstream, nameOf(from));
+  const life = new CallLife(clock, upstreamSettings.timeouts, upstream, questions === undefined ? () => nameOf(from) : nameOf(from));
   const exchange = questions === undefined ? from : detached(from, life.signal);
   const label = upstreamSettings.naming !== 'passthrough';
-  const profile = profileOf(exchange.capabilities, settings.bridge.interactive);
-  const own = { services, exchange, upstream, label, profile, life };
-  const relay = new CallRelay(questions === undefined ? own : { ...own, questions }, from);
-  return { services, exchange, request, life, relay, profile, label };
+  const profile = services.offers.profile(from.capabilities, settings.bridge.interactive);
+  const relay = new CallRelay({ services, exchange, upstream, label, profile, life, questions }, from);
+  return { services, exchange, request, life, relay, profile, label, assumed };
 }
 
-/** Until the upstream has answered for good. */
-function play(call: Call, input: RoundInput): Promise<Played> {
-  return send(call, input).then(async (first) => playRounds(call, await withTasks(call, input, first), sendWithTasks));
+/** From the first answer until the upstream has answered for good. */
+function playFrom(call: Call, input: RoundInput, first: Answered): Played | Promise<Played> {
+  if (!mayGoOn(call, first)) return first;
+  return withTasks(call, input, first).then((answered) => playRounds(call, answered, sendWithTasks));
 }
 
+/** Whether an answer can be anything but the last one. Cheap, and true rather once too often. */
+function mayGoOn({ exchange }: Call, { answer, era, created }: Answered): boolean {
+  if (created !== undefined) return true;
+  if (era === 'legacy') return false;
+  if (answer.kind === 'error') return exchange.era === 'legacy';
+  const type = member(answer.result, 'resultType', answer.spans);
+  return type !== undefined && !type.equals(COMPLETE);
+}
+
+const COMPLETE = Buffer.from('"complete"');
 const NOTHING = Buffer.alloc(0);
 
 /**
  * What a call keeps of its first request when it may outlive it: nothing that holds the client's connection, headers or body,
  * since thousands may wait. Who speaks to the client meanwhile is whoever waits for the call (`CallRelay.join`).
  */
-function detached({ headers: _, caller, ...kept }: Exchange, signal: AbortSignal): Exchange {
-  const { name, uri } = kept.body;
-  const { clientInfo, ...who } = caller;
-  return { ...kept, caller: clientInfo === undefined ? caller : who, params: NOTHING, body: { name, uri }, signal, notify: ignore };
+function detached(from: Exchange, signal: AbortSignal): Exchange {
+  const { clientInfo, ...who } = from.caller;
+  const caller = clientInfo === undefined ? from.caller : who;
+  const { era, version, id, method, capabilities, logLevel, progressToken } = from;
+  const body = { name: paramOf(from, 'name'), uri: paramOf(from, 'uri') };
+  return { era, version, id, method, capabilities, logLevel, progressToken, caller, params: NOTHING, body, signal, notify: ignore };
 }
 
 function ignore(): void {}
 
 /** What a modern upstream gets of the client's answers: they pass, with those that we gave in its stead. */
 function inputOf(state: State | undefined, given: Buffer | undefined): RoundInput {
-  if (state?.kind !== 'relay') return roundInput(state === undefined ? given : undefined, undefined);
+  if (state?.kind !== 'relay')
+    return state === undefined && given === undefined ? NO_INPUT : roundInput(state === undefined ? given : undefined, undefined);
   const { forced = {} } = state;
   const own = Object.fromEntries(Object.entries(forced).map(([key, answer]) => [key, toJson(answer)]));
   const responses = Object.keys(own).length === 0 ? given : editObject(given ?? toJson({}), own);
   return roundInput(responses, state.state);
 }
 
-/** Answers to input requests are objects by key (protocol.md section 9); which keys count is the upstream's to say. */
-function checkInputResponses(responses: unknown): void {
-  if (responses === undefined || (isJsonObject(responses) && Object.values(responses).every(isJsonObject))) return;
-  throw new TurnpikeError('request/params', 'params.inputResponses must be an object whose values are objects');
+/** The bytes of the client's answers: objects by key (protocol.md section 9); which keys count is the upstream's to say. */
+function inputResponsesOf({ body, params, spans }: Exchange): Buffer | undefined {
+  const { inputResponses: responses } = body;
+  if (responses !== undefined && !(isJsonObject(responses) && Object.values(responses).every(isJsonObject)))
+    throw new TurnpikeError('request/params', 'params.inputResponses must be an object whose values are objects');
+  return member(params, 'inputResponses', spans);
 }

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { member, memberSpans, toJson } from '../core/json.ts';
 import { type Era, isJsonObject, type JsonObject, META_PREFIX } from '../core/mcp.ts';
 import type { UpstreamCall } from '../core/ports.ts';
-import { legacyParams, modernParams } from '../upstream/envelope.ts';
+import { RequestWriter } from '../upstream/envelope.ts';
 import { dispatch } from './dispatch.ts';
 import { RELAY_EDITS } from './edits.ts';
+import { ResultMetas } from './result-metas.ts';
 import { convertAnswer } from './results.ts';
 import { type Answering, errorOf, NEVER, resultOf, SampleConnection, SampleConnections, sampleExchange, sampleServices } from './sample-services.ts';
 import { gateway } from './sample-skills.ts';
@@ -249,14 +250,14 @@ const PROOFS: Readonly<Record<Where, () => Promise<void>>> = {
       relay: { notification() {}, request: async () => resultOf({}) },
       signal: new AbortController().signal,
     };
-    expect(JSON.parse(modernParams(call, { name: 'turnpike' }, 7).toString())._meta).toEqual({
+    expect(JSON.parse(new RequestWriter({ name: 'turnpike' }).write('modern', 7, call).toString()).params._meta).toEqual({
       'io.modelcontextprotocol/clientInfo': { name: 'turnpike' },
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',
       'io.modelcontextprotocol/clientCapabilities': { sampling: {} },
       progressToken: 7,
       v: 1,
     });
-    expect(JSON.parse(legacyParams(call, 7).toString())._meta).toEqual({ progressToken: 7, v: 1 });
+    expect(JSON.parse(new RequestWriter({}).write('legacy', 7, call).toString()).params._meta).toEqual({ progressToken: 7, v: 1 });
   },
   'result.task': async () => {
     const sample = new SampleTasks();
@@ -401,7 +402,7 @@ describe('everything that no row names', () => {
             exchange,
             upstream: 'a',
             upstreamEra,
-            serverInfo: { name: 'turnpike' },
+            metas: new ResultMetas({ name: 'turnpike' }),
             label: true,
             wrapped: false,
             sealState: (state) => JSON.stringify(state),

@@ -1,4 +1,4 @@
-import { type Edits, editObject, elements, joinArray, member, memberSpans, toJson } from '../core/json.ts';
+import { type Edits, editObject, elements, joinArray, type MemberSpan, member, memberSpans, toJson } from '../core/json.ts';
 import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META, TURNPIKE_PREFIX } from '../core/mcp.ts';
 
 /**
@@ -104,8 +104,8 @@ function withoutReserved(meta: Buffer): Record<string, undefined> {
 }
 
 /** `object` with `_meta` edited: reserved members go, `own` is set. An emptied `_meta` that came with content goes, too. */
-export function editMeta(object: Buffer, own: Edits): Edits {
-  const meta = member(object, '_meta');
+export function editMeta(object: Buffer, own: Edits, spans?: readonly MemberSpan[]): Edits {
+  const meta = member(object, '_meta', spans);
   if (meta === undefined || meta[0] !== OPEN_OBJECT) return Object.keys(own).length === 0 ? {} : { _meta: editObject(EMPTY, own) };
   const edited = editObject(meta, { ...withoutReserved(meta), ...own });
   if (edited === meta) return {};

@@ -18,7 +18,7 @@ import { sealTask } from './tasks/task-ids.ts';
 export function finish(call: Call, exchange: Exchange, { answer, era, asking, hosted = false }: Played, recalls = 0): Answer {
   const { services, request, relay, profile, label } = call;
   const { upstream } = request;
-  const { serverInfo, bridge } = services.settings;
+  const { bridge } = services.settings;
   if (relay.refused !== undefined && isFailure(answer)) throw refusedInteraction(relay.refused, exchange, upstream, bridge.interactive);
   if (exchange.era === 'modern' && era === 'legacy' && answer.kind === 'error' && answer.code === RPC.urlElicitationRequired) {
     if (!profile.includes('u')) {
@@ -33,7 +33,7 @@ export function finish(call: Call, exchange: Exchange, { answer, era, asking, ho
     exchange,
     upstream,
     upstreamEra: era,
-    serverInfo,
+    metas: services.resultMetas,
     label,
     wrapped: request.wrapped ?? false,
     sealState: (state) => sealState(services, exchange, request, state),

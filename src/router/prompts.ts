@@ -1,6 +1,6 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { editObject, toJson } from '../core/json.ts';
+import { toJson } from '../core/json.ts';
 import type { Answer } from '../core/mcp.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
@@ -17,6 +17,7 @@ export async function getPrompt(services: Services, exchange: Exchange, note: Ca
   const { upstream, original } = found;
   note.resolved(upstream, original);
   requireScope(exchange, 'turnpike:read');
-  const params = name === original ? exchange.params : editObject(exchange.params, { name: toJson(original) });
-  return callUpstream(services, exchange, { upstream, original, method: 'prompts/get', params, repeatable: true });
+  const { params, spans } = exchange;
+  const edits = name === original ? undefined : { name: toJson(original) };
+  return callUpstream(services, exchange, { upstream, original, method: 'prompts/get', params, spans, edits, repeatable: true });
 }

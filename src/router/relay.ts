@@ -28,7 +28,7 @@ export interface RelayOptions {
   readonly profile: Profile;
   readonly life: CallLife;
   /** Where questions wait whose client can only be asked by the answer to its request. */
-  readonly questions?: Questions;
+  readonly questions?: Questions | undefined;
 }
 
 /** What an upstream says and asks during one call, on its way to the client of that call. */

@@ -19,8 +19,9 @@ export async function readResource(services: Services, exchange: Exchange, note:
   const { upstream, original } = owner ?? resolveUri(services, exchange, uri);
   note.resolved(upstream, original);
   requireScope(exchange, 'turnpike:read');
-  const params = uri === original ? exchange.params : editObject(exchange.params, { uri: toJson(original) });
-  const answer = await callUpstream(services, exchange, { upstream, original, method: 'resources/read', params, repeatable: true });
+  const { params, spans } = exchange;
+  const edits = uri === original ? undefined : { uri: toJson(original) };
+  const answer = await callUpstream(services, exchange, { upstream, original, method: 'resources/read', params, spans, edits, repeatable: true });
   // It was no file of a skill either: the same answer as where nobody serves skills.
   if (owner !== undefined && answer.kind === 'error' && answer.code === RPC.invalidParams) {
     throw new TurnpikeError('catalog/resource', `resource not found: ${uri}`, { data: { uri } });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Exchange } from '../core/exchange.ts';
 import type { Answer, Era, JsonObject } from '../core/mcp.ts';
+import { ResultMetas } from './result-metas.ts';
 import { type AnswerContext, convertAnswer } from './results.ts';
 import { errorOf, resultOf, sampleExchange } from './sample-services.ts';
 
@@ -16,7 +17,7 @@ function convert(upstreamEra: Era, answer: Answer, more: More = {}, context: Par
     exchange,
     upstream: 'a',
     upstreamEra,
-    serverInfo: { name: 'turnpike', version: '0' },
+    metas: new ResultMetas({ name: 'turnpike', version: '0' }),
     label: true,
     wrapped: false,
     sealState: (state) => `sealed(${state})`,

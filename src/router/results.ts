@@ -1,9 +1,10 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { type Edits, editObject, member, toJson } from '../core/json.ts';
+import { type Edits, editObject, type MemberSpan, member, memberSpans, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError } from '../core/mcp.ts';
 import type { State } from './carried-state.ts';
-import { editMeta, labelled, ownResultMeta, plainContent, plainMessages } from './edits.ts';
+import { editMeta, labelled, plainContent, plainMessages } from './edits.ts';
+import type { ResultMetas } from './result-metas.ts';
 import type { Asking } from './rounds.ts';
 import { declaresTasks } from './tasks/task-shapes.ts';
 
@@ -12,7 +13,7 @@ export interface AnswerContext {
   readonly exchange: Exchange;
   readonly upstream: string;
   readonly upstreamEra: Era;
-  readonly serverInfo: JsonObject;
+  readonly metas: ResultMetas;
   /** What the answer asks of the client, judged. */
   readonly asking?: Asking;
   /** Whether elicitations name their asker. */
@@ -24,32 +25,52 @@ export interface AnswerContext {
 }
 
 const MAX_TTL_MS = 3_600_000;
+const COMPLETE = Buffer.from('"complete"');
+const OPEN_OBJECT = 0x7b;
 const FIRST_STRUCTURED = '2025-06-18';
 const FIRST_AUDIO = '2025-03-26';
 
 /** An upstream's answer as this client may see it: the edits of `RELAY_EDITS`, chosen by both eras. */
 export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
   if (answer.kind === 'error') return convertError(answer, context);
-  const body = JSON.parse(answer.result.toString('utf8')) as JsonObject;
+  const { result, spans = memberSpans(result) } = answer;
+  const members: Members = { result, spans };
   // A session upstream knows no result types: whatever stands there is foreign to its revision.
-  const type = context.upstreamEra === 'modern' ? (body.resultType ?? 'complete') : 'complete';
+  const type = context.upstreamEra === 'modern' ? (valueOfMember(members, 'resultType') ?? 'complete') : 'complete';
   if (type !== 'complete' && type !== 'input_required' && type !== 'task') {
     throw new TurnpikeError('upstream/protocol', `The upstream sent a result type Turnpike does not know: ${String(type)}.`, {
       upstream: context.upstream,
     });
   }
-  const result = context.exchange.era === 'modern' ? toModern(answer.result, body, type, context) : toLegacy(answer.result, body, type, context);
-  return { kind: 'result', result };
+  const edited = context.exchange.era === 'modern' ? toModern(members, type, context) : toLegacy(members, type, context);
+  return { kind: 'result', result: edited, failed: member(result, 'isError', spans)?.toString('latin1') === 'true' };
 }
 
-function toModern(result: Buffer, body: JsonObject, type: unknown, context: AnswerContext): Buffer {
-  const { exchange, upstream, upstreamEra, serverInfo } = context;
-  const edits: Record<string, Buffer | undefined> = { ...editMeta(result, ownResultMeta(serverInfo, upstream)) };
-  if (upstreamEra === 'legacy' || body.resultType === undefined) edits.resultType = toJson('complete');
-  else if (type === 'input_required') Object.assign(edits, inputRequired(result, body, context));
-  else if (type === 'task') Object.assign(edits, task(body, context));
-  if (exchange.method === 'resources/read' && type === 'complete') Object.assign(edits, caching(body, upstreamEra));
-  return editObject(result, edits);
+/** A result whose members are known; what nobody needs is not parsed. */
+interface Members {
+  readonly result: Buffer;
+  readonly spans: readonly MemberSpan[];
+}
+
+function valueOfMember({ result, spans }: Members, key: string): unknown {
+  const bytes = member(result, key, spans);
+  return bytes && JSON.parse(bytes.toString('utf8'));
+}
+
+function toModern(members: Members, type: unknown, context: AnswerContext): Buffer {
+  const { result, spans } = members;
+  const { exchange, upstream, upstreamEra, metas } = context;
+  const meta = member(result, '_meta', spans);
+  const edits: Record<string, Buffer | undefined> = { _meta: metas.of(upstream, meta?.[0] === OPEN_OBJECT ? meta : undefined) };
+  if (upstreamEra === 'legacy' || member(result, 'resultType', spans) === undefined) edits.resultType = COMPLETE;
+  else if (type !== 'complete') Object.assign(edits, withoutResult(members, type, context));
+  if (exchange.method === 'resources/read' && type === 'complete') Object.assign(edits, caching(members, upstreamEra));
+  return editObject(result, edits, spans);
+}
+
+function withoutResult({ result }: Members, type: unknown, context: AnswerContext): Edits {
+  const body = JSON.parse(result.toString('utf8')) as JsonObject;
+  return type === 'task' ? task(body, context) : inputRequired(result, body, context);
 }
 
 function inputRequired(result: Buffer, body: JsonObject, { upstream, label, asking, sealState }: AnswerContext): Edits {
@@ -83,42 +104,46 @@ function task(body: JsonObject, { exchange, upstream, sealTask }: AnswerContext)
   return { taskId: toJson(sealTask(body.taskId)) };
 }
 
-function caching(body: JsonObject, upstreamEra: Era): Edits {
-  const own = upstreamEra === 'modern' && typeof body.ttlMs === 'number' && Number.isInteger(body.ttlMs) && body.ttlMs >= 0;
-  if (!own) return { ttlMs: toJson(0), cacheScope: toJson('private') };
+function caching(members: Members, upstreamEra: Era): Edits {
+  const ttl = upstreamEra === 'modern' ? valueOfMember(members, 'ttlMs') : undefined;
+  if (typeof ttl !== 'number' || !Number.isInteger(ttl) || ttl < 0) return { ttlMs: toJson(0), cacheScope: toJson('private') };
+  const scope = valueOfMember(members, 'cacheScope');
   return {
-    ...(Number(body.ttlMs) > MAX_TTL_MS ? { ttlMs: toJson(MAX_TTL_MS) } : {}),
-    ...(body.cacheScope === 'public' || body.cacheScope === 'private' ? {} : { cacheScope: toJson('private') }),
+    ...(ttl > MAX_TTL_MS ? { ttlMs: toJson(MAX_TTL_MS) } : {}),
+    ...(scope === 'public' || scope === 'private' ? {} : { cacheScope: toJson('private') }),
   };
 }
 
-function toLegacy(result: Buffer, body: JsonObject, type: unknown, context: AnswerContext): Buffer {
+function toLegacy(members: Members, type: unknown, context: AnswerContext): Buffer {
+  const { result, spans } = members;
   const { exchange, upstream, upstreamEra, wrapped } = context;
   if (type === 'input_required') {
     throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' asked in a way that cannot be read`, { upstream });
   }
   // One of a tool was driven to its end before (`driven-modern-task.ts`).
   if (type === 'task') throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' made a task of ${exchange.method}`, { upstream });
-  const edits: Record<string, Buffer | undefined> = { ...editMeta(result, {}) };
+  const edits: Record<string, Buffer | undefined> = { ...editMeta(result, {}, spans) };
   if (upstreamEra === 'modern') Object.assign(edits, { resultType: undefined, ttlMs: undefined, cacheScope: undefined });
-  const structured = body.structuredContent;
+  const structured = member(result, 'structuredContent', spans);
   if (exchange.version < FIRST_STRUCTURED) {
     if (structured !== undefined) edits.structuredContent = undefined;
-    Object.assign(edits, plainBlocks(result, body, exchange.version));
-  } else if (upstreamEra === 'modern' && structured !== undefined && (wrapped || !isJsonObject(structured))) {
-    const value = member(result, 'structuredContent');
-    if (value !== undefined) edits.structuredContent = Buffer.concat([Buffer.from('{"result":'), value, Buffer.from('}')]);
+    Object.assign(edits, plainBlocks(members, exchange.version));
+  } else if (upstreamEra === 'modern' && structured !== undefined && (wrapped || structured[0] !== OPEN_OBJECT)) {
+    edits.structuredContent = Buffer.concat([Buffer.from('{"result":'), structured, Buffer.from('}')]);
   }
-  return Object.keys(edits).length === 0 ? result : editObject(result, edits);
+  return Object.keys(edits).length === 0 ? result : editObject(result, edits, spans);
 }
 
 /** What a revision does not know of contents, edited only where it stands. */
-function plainBlocks(result: Buffer, body: JsonObject, version: string): Edits {
+function plainBlocks(members: Members, version: string): Edits {
   const edits: Record<string, Buffer> = {};
-  const content = Array.isArray(body.content) ? member(result, 'content') : undefined;
-  if (content !== undefined && (body.content as unknown[]).some((block) => isUnknown(block, version))) edits.content = plainContent(content, version);
-  const messages = Array.isArray(body.messages) ? member(result, 'messages') : undefined;
-  if (messages !== undefined && (body.messages as unknown[]).some((message) => isJsonObject(message) && isUnknown(message.content, version)))
+  const content = member(members.result, 'content', members.spans);
+  const blocks = valueOfMember(members, 'content');
+  if (content !== undefined && Array.isArray(blocks) && blocks.some((block) => isUnknown(block, version)))
+    edits.content = plainContent(content, version);
+  const messages = member(members.result, 'messages', members.spans);
+  const said = valueOfMember(members, 'messages');
+  if (messages !== undefined && Array.isArray(said) && said.some((message) => isJsonObject(message) && isUnknown(message.content, version)))
     edits.messages = plainMessages(messages, version);
   return edits;
 }

@@ -3,9 +3,10 @@ import { ListBytes } from '../catalog/list-bytes.ts';
 import { Cursors } from '../catalog/pages.ts';
 import { SampleSource, sampleSet, sampleSettings, sampleTool } from '../catalog/sample-source.ts';
 import type { Caller } from '../core/caller.ts';
+import type { Clock } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { toJson } from '../core/json.ts';
+import { editObject, toJson } from '../core/json.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { Answer, Era, JsonObject } from '../core/mcp.ts';
 import type { Connection, ConnectionEvent, ConnectionLease, ConnectionOwner, ConnectionSource, Relay, UpstreamCall } from '../core/ports.ts';
@@ -16,7 +17,9 @@ import { AuditLog } from '../telemetry/audit.ts';
 import { Instruments } from '../telemetry/instruments.ts';
 import { silentLogger } from '../telemetry/log.ts';
 import { ToldLevels } from './log-levels.ts';
+import { Offers } from './offers.ts';
 import { ParkingLot } from './parking/parking-lot.ts';
+import { ResultMetas } from './result-metas.ts';
 import type { Services } from './services.ts';
 import { HostedTasks } from './tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './update-feed.ts';
@@ -60,6 +63,7 @@ export class SampleConnection implements Connection {
 
   request(call: UpstreamCall): Promise<Answer> {
     // As it was sent: its bytes are let go while it waits for input.
+    Object.assign(call, { params: editObject(call.params, call.edits ?? {}), edits: undefined, spans: undefined });
     this.calls.push({ ...call });
     return new Promise((resolve, reject) => {
       const onAbort = () => reject(call.signal.reason);
@@ -118,6 +122,11 @@ export class SampleConnections implements ConnectionSource {
     this.next = next;
   }
 
+  eraOf(): Era | undefined {
+    const [next] = this.next;
+    return next instanceof SampleConnection ? next.era : undefined;
+  }
+
   async lease(upstream: string, caller: Caller, profile: string, signal: AbortSignal, _owner?: ConnectionOwner): Promise<ConnectionLease> {
     this.taken.push({ upstream, caller, profile });
     signal.throwIfAborted();
@@ -139,6 +148,12 @@ export class SampleConnections implements ConnectionSource {
 }
 
 const key = (seed: number) => ({ id: 'k1', key: Buffer.alloc(32, seed) });
+
+/** Nothing is gathered by it: between any two moments there is time enough. */
+function hasty(clock: Clock): Clock {
+  let moment = 0;
+  return { now: () => clock.now(), monotonic: () => (moment += 1_000), after: (ms, fn) => clock.after(ms, fn) };
+}
 
 /** Services of the router over one upstream `a` with the tools `read` (trusted as read-only) and `write`. */
 export function sampleServices(connections: SampleConnections = new SampleConnections(new SampleConnection('modern'))) {
@@ -185,13 +200,15 @@ export function sampleServices(connections: SampleConnections = new SampleConnec
     connections,
     subscriptions: new SubscriptionCounts(),
     levels: new ToldLevels(),
+    offers: new Offers(),
+    resultMetas: new ResultMetas(settings.serverInfo),
     parking: new ParkingLot(settings.bridge.park),
     hosted: new HostedTasks({ store: new MemoryStore(clock), clock, onStoreFailure: () => {} }),
     upstreams: source,
     seals: { state: new Sealer([key(1)], 'rs1.', clock), task: new Sealer([key(1)], 'tk1.', clock) },
     fingerprint: new Fingerprinter(Buffer.alloc(32, 3)),
     settings,
-    audit: new AuditLog({ sink, clock, logger: silentLogger, onError: 'continue', failures: none, lost: none }),
+    audit: new AuditLog({ sink, clock: hasty(clock), logger: silentLogger, onError: 'continue', failures: none, lost: none }),
     instruments: new Instruments(clock),
     logger: silentLogger,
     clock,

@@ -34,6 +34,7 @@ export function gateway(servers: Readonly<Record<string, SkillServer>>, unknown:
       if (connection === undefined) throw new Error(`nobody called ${upstream} was expected to be asked`);
       return { connection, ended: new AbortController().signal, release() {} };
     },
+    eraOf: (upstream) => connections.get(upstream)?.era,
     async notifySession() {},
     async endSession() {},
   };

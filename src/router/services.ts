@@ -8,7 +8,9 @@ import type { AuditLog } from '../telemetry/audit.ts';
 import type { Instruments } from '../telemetry/instruments.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { ToldLevels } from './log-levels.ts';
+import type { Offers } from './offers.ts';
 import type { ParkingLot } from './parking/parking-lot.ts';
+import type { ResultMetas } from './result-metas.ts';
 import type { RouterSettings } from './settings.ts';
 import type { HostedTasks } from './tasks/hosted-tasks.ts';
 import type { SubscriptionCounts } from './update-feed.ts';
@@ -20,6 +22,8 @@ export interface Services {
   readonly connections: ConnectionSource;
   readonly subscriptions: SubscriptionCounts;
   readonly levels: ToldLevels;
+  readonly offers: Offers;
+  readonly resultMetas: ResultMetas;
   readonly parking: ParkingLot;
   readonly hosted: HostedTasks;
   readonly upstreams: CapabilitySource;

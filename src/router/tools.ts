@@ -3,8 +3,9 @@ import { isWrapped } from '../catalog/dialects.ts';
 import { hasScope, type Scope } from '../core/caller.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { editObject, toJson } from '../core/json.ts';
-import { type Answer, isJsonObject, META } from '../core/mcp.ts';
+import { toJson } from '../core/json.ts';
+import { type Answer, isJsonObject, type JsonObject, META } from '../core/mcp.ts';
+import { isObjectParam } from '../core/param-value.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { requireText } from './params.ts';
@@ -36,29 +37,27 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
     throw new TurnpikeError('policy/denied', decision.text, { upstream, rule: decision.rule, data: { rule: decision.rule, tool: name } });
   }
   if (decision.kind === 'hidden') throw new TurnpikeError('catalog/tool', `tool not found: ${name}`);
-  const { arguments: given } = exchange.body;
-  if (given !== undefined && !isJsonObject(given)) throw new TurnpikeError('request/params', 'params.arguments must be an object');
-  const { outputSchema } = capability.parsed;
-  const taskSupport = taskSupportOf(capability.parsed);
-  if (exchange.era === 'modern' && exchange.headers !== undefined) {
-    const checked = mirrored.check(given, exchange.headers);
+  const mirrors = mirrored.some;
+  const given = mirrors ? exchange.body.arguments : undefined;
+  if (!isObjectParam(exchange, 'arguments')) throw new TurnpikeError('request/params', 'params.arguments must be an object');
+  if (mirrors && exchange.era === 'modern' && exchange.headers !== undefined) {
+    const checked = mirrored.check(given as JsonObject | undefined, exchange.headers);
     if (!checked.ok) throw new TurnpikeError('request/header', checked.error);
   }
   requireScope(exchange, decision.safety === 'read-only' ? 'turnpike:read' : 'turnpike:write');
+  const foreign = foreignParamHeaders(exchange);
   return callUpstream(services, exchange, {
     upstream,
     original,
     method: 'tools/call',
-    params: name === original ? exchange.params : editObject(exchange.params, { name: toJson(original) }),
+    params: exchange.params,
+    spans: exchange.spans,
+    edits: name === original ? undefined : { name: toJson(original) },
     repeatable: decision.safety !== 'write',
-    ...withHeaders({ ...foreignParamHeaders(exchange), ...mirrored.mint(given) }),
-    wrapped: isWrapped(outputSchema),
-    ...(taskSupport === undefined ? {} : { taskSupport }),
+    headers: mirrors ? { ...foreign, ...mirrored.mint(given as JsonObject | undefined) } : foreign,
+    wrapped: isWrapped(capability.parsed.outputSchema),
+    taskSupport: taskSupportOf(capability.parsed),
   });
-}
-
-function withHeaders(headers: Record<string, string>): { readonly headers?: Record<string, string> } {
-  return Object.keys(headers).length === 0 ? {} : { headers };
 }
 
 /** Throws `auth/scope` naming all scopes that the call needs. */
@@ -68,10 +67,15 @@ export function requireScope(exchange: Exchange, scope: Scope): void {
 }
 
 /** `Mcp-Param-*` headers that no annotation explains are copied (protocol.md section 2, "Headers"); of session clients they are ignored (section 3). */
-function foreignParamHeaders({ era, headers = {} }: Exchange): Record<string, string> {
-  const copied: Record<string, string> = {};
-  if (era !== 'modern') return copied;
-  for (const [name, value] of Object.entries(headers)) if (name.startsWith('mcp-param-') && typeof value === 'string') copied[name] = value;
+function foreignParamHeaders({ era, headers }: Exchange): Record<string, string> | undefined {
+  if (era !== 'modern' || headers === undefined) return undefined;
+  let copied: Record<string, string> | undefined;
+  for (const name in headers) {
+    const value = headers[name];
+    if (!name.startsWith('mcp-param-') || typeof value !== 'string') continue;
+    copied ??= {};
+    copied[name] = value;
+  }
   return copied;
 }
 

@@ -38,7 +38,7 @@ export function connectionKey(settings: UpstreamSettings, options: KeyOptions): 
   const { caller, era, fingerprint, limits, sibling = 0 } = options;
   // A modern upstream is told with every request what its client can do, so the connection declares nothing.
   const profile = era === 'modern' ? NO_PROFILE : options.profile;
-  const shared = (target.type === 'remote' && era === 'modern') || (sharing === 'shared' && profile === NO_PROFILE);
+  const shared = isShared(settings, era, profile);
   const principal = principalKey(caller.principal);
   const scope = shared ? 'shared' : sharing === 'session' ? scopeMark(fingerprint, scopeKey(caller)) : scopeMark(fingerprint, `p:${principal}`);
   const groups: Cap[] = [{ name: `upstream:${name}`, limit: pool.maxConnections }];
@@ -62,6 +62,11 @@ export function connectionKey(settings: UpstreamSettings, options: KeyOptions): 
     shared,
     assumed: era === 'modern' ? 'modern' : undefined,
   };
+}
+
+/** Whether callers who do not know each other may get one connection. */
+export function isShared({ target, sharing }: UpstreamSettings, era: Era | undefined, profile: Profile): boolean {
+  return (target.type === 'remote' && era === 'modern') || (sharing === 'shared' && profile === NO_PROFILE);
 }
 
 /** How the connections of a session are marked in their keys. */

@@ -70,7 +70,7 @@ class Rig implements AsyncDisposable {
     });
   }
 
-  lease(caller: Caller, profile = '-', upstream = 'S', owner?: ConnectionOwner): Promise<ConnectionLease> {
+  async lease(caller: Caller, profile = '-', upstream = 'S', owner?: ConnectionOwner): Promise<ConnectionLease> {
     return this.connections.lease(upstream, caller, profile, NEVER, owner);
   }
 

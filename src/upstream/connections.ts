@@ -10,10 +10,10 @@ import type { Lease } from '../pool/lease.ts';
 import type { PoolEvent, PoolStats } from '../pool/stats.ts';
 import type { Connector } from './connect.ts';
 import type { Link } from './connection.ts';
-import { type ConnectionKey, connectionKey, exhaustedText, sessionMark } from './connection-key.ts';
+import { type ConnectionKey, connectionKey, exhaustedText, isShared, sessionMark } from './connection-key.ts';
 import { unlessAborted } from './deadline.ts';
 import { OwnUse } from './own-use.ts';
-import type { Profile } from './profile.ts';
+import { NO_PROFILE, type Profile } from './profile.ts';
 
 export interface ConnectionsOptions {
   readonly clock: Clock;
@@ -75,9 +75,28 @@ export class Connections implements ConnectionSource {
   }
 
   /** As `ConnectionSource.lease`. A connection that is dead, or does not answer after a long silence, is replaced first. */
-  async lease(upstream: string, caller: Caller, profile: Profile, signal: AbortSignal, owner?: ConnectionOwner): Promise<ConnectionLease> {
-    const own = this.#ownLease(this.#options.connector(upstream), caller, profile);
-    if (own !== undefined) return own;
+  lease(
+    upstream: string,
+    caller: Caller,
+    profile: Profile,
+    signal: AbortSignal,
+    owner?: ConnectionOwner,
+  ): ConnectionLease | Promise<ConnectionLease> {
+    const connector = this.#options.connector(upstream);
+    return this.#ownLease(connector) ?? this.#pooledLease(upstream, caller, profile, signal, owner);
+  }
+
+  eraOf(upstream: string): Era | undefined {
+    return this.#options.eraOf(upstream);
+  }
+
+  async #pooledLease(
+    upstream: string,
+    caller: Caller,
+    profile: Profile,
+    signal: AbortSignal,
+    owner: ConnectionOwner | undefined,
+  ): Promise<ConnectionLease> {
     for (let left = ATTEMPTS; left > 0; left--) {
       // Each time anew: the upstream may have been replaced meanwhile.
       const connector = this.#options.connector(upstream);
@@ -139,23 +158,10 @@ export class Connections implements ConnectionSource {
    * A modern upstream that callers share is reached over the gateway's own connection: a second process or handshake would
    * show nothing else, and what a call changes is seen where the lists are read.
    */
-  #ownLease(connector: Connector, caller: Caller, profile: Profile): ConnectionLease | undefined {
-    const { fingerprint, limits, ownLink } = this.#options;
-    const { settings } = connector;
-    const link = ownLink?.(settings.name);
-    if (link === undefined || !link.alive || link.era !== 'modern') return undefined;
-    if (!connectionKey(settings, { caller, profile, era: 'modern', fingerprint, limits }).shared) return undefined;
-    let released = false;
-    const leave = this.#ownUse.enter(link);
-    const release = (outcome: 'ok' | 'transport-error') => {
-      if (released) return;
-      released = true;
-      leave();
-      const errors = outcome === 'ok' ? 0 : (this.#ownErrors.get(link) ?? 0) + 1;
-      this.#ownErrors.set(link, errors);
-      if (errors >= settings.pool.maxErrorCount) void link.close();
-    };
-    return { connection: link, ended: link.ended, release };
+  #ownLease({ settings }: Connector): ConnectionLease | undefined {
+    const link = this.#options.ownLink?.(settings.name);
+    if (link === undefined || !link.alive || link.era !== 'modern' || !isShared(settings, 'modern', NO_PROFILE)) return undefined;
+    return new OwnLease(link, this.#ownUse.enter(link), settings.pool.maxErrorCount, this.#ownErrors);
   }
 
   /** Undefined when the upstream turned out to be of another era than the key was made for: a new key is needed. */
@@ -270,6 +276,40 @@ class LinkLease implements ConnectionLease {
 
   release(outcome: 'ok' | 'transport-error'): void {
     this.#lease.release(outcome);
+  }
+}
+
+/** The right to use the gateway's own connection. */
+class OwnLease implements ConnectionLease {
+  readonly connection: Link;
+  readonly #leave: () => void;
+  readonly #maxErrorCount: number;
+  /** Consecutive transport errors of each connection. */
+  readonly #errors: WeakMap<Link, number>;
+  #released = false;
+
+  constructor(link: Link, leave: () => void, maxErrorCount: number, errors: WeakMap<Link, number>) {
+    this.connection = link;
+    this.#leave = leave;
+    this.#maxErrorCount = maxErrorCount;
+    this.#errors = errors;
+  }
+
+  get ended(): AbortSignal {
+    return this.connection.ended;
+  }
+
+  release(outcome: 'ok' | 'transport-error'): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#leave();
+    if (outcome === 'ok') {
+      if (this.#errors.has(this.connection)) this.#errors.delete(this.connection);
+      return;
+    }
+    const errors = (this.#errors.get(this.connection) ?? 0) + 1;
+    this.#errors.set(this.connection, errors);
+    if (errors >= this.#maxErrorCount) void this.connection.close();
   }
 }
 

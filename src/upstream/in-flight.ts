@@ -13,6 +13,8 @@ export interface Pending {
   readonly progress: ProgressGate;
   /** Server requests that belong to it; they end with it. */
   readonly asked: Set<AbortController>;
+  /** Whether any of them waits. */
+  readonly waits: boolean;
   /** The first outcome counts. */
   settle(outcome: { readonly answer: Answer } | { readonly error: unknown }): void;
 }

@@ -3,9 +3,10 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { editObject, elements, member, parseJson, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, isRequestId, type JsonObject, META, type RequestId } from '../core/mcp.ts';
 import type { Relay, Transport, UpstreamCall } from '../core/ports.ts';
+import { scanIncoming } from '../core/scan.ts';
 import { toErrorAnswer } from '../core/to-wire.ts';
 import { within } from './deadline.ts';
-import { legacyParams, mirroredHeaders, modernParams, notificationMessage, requestMessage, responseMessage } from './envelope.ts';
+import { mirroredHeaders, notificationMessage, RequestWriter, responseMessage } from './envelope.ts';
 import { closed, lost } from './http/upstream-errors.ts';
 import { answerOf, InFlight, type Pending } from './in-flight.ts';
 import { NO_RELAY } from './own-call.ts';
@@ -58,6 +59,7 @@ export class Peer {
   readonly #turns = new Turns();
   readonly #telling = new Set<Promise<void>>();
   readonly #host: RequestHost;
+  readonly #writer: RequestWriter;
   readonly #tasks: TaskClaims;
   #nextId = 1;
   #dead = false;
@@ -66,6 +68,7 @@ export class Peer {
     this.#options = options;
     this.#inFlight = new InFlight(options.shared === true);
     this.#tasks = new TaskClaims(options.clock);
+    this.#writer = new RequestWriter(options.clientInfo);
     this.#host = {
       clock: options.clock,
       ended: (pending, answered) => this.#ended(pending, answered),
@@ -84,7 +87,7 @@ export class Peer {
    * (protocol.md section 10, "Attribution").
    */
   get busy(): boolean {
-    return this.#turns.serial && this.#inFlight.calls().some(({ asked }) => asked.size > 0);
+    return this.#turns.serial && this.#inFlight.calls().some(({ waits }) => waits);
   }
 
   /** Requests of the upstream that wait for ours. */
@@ -153,10 +156,9 @@ export class Peer {
     const { transport } = this.#options;
     const fail = (error: unknown) => pending.settle({ error });
     try {
-      const params = this.era === 'modern' ? modernParams(call, this.#options.clientInfo, id) : legacyParams(call, id);
       // The HTTP client keeps the bytes until the answer is complete, and a person may be asked meanwhile.
       const mayWait = this.era === 'legacy' && transport.kind === 'exchange' && INTERACTIVE.has(call.method);
-      const message = requestMessage(id, call.method, params, mayWait);
+      const message = this.#writer.write(this.era, id, call, mayWait);
       const headers = this.era === 'modern' && transport.kind === 'exchange' ? mirroredHeaders(call) : undefined;
       call.onSent?.();
       const sent = transport.send(message, {
@@ -164,7 +166,7 @@ export class Peer {
         method: call.method,
         expectsAnswer: true,
         deliver: (bytes) => this.#receive(bytes, pending),
-        ...(headers === undefined ? {} : { headers }),
+        headers,
       });
       sent.then(() => {
         if (transport.kind === 'exchange' && this.#inFlight.has(pending)) fail(this.#protocolError('ended its answer without a response'));
@@ -207,6 +209,27 @@ export class Peer {
 
   /** Returns whether the bytes were the answer to `origin`. Never throws: it runs inside the transport's reader. */
   #receive(bytes: Buffer, origin?: Pending): boolean {
+    const scanned = scanIncoming(bytes);
+    const pending = scanned?.kind === 'result' ? this.#inFlight.get(scanned.id) : undefined;
+    // What we asked ourselves we read whole; a result for a client is cut and passed on.
+    if (scanned?.kind !== 'result' || pending === undefined || pending.call.relay === NO_RELAY || !INTERACTIVE.has(pending.call.method))
+      return this.#parse(bytes, origin);
+    if (this.#isAstray(pending, origin)) return this.#unknown(scanned.id);
+    pending.settle({ answer: { kind: 'result', result: scanned.result, spans: scanned.spans } });
+    return true;
+  }
+
+  /** With an exchange, an answer comes on the stream of its own request or not at all. */
+  #isAstray(pending: Pending, origin: Pending | undefined): boolean {
+    return origin === undefined ? this.#options.transport.kind === 'exchange' : pending !== origin;
+  }
+
+  #unknown(id: unknown): false {
+    this.#options.onDropped(`response to unknown request ${shown(JSON.stringify(id) ?? 'without id')}`);
+    return false;
+  }
+
+  #parse(bytes: Buffer, origin: Pending | undefined): boolean {
     const parsed = parseJson(bytes);
     if (!parsed.ok) return this.#invalid(origin, 'sent something that is not JSON', parsed.error);
     // 2025-03-26 servers may answer with batches.
@@ -228,16 +251,10 @@ export class Peer {
   }
 
   #response(bytes: Buffer, message: JsonObject, origin: Pending | undefined): boolean {
-    const { transport, onDropped } = this.#options;
     const { id, error } = message;
     const nameless = (id === undefined || id === null) && isJsonObject(error);
     const pending = nameless ? (origin ?? this.#inFlight.only()) : this.#inFlight.get(id);
-    // With an exchange, an answer comes on the stream of its own request or not at all.
-    const astray = origin === undefined ? transport.kind === 'exchange' : pending !== origin;
-    if (pending === undefined || astray || !this.#inFlight.has(pending)) {
-      onDropped(`response to unknown request ${shown(JSON.stringify(id) ?? 'without id')}`);
-      return false;
-    }
+    if (pending === undefined || this.#isAstray(pending, origin) || !this.#inFlight.has(pending)) return this.#unknown(id);
     if (nameless && origin === undefined && pending.call.relay !== NO_RELAY) {
       // It may answer something that is over, of somebody else: only that something failed is said.
       return this.#invalid(pending, 'answered with an error that names no request');

@@ -19,10 +19,10 @@ export class PendingRequest implements Pending {
   readonly call: UpstreamCall;
   /** Whether it holds a turn (`turns.ts`). */
   readonly turn: boolean;
-  readonly progress: ProgressGate;
-  readonly asked = new Set<AbortController>();
   readonly answer: Promise<Answer>;
   readonly #host: RequestHost;
+  #progress: ProgressGate | undefined;
+  #asked: Set<AbortController> | undefined;
   #resolve: (answer: Answer) => void = () => {};
   #reject: (error: unknown) => void = () => {};
 
@@ -30,13 +30,28 @@ export class PendingRequest implements Pending {
     this.id = id;
     this.call = call;
     this.turn = turn;
-    this.progress = new ProgressGate(host.clock);
     this.#host = host;
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     call.signal.addEventListener('abort', this, { once: true });
+  }
+
+  /** Made for the first progress; most calls have none. */
+  get progress(): ProgressGate {
+    this.#progress ??= new ProgressGate(this.#host.clock);
+    return this.#progress;
+  }
+
+  /** Made for the first question. */
+  get asked(): Set<AbortController> {
+    this.#asked ??= new Set();
+    return this.#asked;
+  }
+
+  get waits(): boolean {
+    return this.#asked !== undefined && this.#asked.size > 0;
   }
 
   /** The call's signal aborted. */
@@ -48,7 +63,7 @@ export class PendingRequest implements Pending {
   settle(outcome: { readonly answer: Answer } | { readonly error: unknown }): void {
     if (!this.#host.ended(this, 'answer' in outcome)) return;
     this.call.signal.removeEventListener('abort', this);
-    for (const asked of this.asked) asked.abort(new Error('the call that asked is over'));
+    if (this.#asked !== undefined) for (const asked of this.#asked) asked.abort(new Error('the call that asked is over'));
     if ('answer' in outcome) this.#resolve(outcome.answer);
     else this.#reject(outcome.error);
   }

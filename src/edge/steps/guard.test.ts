@@ -2,12 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { asTurnpikeError } from '../../core/errors.ts';
-import { acceptedBy, guardNames, guardShape } from './guard.ts';
+import { Guard } from './guard.ts';
 
 const LISTEN = {
   allowedHosts: ['localhost', '127.0.0.1', '[::1]', 'mcp.example.com', 'named.example.com:9443'],
   allowedOrigins: ['https://app.example.com'],
   publicUrl: 'https://mcp.example.com:8443',
+  maxBodyBytes: 100,
 };
 
 /** What the steps read of a request. Headers with several values were sent several times. */
@@ -26,7 +27,15 @@ function code(work: () => void): string {
   }
 }
 
-const names = (headers: Record<string, string | string[]>, url?: string) => code(() => guardNames(request(headers, url), LISTEN));
+/** What is kept of a verdict must not change it. */
+function twice(check: (guard: Guard) => void): string {
+  const guard = new Guard(LISTEN);
+  const first = code(() => check(guard));
+  expect(code(() => check(guard))).toBe(first);
+  return first;
+}
+
+const names = (headers: Record<string, string | string[]>, url?: string) => twice((guard) => guard.names(request(headers, url)));
 
 describe('the Host', () => {
   it.each([
@@ -109,7 +118,7 @@ describe('the Origin', () => {
 
 describe('the shape of a POST', () => {
   const shape = (headers: Record<string, string | string[]>) =>
-    code(() => guardShape(request({ 'content-type': 'application/json', ...headers }), 100));
+    twice((guard) => guard.shape(request({ 'content-type': 'application/json', ...headers })));
 
   it.each<[string, Record<string, string | string[]>, string]>([
     ['JSON', {}, 'passed'],
@@ -141,5 +150,22 @@ it.each<[string | undefined, boolean, boolean]>([
   ['text/html', false, false],
   ['application/json;q=0,text/event-stream', false, true],
 ])('Accept %j: JSON %s, events %s', (accept, json, events) => {
-  expect(acceptedBy(request(accept === undefined ? {} : { accept }))).toEqual({ json, events });
+  const guard = new Guard(LISTEN);
+  for (let time = 0; time < 2; time++) expect(guard.accepted(request(accept === undefined ? {} : { accept }))).toEqual({ json, events });
+});
+
+describe('a verdict that is kept', () => {
+  it('is of a name and a port: what passed at one listener is looked at again at another', () => {
+    const guard = new Guard(LISTEN);
+    expect(code(() => guard.names(request({ host: 'localhost:8080' }, '/mcp', 8080)))).toBe('passed');
+    expect(code(() => guard.names(request({ host: 'localhost:8080' }, '/mcp', 9090)))).toBe('guard/host');
+  });
+
+  it('of one value is not that of two', () => {
+    const guard = new Guard(LISTEN);
+    expect(code(() => guard.names(request({ host: 'localhost' })))).toBe('passed');
+    expect(code(() => guard.names(request({ host: ['localhost', 'localhost'] })))).toBe('guard/host');
+    expect(code(() => guard.shape(request({ 'content-type': 'application/json' })))).toBe('passed');
+    expect(code(() => guard.shape(request({ 'content-type': ['application/json', 'application/json'] })))).toBe('guard/type');
+  });
 });

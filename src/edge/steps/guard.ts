@@ -1,24 +1,74 @@
 import type { IncomingMessage } from 'node:http';
 import { TurnpikeError } from '../../core/errors.ts';
+import { onlyValueOf, valuesOf } from '../header-values.ts';
 import type { EdgeSettings } from '../settings.ts';
 
-type Guarded = Pick<EdgeSettings['listen'], 'allowedHosts' | 'allowedOrigins' | 'publicUrl'>;
+type Guarded = Pick<EdgeSettings['listen'], 'allowedHosts' | 'allowedOrigins' | 'publicUrl' | 'maxBodyBytes'>;
 
-/**
- * First step of every route of every listener (security class 3): the `Host` is one of ours, an `Origin` is allowed. Without
- * this a web page could rebind its name to this address and speak as the person in front of it. Throws `guard/host`, `guard/origin`.
- */
-export function guardNames(request: IncomingMessage, { allowedHosts, allowedOrigins, publicUrl }: Guarded): void {
-  const { host, origin } = request.headersDistinct;
-  const [name] = host ?? [];
-  if (host?.length !== 1 || name === undefined || !isAllowedHost(name, allowedHosts, request.socket.localPort, publicUrl))
-    throw new TurnpikeError('guard/host', 'Forbidden: Host not allowed');
-  // An absolute-form target names a second host, which nobody has checked.
-  if (!request.url?.startsWith('/')) throw new TurnpikeError('guard/host', 'Forbidden: Host not allowed');
-  if (origin === undefined) return;
-  const [from] = origin;
-  if (origin.length !== 1 || from === undefined || !isAllowedOrigin(from, name, allowedOrigins))
-    throw new TurnpikeError('guard/origin', 'Forbidden: Origin not allowed');
+/** What a client can read. */
+export interface Accepted {
+  readonly json: boolean;
+  readonly events: boolean;
+}
+
+/** Header values whose verdict is kept, of each kind: clients send a handful, and a flood of others must not pile up. */
+const MAX_KEPT = 64;
+
+/** The first checks of every request, by the settings in force. What was found good is good when it comes again. */
+export class Guard {
+  readonly #settings: Guarded;
+  readonly #hosts = new Map<string, number | undefined>();
+  readonly #types = new Set<string>();
+  readonly #accepted = new Map<string, Accepted>();
+
+  constructor(settings: Guarded) {
+    this.#settings = settings;
+  }
+
+  /**
+   * First step of every route of every listener (security class 3): the `Host` is one of ours, an `Origin` is allowed. Without
+   * this a web page could rebind its name to this address and speak as the person in front of it. Throws `guard/host`, `guard/origin`.
+   */
+  names(request: IncomingMessage): void {
+    const { allowedHosts, allowedOrigins, publicUrl } = this.#settings;
+    const host = onlyValueOf(request, 'host');
+    const port = request.socket.localPort;
+    if (host === undefined) throw new TurnpikeError('guard/host', 'Forbidden: Host not allowed');
+    if (!this.#hosts.has(host) || this.#hosts.get(host) !== port) {
+      if (!isAllowedHost(host, allowedHosts, port, publicUrl)) throw new TurnpikeError('guard/host', 'Forbidden: Host not allowed');
+      if (this.#hosts.size < MAX_KEPT) this.#hosts.set(host, port);
+    }
+    // An absolute-form target names a second host, which nobody has checked.
+    if (!request.url?.startsWith('/')) throw new TurnpikeError('guard/host', 'Forbidden: Host not allowed');
+    if (request.headers.origin === undefined) return;
+    const from = onlyValueOf(request, 'origin');
+    if (from === undefined || !isAllowedOrigin(from, host, allowedOrigins)) throw new TurnpikeError('guard/origin', 'Forbidden: Origin not allowed');
+  }
+
+  /** What a POST may look like before its body is read. Throws `guard/size`, `guard/type`, `guard/accept`. */
+  shape(request: IncomingMessage): void {
+    const { maxBodyBytes } = this.#settings;
+    if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge(maxBodyBytes);
+    const type = onlyValueOf(request, 'content-type');
+    if (type === undefined || !this.#types.has(type)) {
+      if (!isJson(valuesOf(request, 'content-type') ?? [])) throw new TurnpikeError('guard/type', 'Content-Type must be application/json');
+      if (type !== undefined && this.#types.size < MAX_KEPT) this.#types.add(type);
+    }
+    if (request.headers['content-encoding'] !== undefined && request.headers['content-encoding'] !== 'identity') {
+      throw new TurnpikeError('guard/type', 'Content-Encoding is not supported');
+    }
+    const accepted = this.accepted(request);
+    if (!accepted.json && !accepted.events) throw new TurnpikeError('guard/accept', 'Accept must name application/json or text/event-stream');
+  }
+
+  /** What the client can read. No `Accept` header means anything (RFC 9110 section 12.5.1). */
+  accepted({ headers: { accept = '' } }: IncomingMessage): Accepted {
+    const known = this.#accepted.get(accept);
+    if (known !== undefined) return known;
+    const found = acceptedBy(accept);
+    if (this.#accepted.size < MAX_KEPT) this.#accepted.set(accept, found);
+    return found;
+  }
 }
 
 /** The name must be allowed; its port must be the one that was connected to, that of the public URL, or the one that the allowed entry names. */
@@ -42,29 +92,17 @@ function isAllowedOrigin(origin: string, host: string, allowed: readonly string[
   return allowed.includes(origin) || origin === `http://${host.toLowerCase()}` || origin === `https://${host.toLowerCase()}`;
 }
 
-/** What a POST may look like before its body is read. Throws `guard/size`, `guard/type`, `guard/accept`. */
-export function guardShape(request: IncomingMessage, maxBodyBytes: number): void {
-  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge(maxBodyBytes);
-  const [type = '', ...others] = request.headersDistinct['content-type'] ?? [];
+function isJson([type = '', ...others]: readonly string[]): boolean {
   const [media = '', ...parameters] = type.split(';').map((part) => part.trim().toLowerCase());
   const charset = parameters
     .find((parameter) => parameter.startsWith('charset='))
     ?.slice(8)
     .replaceAll('"', '');
-  if (media !== 'application/json' || others.length > 0 || (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')) {
-    throw new TurnpikeError('guard/type', 'Content-Type must be application/json');
-  }
-  if (request.headers['content-encoding'] !== undefined && request.headers['content-encoding'] !== 'identity') {
-    throw new TurnpikeError('guard/type', 'Content-Encoding is not supported');
-  }
-  const accepted = acceptedBy(request);
-  if (!accepted.json && !accepted.events) throw new TurnpikeError('guard/accept', 'Accept must name application/json or text/event-stream');
+  return media === 'application/json' && others.length === 0 && (charset === undefined || charset === 'utf-8' || charset === 'utf8');
 }
 
-/** What the client can read. No `Accept` header means anything (RFC 9110 section 12.5.1). */
-export function acceptedBy(request: IncomingMessage): { readonly json: boolean; readonly events: boolean } {
-  const { accept } = request.headers;
-  if (accept === undefined || accept.trim() === '') return { json: true, events: true };
+function acceptedBy(accept: string): Accepted {
+  if (accept.trim() === '') return { json: true, events: true };
   const types = accept
     .toLowerCase()
     .split(',')

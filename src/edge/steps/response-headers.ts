@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { EdgeSettings } from '../settings.ts';
 
+/** One of them: whether they were set. */
+export const COMMON = 'x-content-type-options';
 /** Headers of every answer (security.md, "Defaults that follow"). */
 const ALWAYS: Readonly<Record<string, string>> = {
-  'x-content-type-options': 'nosniff',
+  [COMMON]: 'nosniff',
   'x-frame-options': 'DENY',
   'referrer-policy': 'strict-origin-when-cross-origin',
   'content-security-policy': "default-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'",
@@ -15,15 +17,51 @@ const ALWAYS: Readonly<Record<string, string>> = {
 const HSTS = 'max-age=31536000; includeSubDomains';
 const REQUEST_HEADERS = 'Authorization, Content-Type, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID, X-Turnpike-Toolset';
 
-/** Sets what every answer carries; CORS only for origins of `listen.allowedOrigins`. */
-export function setCommonHeaders(request: IncomingMessage, response: ServerResponse, { listen }: EdgeSettings): void {
-  for (const [name, value] of Object.entries(ALWAYS)) response.setHeader(name, value);
-  if (listen.hsts || listen.tls !== undefined) response.setHeader('strict-transport-security', HSTS);
-  const { origin } = request.headers;
-  if (origin === undefined || !listen.allowedOrigins.includes(origin)) return;
-  response.setHeader('access-control-allow-origin', origin);
-  response.setHeader('access-control-expose-headers', 'Mcp-Session-Id, WWW-Authenticate');
-  response.setHeader('vary', 'Origin');
+/** Bodies up to this size leave in one write with their head. */
+const MAX_ONE_WRITE_BYTES = 16_384;
+
+type Listen = Pick<EdgeSettings['listen'], 'hsts' | 'tls' | 'allowedOrigins' | 'writeTimeout'>;
+
+/** What every answer carries, by the settings in force. */
+export class ResponseHeaders {
+  readonly #listen: Listen;
+  readonly #always: readonly (readonly [string, string])[];
+  /** Name, value, name, value, …: of an answer whose headers are known at once. */
+  readonly #json: readonly string[];
+
+  constructor(listen: Listen) {
+    this.#listen = listen;
+    const hsts: [string, string][] = listen.hsts || listen.tls !== undefined ? [['strict-transport-security', HSTS]] : [];
+    this.#always = [...Object.entries(ALWAYS), ...hsts];
+    this.#json = [...this.#always.flat(), 'content-type', 'application/json', 'content-length'];
+  }
+
+  /** Before an answer of whatever kind; CORS only for origins of `listen.allowedOrigins`. */
+  set({ headers: { origin } }: IncomingMessage, response: ServerResponse): void {
+    for (const [name, value] of this.#always) response.setHeader(name, value);
+    // From the end on the answer only has to be taken. Streams end late and are written to all the time, so they are not cut.
+    response.once('prefinish', () => response.socket?.setTimeout(this.#listen.writeTimeout));
+    if (origin === undefined || !this.#listen.allowedOrigins.includes(origin)) return;
+    response.setHeader('access-control-allow-origin', origin);
+    response.setHeader('access-control-expose-headers', 'Mcp-Session-Id, WWW-Authenticate');
+    response.setHeader('vary', 'Origin');
+  }
+
+  /** One JSON body, for which nothing was set: the way of nearly all answers. */
+  sendJson(request: IncomingMessage, response: ServerResponse, status: number, body: Buffer): void {
+    if (response.headersSent || response.destroyed) return;
+    if (request.headers.origin !== undefined) {
+      this.set(request, response);
+      response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
+      return;
+    }
+    response.writeHead(status, [...this.#json, String(body.length)]);
+    // As text the head and a small body are one piece, which costs less than two.
+    if (body.length <= MAX_ONE_WRITE_BYTES) response.end(body.toString('latin1'), 'latin1');
+    else response.end(body);
+    const { socket } = response;
+    if (socket !== null && socket.writableLength > 0) socket.setTimeout(this.#listen.writeTimeout);
+  }
 }
 
 /** Answers a CORS preflight of an allowed origin. `Mcp-Param-*` names are echoed, because a wildcard would not cover them. */

@@ -1,7 +1,7 @@
 import type { Caching } from '../../catalog/lifetimes.ts';
 import { hasScheme } from '../../catalog/names.ts';
 import { TurnpikeError } from '../../core/errors.ts';
-import type { Exchange } from '../../core/exchange.ts';
+import { type Exchange, exchangeWith } from '../../core/exchange.ts';
 import { type Edits, editObject, elements, member, toJson } from '../../core/json.ts';
 import { isJsonObject, type JsonObject } from '../../core/mcp.ts';
 import { within } from '../../upstream/deadline.ts';
@@ -37,7 +37,9 @@ export interface SkillListing {
 export async function gatherSkills(services: Services, exchange: Exchange, upstream: string): Promise<SkillListing> {
   const ms = services.settings.upstreams.get(upstream)?.timeouts.call ?? 0;
   const late = () => new TurnpikeError('upstream/timeout', `upstream '${upstream}' did not answer skills/list within ${ms / 1000}s`, { upstream });
-  return within({ clock: services.clock, ms, late, signals: [exchange.signal] }, (signal) => gather(services, { ...exchange, signal }, upstream));
+  return within({ clock: services.clock, ms, late, signals: [exchange.signal] }, (signal) =>
+    gather(services, exchangeWith(exchange, { signal }), upstream),
+  );
 }
 
 async function gather(services: Services, exchange: Exchange, upstream: string): Promise<SkillListing> {
@@ -75,13 +77,13 @@ async function gather(services: Services, exchange: Exchange, upstream: string):
 
 /** One page, asked for as the caller; several upstreams answer at once, so nobody's progress is the client's. */
 function ask(services: Services, exchange: Exchange, upstream: string, cursor: string | undefined) {
-  const { progressToken: _, ...silent } = exchange;
   const params = editObject(exchange.params, {
     cursor: cursor === undefined ? undefined : toJson(cursor),
     inputResponses: undefined,
     requestState: undefined,
   });
-  const page: Exchange = { ...silent, params, body: JSON.parse(params.toString('utf8')) as JsonObject };
+  const body = JSON.parse(params.toString('utf8')) as JsonObject;
+  const page = exchangeWith(exchange, { params, body, progressToken: undefined });
   return callUpstream(services, page, { upstream, original: 'skills/list', method: 'skills/list', params, repeatable: true });
 }
 

@@ -26,7 +26,7 @@ const HOSTED_TTL_MS = 24 * 3_600_000;
 export function taskWish(
   services: Services,
   exchange: Exchange,
-  { upstream, taskSupport }: { readonly upstream: string; readonly taskSupport?: TaskSupport },
+  { upstream, taskSupport }: { readonly upstream: string; readonly taskSupport?: TaskSupport | undefined },
   { era, capabilities }: Connection,
 ): TaskWish | undefined {
   // Without the capability the tool's word means nothing (2025-11-25, "Tool-Level Negotiation").

@@ -1,5 +1,5 @@
 import { TurnpikeError } from '../../core/errors.ts';
-import type { Exchange } from '../../core/exchange.ts';
+import { type Exchange, exchangeWith } from '../../core/exchange.ts';
 import { type Edits, editObject, objectOf, toJson } from '../../core/json.ts';
 import { type Answer, isJsonObject, type JsonObject } from '../../core/mcp.ts';
 import { profileOf } from '../../upstream/profile.ts';
@@ -48,7 +48,7 @@ async function askedOf(services: Services, exchange: Exchange, { upstream, taskI
   if (Object.keys(forced).length > 0) {
     const method = 'tasks/update';
     const params = objectOf({ taskId: toJson(taskId), inputResponses: objectOf(forced) });
-    const update = { ...exchange, method, params, body: JSON.parse(params.toString('utf8')) as JsonObject };
+    const update = exchangeWith(exchange, { method, params, body: JSON.parse(params.toString('utf8')) as JsonObject });
     // If it does not arrive, the task asks again when it is looked at again.
     await callUpstream(services, update, { upstream, original: taskId, method, params, repeatable: false }).catch(() => {});
   }
