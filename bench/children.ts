@@ -44,7 +44,7 @@ export class Child implements AsyncDisposable {
   static start({ script, args = [], log, core, execArgv = [], env = {} }: ChildOptions): Child {
     const output = openSync(log, 'a');
     const [program = process.execPath, ...rest] = pinned(core, [process.execPath, ...execArgv, script, ...args]);
-    const child = spawn(program, rest, { stdio: ['ignore', output, output, 'ipc'], env: { ...process.env, ...env } });
+    const child = spawn(program, rest, { stdio: ['ignore', output, output, 'ipc'], env: { ...surroundings(), ...env } });
     closeSync(output);
     return new Child(child, basename(script), log);
   }
@@ -101,4 +101,9 @@ export class Child implements AsyncDisposable {
   #ended(): Error {
     return new Error(`${this.#name} ended with ${this.#child.signalCode ?? this.#child.exitCode}: ${this.lastWords()}`);
   }
+}
+
+/** Our environment, without what would configure a gateway of whoever runs the bench. */
+function surroundings(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TURNPIKE_')));
 }
