@@ -1,4 +1,6 @@
-import { BACKSLASH, byteAt, CLOSE_ARRAY, CLOSE_OBJECT, COLON, COMMA, OPEN_ARRAY, OPEN_OBJECT, QUOTE, skipBlank, skipString } from './json-walk.ts';
+import { BYTE, byteAt, plainEnd, skipBlank, skipString } from './json-walk.ts';
+
+const { BACKSLASH, CLOSE_ARRAY, CLOSE_OBJECT, COLON, COMMA, OPEN_ARRAY, OPEN_OBJECT, QUOTE } = BYTE;
 
 /**
  * Ends of JSON values in bytes that nobody has looked at: -1 for what is no JSON. `validEnd` holds the whole grammar of RFC 8259 and
@@ -58,17 +60,14 @@ function arrayEnd(bytes: Buffer, open: number, depth: number): number {
 
 /** Index after the string that opens at `at`: no control characters, known escapes only. */
 function validStringEnd(bytes: Buffer, at: number): number {
-  let index = at + 1;
-  while (index < bytes.length) {
-    const byte = bytes[index++] as number;
-    if (byte > BACKSLASH || (byte > QUOTE && byte !== BACKSLASH)) continue;
-    if (byte === QUOTE) return index;
-    if (byte === BACKSLASH) {
-      index = escapeEnd(bytes, index);
-      if (index === -1) return -1;
-    } else if (byte < 0x20) return -1;
+  let index = plainEnd(bytes, at + 1);
+  while (byteAt(bytes, index) !== QUOTE) {
+    if (byteAt(bytes, index) !== BACKSLASH) return -1;
+    index = escapeEnd(bytes, index + 1);
+    if (index === -1) return -1;
+    index = plainEnd(bytes, index);
   }
-  return -1;
+  return index + 1;
 }
 
 /** Index after an escape whose letter stands at `at`. */

@@ -3,14 +3,18 @@
  * (bytes that nobody has looked at) are built on it. Indexing the Buffer is twice as fast as `charCodeAt` on its latin1 text.
  */
 
-export const QUOTE = 0x22;
-export const BACKSLASH = 0x5c;
-export const COLON = 0x3a;
-export const COMMA = 0x2c;
-export const OPEN_OBJECT = 0x7b;
-export const CLOSE_OBJECT = 0x7d;
-export const OPEN_ARRAY = 0x5b;
-export const CLOSE_ARRAY = 0x5d;
+/** The bytes that make JSON's structure. Files take what they need into constants of their own: those of other modules are read from memory, byte for byte. */
+export const BYTE = {
+  QUOTE: 0x22,
+  BACKSLASH: 0x5c,
+  COLON: 0x3a,
+  COMMA: 0x2c,
+  OPEN_OBJECT: 0x7b,
+  CLOSE_OBJECT: 0x7d,
+  OPEN_ARRAY: 0x5b,
+  CLOSE_ARRAY: 0x5d,
+} as const;
+const { QUOTE, BACKSLASH, COMMA, OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY } = BYTE;
 
 /** Where a member of an object lies: `start` at its key's quote, `valueStart`/`end` around its value. */
 export interface MemberSpan {
@@ -35,26 +39,63 @@ export function skipBlank(bytes: Buffer, at: number): number {
   return index;
 }
 
-/** Bytes of a string that are looked at one by one before the native search takes over. */
-const SHORT = 48;
+/**
+ * What a byte is within a string: 0 plain ASCII, 1 part of another character, 2 a control character, 3 a backslash, 4 a quote. One
+ * look instead of four comparisons.
+ */
+const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
+  if (byte === QUOTE) return 4;
+  if (byte === BACKSLASH) return 3;
+  if (byte < 0x20) return 2;
+  return byte > 0x7f ? 1 : 0;
+});
+
+/** Index of the next quote, backslash or control character from `at` on, or the end of all bytes. */
+export function plainEnd(bytes: Buffer, at: number): number {
+  const { length } = bytes;
+  let index = at;
+  while (index < length && (KIND[bytes[index] as number] as number) < 2) index++;
+  return index;
+}
+
+/** Bytes of a string that are looked at one by one before the native search for its end takes over. */
+const SHORT = 64;
+/** Where one quote is escaped there are more (text that is JSON itself): so many bytes are looked at before the next search. */
+const DENSE = 256;
 
 /** Index after the closing quote of the string that opens at `at`, -1 when it never closes. What it holds is not judged. */
 export function skipString(bytes: Buffer, at: number): number {
-  const near = Math.min(bytes.length, at + SHORT);
+  const { length } = bytes;
+  const near = Math.min(length, at + SHORT);
   let index = at + 1;
   while (index < near) {
-    const byte = bytes[index++] as number;
-    if (byte === QUOTE) return index;
-    if (byte === BACKSLASH) index++;
+    const kind = KIND[bytes[index++] as number] as number;
+    if (kind < 3) continue;
+    if (kind === 4) return index;
+    index++;
   }
-  for (;;) {
-    const quote = index < bytes.length ? bytes.indexOf(QUOTE, index) : -1;
+  while (index < length) {
+    const quote = bytes.indexOf(QUOTE, index);
     if (quote === -1) return -1;
     let before = quote;
     while (before > index && bytes[before - 1] === BACKSLASH) before--;
     if (((quote - before) & 1) === 0) return quote + 1;
-    index = quote + 1;
+    index = denseEnd(bytes, quote + 1);
+    if (index < 0) return -index;
   }
+  return -1;
+}
+
+/** Index after the closing quote, negated, or where to go on if it is not near. No branch depends on an escape: nothing could foresee it. */
+function denseEnd(bytes: Buffer, at: number): number {
+  const near = Math.min(bytes.length, at + DENSE);
+  let escaped = 0;
+  for (let index = at; index < near; index++) {
+    const kind = KIND[bytes[index] as number] as number;
+    if (kind - escaped === 4) return -(index + 1);
+    escaped = kind & (kind >> 1) & ~escaped & 1;
+  }
+  return near + escaped;
 }
 
 /**
@@ -62,47 +103,63 @@ export function skipString(bytes: Buffer, at: number): number {
  * control character, anything but ASCII); 0 when it never closes.
  */
 export function keyEnd(bytes: Buffer, at: number): number {
-  for (let index = at + 1; index < bytes.length; index++) {
-    const byte = bytes[index] as number;
-    if (byte === QUOTE) return index + 1;
-    if (byte === BACKSLASH || byte < 0x20 || byte > 0x7f) return -Math.max(0, skipString(bytes, at));
-  }
-  return 0;
+  const { length } = bytes;
+  let index = at + 1;
+  while (index < length && KIND[bytes[index] as number] === 0) index++;
+  if (index < length && bytes[index] === QUOTE) return index + 1;
+  const end = skipString(bytes, at);
+  return end === -1 ? 0 : -end;
 }
 
-/** Keys of the protocol: found in the bytes they need no new string, and comparing them compares two addresses. */
-const KNOWN = [
+/** A word of the protocol, and its bytes with the quote behind it. */
+export interface Word {
+  readonly text: string;
+  readonly codes: Buffer;
+}
+
+/** Keys and methods that most messages consist of: found in the bytes they need no new string, and comparing them compares two addresses. */
+const WORDS = [
   ...['jsonrpc', 'id', 'method', 'params', 'result', 'error', 'name', 'arguments', '_meta', 'uri', 'cursor', 'taskId', 'task'],
   ...['content', 'structuredContent', 'isError', 'resultType', 'contents', 'messages', 'description', 'progressToken', 'progress', 'total'],
   ...['message', 'level', 'logger', 'data', 'requestId', 'reason', 'inputRequests', 'inputResponses', 'requestState', 'nextCursor', 'tools'],
   ...['protocolVersion', 'clientInfo', 'clientCapabilities', 'serverInfo', 'logLevel', 'subscriptionId', 'related-task'].map(
     (word) => `io.modelcontextprotocol/${word}`,
   ),
+  ...['tools/call', 'tools/list', 'prompts/get', 'prompts/list', 'resources/read', 'resources/list', 'initialize', 'ping', 'server/discover'],
+  ...['notifications/progress', 'notifications/message', 'notifications/cancelled', 'notifications/initialized'],
 ];
+const PLACES = 1024;
+const DOT = 0x2e;
+const WORDS_AT = placed(WORDS.map((text) => ({ text, codes: Buffer.from(`${text}"`) })));
 
-interface KnownKey {
-  readonly text: string;
-  readonly codes: Buffer;
+function placed(words: readonly Word[]): readonly (readonly Word[])[] {
+  const places: Word[][] = Array.from({ length: PLACES }, () => []);
+  for (const word of words) places[placeOf(Buffer.from(`"${word.text}": "v"}}`), 0)]?.push(word);
+  return places;
 }
 
-const KNOWN_BY_LENGTH: readonly (readonly KnownKey[])[] = Array.from({ length: 64 }, (_, length) =>
-  KNOWN.filter((text) => text.length === length).map((text) => ({ text, codes: Buffer.from(text, 'latin1') })),
-);
+/** By the first three letters; where those are of the reserved prefix, by two letters behind it as well. */
+function placeOf(bytes: Buffer, at: number): number {
+  const third = bytes[at + 3] as number;
+  const place = (bytes[at + 1] as number) + (bytes[at + 2] as number) * 5 + third * 11;
+  const far = third === DOT && at + 31 < bytes.length ? (bytes[at + 25] as number) * 3 + (bytes[at + 31] as number) * 17 : 0;
+  return (place + far) & (PLACES - 1);
+}
 
-/** The text of a key that is plain ASCII, from its first byte to the one behind its last. */
-export function keyText(bytes: Buffer, start: number, end: number): string {
-  const length = end - start;
-  if (length < KNOWN_BY_LENGTH.length) {
-    const candidates = KNOWN_BY_LENGTH[length] as readonly KnownKey[];
-    for (let index = 0; index < candidates.length; index++) {
-      const { text, codes } = candidates[index] as KnownKey;
-      // Backwards, because those of one prefix differ at the end.
-      let at = length - 1;
-      while (at >= 0 && codes[at] === bytes[start + at]) at--;
-      if (at < 0) return text;
-    }
+/** The known word that the string at `at` is, read in the same step as its end: that lies `codes.length + 1` behind `at`. */
+export function wordAt(bytes: Buffer, at: number): Word | undefined {
+  if (at + 4 > bytes.length) return undefined;
+  const words = WORDS_AT[placeOf(bytes, at)] as readonly Word[];
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index] as Word;
+    const { codes } = word;
+    const { length } = codes;
+    if (at + length >= bytes.length) continue;
+    let offset = 0;
+    while (offset < length && codes[offset] === bytes[at + 1 + offset]) offset++;
+    if (offset === length) return word;
   }
-  return bytes.toString('latin1', start, end);
+  return undefined;
 }
 
 /** Index after the value that starts at `at`, in JSON that is valid. Iterative: foreign nesting never becomes our stack. */

@@ -1,23 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import { assembled, cutsOf, type Edits } from './json-splice.ts';
-import {
-  byteAt,
-  CLOSE_ARRAY,
-  COMMA,
-  closed,
-  keyEnd,
-  keyText,
-  type MemberSpan,
-  OPEN_ARRAY,
-  OPEN_OBJECT,
-  QUOTE,
-  skipBlank,
-  skipValue,
-} from './json-walk.ts';
+import { BYTE, byteAt, closed, keyEnd, type MemberSpan, skipBlank, skipValue, wordAt } from './json-walk.ts';
 import { err, ok, type Result } from './result.ts';
 
 export type { Edits } from './json-splice.ts';
 export type { MemberSpan } from './json-walk.ts';
+
+const { CLOSE_ARRAY, COMMA, OPEN_ARRAY, OPEN_OBJECT, QUOTE } = BYTE;
 
 /**
  * JSON as bytes. The relay cuts what it must change out of the bytes and leaves the rest alone, because a
@@ -45,9 +34,10 @@ export function memberSpans(object: Buffer): MemberSpan[] {
   const spans: MemberSpan[] = [];
   let at = opened(object, OPEN_OBJECT);
   while (byteAt(object, at) === QUOTE) {
-    const end = keyEnd(object, at);
+    const word = wordAt(object, at);
+    const end = word === undefined ? keyEnd(object, at) : at + 1 + word.codes.length;
     const keyStop = closed(Math.abs(end));
-    const key = end > 0 ? keyText(object, at + 1, end - 1) : oddKey(object, at, keyStop);
+    const key = word === undefined ? keyOf(object, at, end) : word.text;
     const valueStart = skipBlank(object, skipBlank(object, keyStop) + 1);
     const valueEnd = skipValue(object, valueStart);
     spans.push({ key, start: at, valueStart, end: valueEnd });
@@ -56,9 +46,10 @@ export function memberSpans(object: Buffer): MemberSpan[] {
   return spans;
 }
 
-/** The text of a key that is not plain ASCII. */
-function oddKey(object: Buffer, start: number, end: number): string {
-  const raw = object.toString('utf8', start, end);
+/** @param end as `keyEnd` gives it */
+function keyOf(object: Buffer, start: number, end: number): string {
+  if (end > 0) return object.toString('latin1', start + 1, end - 1);
+  const raw = object.toString('utf8', start, -end);
   return raw.includes('\\') ? (JSON.parse(raw) as string) : raw.slice(1, -1);
 }
 

@@ -1,7 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { balancedEnd, validEnd } from './json-grammar.ts';
-import { BACKSLASH, byteAt, CLOSE_OBJECT, COLON, COMMA, keyEnd, keyText, type MemberSpan, OPEN_OBJECT, QUOTE, skipBlank } from './json-walk.ts';
+import { BYTE, byteAt, keyEnd, type MemberSpan, skipBlank, wordAt } from './json-walk.ts';
 import type { RequestId } from './mcp.ts';
+
+const { BACKSLASH, CLOSE_OBJECT, COLON, COMMA, OPEN_OBJECT, QUOTE } = BYTE;
 
 /**
  * Messages read without parsing them (performance.md, "Correct first"): one walk finds what the relay decides by and cuts at. Both
@@ -78,9 +80,10 @@ function scanEnvelope(bytes: Buffer, strict: boolean): Envelope | undefined {
   do {
     at = skipBlank(bytes, at + 1);
     if (byteAt(bytes, at) !== QUOTE) return undefined;
-    const end = keyEnd(bytes, at);
+    const word = wordAt(bytes, at);
+    const end = word === undefined ? keyEnd(bytes, at) : at + 1 + word.codes.length;
     if (end <= 0) return undefined;
-    const key = keyText(bytes, at + 1, end - 1);
+    const key = word === undefined ? bytes.toString('latin1', at + 1, end - 1) : word.text;
     at = skipBlank(bytes, end);
     if (byteAt(bytes, at) !== COLON) return undefined;
     at = skipBlank(bytes, at + 1);
@@ -138,9 +141,10 @@ function readId(bytes: Buffer, at: number, found: Envelope): number {
 
 function readMethod(bytes: Buffer, at: number, found: Envelope): number {
   if (byteAt(bytes, at) !== QUOTE) return -1;
-  const end = keyEnd(bytes, at);
+  const word = wordAt(bytes, at);
+  const end = word === undefined ? keyEnd(bytes, at) : at + 1 + word.codes.length;
   if (end <= 0) return -1;
-  found.method = bytes.toString('latin1', at + 1, end - 1);
+  found.method = word === undefined ? bytes.toString('latin1', at + 1, end - 1) : word.text;
   return end;
 }
 
@@ -163,9 +167,10 @@ function membersEnd(bytes: Buffer, open: number, spans: MemberSpan[], strict: bo
   for (;;) {
     if (byteAt(bytes, at) !== QUOTE) return -1;
     const start = at;
-    at = keyEnd(bytes, at);
+    const word = wordAt(bytes, start);
+    at = word === undefined ? keyEnd(bytes, start) : start + 1 + word.codes.length;
     if (at <= 0) return -1;
-    const key = keyText(bytes, start + 1, at - 1);
+    const key = word === undefined ? bytes.toString('latin1', start + 1, at - 1) : word.text;
     if (key === '__proto__' || spans.length === MAX_MEMBERS || standsIn(spans, key)) return -1;
     at = skipBlank(bytes, at);
     if (byteAt(bytes, at) !== COLON) return -1;
