@@ -26,8 +26,8 @@ export const HELP = `Measures what a call costs in the gateway, against proxies 
 
   --set NAME,…     only these: ${Object.keys(SETS).join(', ')}
   --era ERA        only this one: modern or legacy; default both, where a set has both
-  --rounds N       rounds of each measurement (5); the best counts
-  --duration S     seconds of each (2)
+  --rounds N       rounds of each measurement (10); the best counts
+  --duration S     seconds of each (1)
   --warmup S       seconds of load on each process before its first round (4)
   --size N         bytes of text in results, where a set does not fix them (300)
   --clients N      clients of the load, each with one call at a time (32)
@@ -53,8 +53,8 @@ export function optionsOf(args: readonly string[]): Options | 'help' {
   const isSmoke = values.smoke === true;
   return {
     sets: setsOf(values.set, isSmoke, values.peers === true),
-    rounds: whole('rounds', values.rounds, isSmoke ? 2 : 5),
-    duration: seconds('duration', values.duration, isSmoke ? 0.8 : 2),
+    rounds: whole('rounds', values.rounds, isSmoke ? 2 : 10),
+    duration: seconds('duration', values.duration, isSmoke ? 0.8 : 1),
     warmup: seconds('warmup', values.warmup, isSmoke ? 2 : 4),
     eras: erasOf(values.era, isSmoke),
     size: whole('size', values.size, 300),

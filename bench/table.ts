@@ -1,7 +1,7 @@
-import { type Series, spreadOf } from './statistics.ts';
+import { type Series, seriesOf, spreadOf } from './statistics.ts';
 import { boundOf, limitsOf, type Row, verdictOf } from './verdict.ts';
 
-const HEAD = ['path', 'against', 'reference', 'gateway', 'figure', 'spread of both', 'bound', 'met'];
+const HEAD = ['path', 'against', 'reference', 'gateway', 'figure', 'median', 'spread of both', 'bound', 'met'];
 const VERDICTS = { met: 'yes', missed: '**no**', failed: '**failed**', told: '–' } as const;
 
 /** The rows as a Markdown table, best rounds first. */
@@ -22,6 +22,7 @@ function cellsOf(row: Row, isSmoke: boolean): readonly string[] {
     amount(row.reference, row.unit),
     amount(row.subject, row.unit),
     row.failure ?? figure(row.value),
+    row.failure === undefined ? figure(seriesOf(row.each).median) : '–',
     spread.join(' / '),
     bound === undefined ? '–' : `${most === undefined ? '≥' : '≤'} ${unit === 'ratio' ? bound : `${bound} ${unit}`}`,
     VERDICTS[verdictOf(row, isSmoke)],

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { BUDGET } from './budget.ts';
 import { seriesOf } from './statistics.ts';
-import { limitsOf, type Row, ratioRow, verdictOf } from './verdict.ts';
+import { limitsOf, plainRow, type Row, ratioRow, verdictOf } from './verdict.ts';
 
-const row = (bound: Row['bound'], value: number, more: Partial<Row> = {}): Row => ({ bound, value, subject: seriesOf([value]), unit: 'µs', ...more });
+const row = (bound: Row['bound'], value: number, more: Partial<Row> = {}): Row => ({ ...plainRow(bound, 'µs', [value]), ...more });
 
 describe('verdict', () => {
   it('holds a figure against the budget, the bound itself included', () => {
@@ -43,6 +43,7 @@ describe('verdict', () => {
 
 describe('ratio of two series', () => {
   it('is best to best', () => {
-    expect(ratioRow('modern', seriesOf([40, 30]), seriesOf([60, 45, 90])).value).toBe(1.5);
+    expect(ratioRow('modern', seriesOf([40, 30]), seriesOf([60, 45]))).toMatchObject({ value: 1.5, each: [1.5, 1.5] });
+    expect(ratioRow('modern', seriesOf([40, 20]), seriesOf([30, 40]))).toMatchObject({ value: 1.5, each: [0.75, 2] });
   });
 });

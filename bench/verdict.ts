@@ -1,5 +1,5 @@
 import { type Bound, type BoundName, BUDGET } from './budget.ts';
-import type { Series } from './statistics.ts';
+import { type Series, seriesOf } from './statistics.ts';
 
 /** One line of the result. */
 export interface Row {
@@ -11,8 +11,10 @@ export interface Row {
   readonly subject: Series;
   /** Of `reference` and `subject`, where they have one. */
   readonly unit: 'µs' | 'ms' | 'KiB' | 'MiB' | 'MB';
-  /** The figure that is held against the bound. */
+  /** The figure that is held against the bound: of the best rounds. */
   readonly value: number;
+  /** The figure of each round by itself: rounds that follow each other had the same neighbours. */
+  readonly each: readonly number[];
   /** What went wrong, such as calls that failed: then no figure counts. */
   readonly failure?: string | undefined;
 }
@@ -40,5 +42,16 @@ export function verdictOf(row: Row, isSmoke: boolean): Verdict {
 
 /** The row of two series: best against best. */
 export function ratioRow(bound: BoundName, reference: Series, subject: Series, more: Pick<Row, 'variant' | 'failure'> = {}): Row {
-  return { bound, reference, subject, unit: 'µs', value: subject.best / reference.best, ...more };
+  return { bound, reference, subject, unit: 'µs', value: subject.best / reference.best, each: pairs(subject, reference, (a, b) => a / b), ...more };
+}
+
+/** A row that is compared with nothing. */
+export function plainRow(bound: BoundName, unit: Row['unit'], values: readonly number[], more: Pick<Row, 'variant' | 'failure'> = {}): Row {
+  const subject = seriesOf(values);
+  return { bound, subject, unit, value: subject.best, each: values, ...more };
+}
+
+/** What `figure` makes of two series, round by round. */
+export function pairs(first: Series, second: Series, figure: (first: number, second: number) => number): readonly number[] {
+  return first.rounds.map((value, round) => figure(value, second.rounds[round] ?? Number.NaN));
 }

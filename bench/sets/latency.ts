@@ -3,8 +3,7 @@ import { compared } from '../compare.ts';
 import { gateway, PROBED } from '../delivered.ts';
 import type { LoopDelay } from '../probe.ts';
 import { entry, httpUpstream, type Target } from '../stage.ts';
-import { seriesOf } from '../statistics.ts';
-import type { Row } from '../verdict.ts';
+import { pairs, plainRow, type Row } from '../verdict.ts';
 import { planOf } from './calls.ts';
 import type { BenchSet } from './set.ts';
 
@@ -27,7 +26,8 @@ export const latency: BenchSet = async ({ run, options, generator, tell }) => {
     const [reference, subject] = [of(`upstream alone, ${variant}`), of(`gateway, ${variant}`)];
     const value = subject.p50.best - reference.p50.best;
     const failure = reference.failure ?? subject.failure;
-    return { bound: 'latency', variant, reference: reference.p50, subject: subject.p50, unit: 'ms', value, failure };
+    const each = pairs(subject.p50, reference.p50, (a, b) => a - b);
+    return { bound: 'latency', variant, reference: reference.p50, subject: subject.p50, unit: 'ms', value, each, failure };
   });
 };
 
@@ -48,6 +48,12 @@ export const loopDelay: BenchSet = async ({ run, options, generator, tell }) => 
     failure ??= firstError;
   }
   await generator.close('gateway');
-  const subject = seriesOf(delays.map(({ p99 }) => p99));
-  return [{ bound: 'loop', subject, unit: 'ms', value: subject.best, failure }];
+  return [
+    plainRow(
+      'loop',
+      'ms',
+      delays.map(({ p99 }) => p99),
+      { failure },
+    ),
+  ];
 };

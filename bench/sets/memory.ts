@@ -3,8 +3,7 @@ import { gateway, PROBED } from '../delivered.ts';
 import { residentOf } from '../machine.ts';
 import type { HeapUse } from '../probe.ts';
 import { entry, httpUpstream } from '../stage.ts';
-import { seriesOf } from '../statistics.ts';
-import type { Row } from '../verdict.ts';
+import { plainRow, type Row } from '../verdict.ts';
 import { planOf } from './calls.ts';
 import type { BenchSet, Context } from './set.ts';
 
@@ -22,7 +21,7 @@ export const idleGateway: BenchSet = async ({ run, options, tell }) => {
   await pause(REST);
   const value = residentOf(tested.pid) / MEGA;
   tell(`${value.toFixed(1)} MB resident`);
-  return [{ bound: 'idle', subject: seriesOf([value]), unit: 'MB', value }];
+  return [plainRow('idle', 'MB', [value])];
 };
 
 const SESSIONS = 10_000;
@@ -62,8 +61,5 @@ async function sessionsOf({ run, options, generator, tell }: Context, variant: s
   tell(
     `${variant}: heap ${each(({ heapUsed }) => heapUsed).toFixed(2)}, outside ${each(({ external }) => external).toFixed(2)}, resident ${resident.toFixed(2)} KiB`,
   );
-  return [
-    { bound: 'session', variant, subject: seriesOf([held]), unit: 'KiB', value: held },
-    { bound: 'sessionResident', variant, subject: seriesOf([resident]), unit: 'KiB', value: resident },
-  ];
+  return [plainRow('session', 'KiB', [held], { variant }), plainRow('sessionResident', 'KiB', [resident], { variant })];
 }

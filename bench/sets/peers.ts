@@ -2,7 +2,7 @@ import { compared } from '../compare.ts';
 import { gateway } from '../delivered.ts';
 import { PEERS, type Peer, started } from '../peers.ts';
 import { entry, httpUpstream, type Target } from '../stage.ts';
-import type { Row } from '../verdict.ts';
+import { pairs, type Row } from '../verdict.ts';
 import { planOf } from './calls.ts';
 import type { BenchSet, Context } from './set.ts';
 
@@ -38,6 +38,7 @@ async function peerRow({ run, options, generator, tell }: Context, peer: Peer, u
   const [reference, subject] = subjects.map(({ name }) => of(name));
   if (reference === undefined || subject === undefined) throw new Error('nothing was measured');
   const value = reference.cpu.best / subject.cpu.best;
+  const each = pairs(reference.cpu, subject.cpu, (a, b) => a / b);
   const failure = reference.failure ?? subject.failure;
-  return { bound: 'peer', variant: peer.name, reference: reference.cpu, subject: subject.cpu, unit: 'µs', value, failure };
+  return { bound: 'peer', variant: peer.name, reference: reference.cpu, subject: subject.cpu, unit: 'µs', value, each, failure };
 }

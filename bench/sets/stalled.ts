@@ -7,8 +7,7 @@ import { Client } from '../load/client.ts';
 import { Script } from '../load/script.ts';
 import { residentOf } from '../machine.ts';
 import { entry, httpUpstream, type Target } from '../stage.ts';
-import { seriesOf } from '../statistics.ts';
-import type { Row } from '../verdict.ts';
+import { plainRow, type Row } from '../verdict.ts';
 import { planOf } from './calls.ts';
 import type { BenchSet, Context } from './set.ts';
 
@@ -56,7 +55,7 @@ async function stalledOf({ options, tell }: Context, era: Era, target: Target): 
   const value = (most - before) / MIB;
   tell(`${era}: ${value.toFixed(1)} MiB more while the reader stalled, then ${(bytes / 1e6).toFixed(1)} MB read`);
   const failure = isWhole ? undefined : `the result did not come in ${bytes} bytes`;
-  return { bound: 'stalled', variant: era, subject: seriesOf([value]), unit: 'MiB', value, failure };
+  return plainRow('stalled', 'MiB', [value], { variant: era, failure });
 }
 
 /** Sends the request, waits without reading, and then reads to the end. */
