@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalJson, editObject, elements, member, memberSpans, objectOf, parseJson, repeatedMember, toJson } from './json.ts';
+import { canonicalJson, type Edits, editObject, elements, member, memberSpans, objectOf, parseJson, repeatedMember, toJson } from './json.ts';
+import { splicedInto } from './json-splice.ts';
 
 const spaced = fc.tuple(fc.json(), fc.constantFrom(undefined, 1, '\t')).map(([text, indent]) => JSON.stringify(JSON.parse(text), null, indent));
 const object = fc.dictionary(fc.string(), fc.jsonValue());
@@ -99,5 +100,85 @@ describe('JSON as bytes', () => {
 
   it('builds objects from bytes', () => {
     expect(objectOf({ a: toJson(1), b: undefined, c: Buffer.from('[1.0]') }).toString()).toBe('{"a":1,"c":[1.0]}');
+  });
+
+  it('finds the end of strings of any length, however many escapes they hold', () => {
+    const part = fc.oneof(
+      fc.constantFrom('"', '\\', '\\"', '\n', 'é', '{', ','),
+      fc.integer({ min: 1, max: 700 }).map((length) => 'x'.repeat(length)),
+    );
+    const text = fc.array(part, { maxLength: 12 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 4 }), fc.boolean(), (texts, nested) => {
+        const values = nested ? texts.map((value) => ({ [value]: [value] })) : texts;
+        const bytes = Buffer.from(JSON.stringify(Object.fromEntries(values.map((value, index) => [`k${index}`, value]))));
+        expect(memberSpans(bytes).map(({ valueStart, end }) => JSON.parse(bytes.toString('utf8', valueStart, end)))).toEqual(values);
+        expect(elements(Buffer.from(JSON.stringify(values))).map((item) => JSON.parse(item.toString()))).toEqual(values);
+      }),
+    );
+    expect(() => memberSpans(Buffer.from(`{"a":"${'x'.repeat(2000)}`))).toThrow(RangeError);
+  });
+
+  it('reads keys as the full parser does: words of the protocol, their prefixes, escapes, other alphabets', () => {
+    const word = fc.constantFrom('id', 'name', '_meta', 'io.modelcontextprotocol/clientInfo', 'io.modelcontextprotocol/related-task', 'contents');
+    const key = fc.oneof(
+      word,
+      fc.tuple(word, fc.string({ maxLength: 2 })).map((parts) => parts.join('')),
+      word.map((text) => text.slice(0, -1)),
+      fc.string(),
+    );
+    const spelled = fc.tuple(key, fc.boolean()).map(([text, escaped]) => {
+      const [first = 'a'] = text;
+      return escaped && first.length === 1
+        ? `"\\u${first.charCodeAt(0).toString(16).padStart(4, '0')}${JSON.stringify(text.slice(1)).slice(1)}`
+        : JSON.stringify(text);
+    });
+    fc.assert(
+      fc.property(fc.array(spelled), (keys) => {
+        const bytes = Buffer.from(`{${keys.map((text) => `${text}:1`).join(',')}}`);
+        expect(memberSpans(bytes).map((span) => span.key)).toEqual(keys.map((text) => JSON.parse(text)));
+      }),
+    );
+  });
+
+  it('builds a whole message as cutting and joining would, in one buffer', () => {
+    const edits = fc.dictionary(fc.constantFrom('a', 'b', 'é', '_meta'), fc.option(fc.jsonValue().map(toJson), { nil: undefined }));
+    const text = fc.constantFrom('', '{"id":"é","result":', '}');
+    fc.assert(
+      fc.property(object, edits, text, text, fc.boolean(), (value, changes, head, tail, apart) => {
+        const bytes = Buffer.from(JSON.stringify({ ...value, a: 1 }, null, 1));
+        const expected = Buffer.concat([Buffer.from(head), editObject(bytes, changes), Buffer.from(tail)]);
+        const built = splicedInto(apart ? Buffer.from(head) : head, bytes, memberSpans(bytes), changes, tail, apart);
+        expect(built.toString()).toBe(expected.toString());
+        if (apart) expect(built.buffer.byteLength).toBe(built.length);
+      }),
+    );
+  });
+
+  it('edits alike whether few members change or many', () => {
+    const key = fc.constantFrom(...'abcdefgh'.split(''));
+    fc.assert(
+      fc.property(fc.array(key, { maxLength: 12 }), fc.array(fc.tuple(key, fc.boolean()), { maxLength: 12 }), (keys, changes) => {
+        const bytes = Buffer.from(`{${keys.map((name, index) => `"${name}":${index}`).join(',')}}`);
+        const edits: Edits = Object.fromEntries(changes.map(([name, kept]) => [name, kept ? toJson(name) : undefined]));
+        const oneByOne = Object.entries(edits).reduce<Buffer>((edited, [name, value]) => editObject(edited, { [name]: value }), bytes);
+        // Members that change nothing raise the number of edits above the few that are looked for one by one.
+        const ballast = Object.fromEntries(Array.from({ length: 9 }, (_, index) => [`none${index}`, undefined]));
+        expect(editObject(bytes, edits).toString()).toBe(oneByOne.toString());
+        expect(editObject(bytes, { ...edits, ...ballast }).toString()).toBe(oneByOne.toString());
+      }),
+    );
+  });
+
+  it('takes spans that are known', () => {
+    const bytes = Buffer.from('{"a":1,"b":2}');
+    const spans = memberSpans(bytes);
+    expect(editObject(bytes, { b: toJson(3) }, spans).toString()).toBe('{"a":1,"b":3}');
+    expect(member(bytes, 'b', spans)?.toString()).toBe('2');
+    expect(member(bytes, 'b', spans.slice(0, 1))).toBeUndefined();
+  });
+
+  it('ends on arrays that only a skipping scanner has seen', () => {
+    expect(() => elements(Buffer.from('[x{}]'))).toThrow(TypeError);
   });
 });

@@ -33,8 +33,7 @@ const BATCH = [Buffer.from('['), Buffer.from(']')] as const;
 
 /** In a batch of one every message is read by the full parser, whatever is done for messages alone. */
 function parsedMessage(bytes: Buffer): Message | undefined {
-  const parse = parseMessages as (bytes: Buffer, ...rest: unknown[]) => ReturnType<typeof parseMessages>;
-  const { messages } = parse(Buffer.concat([BATCH[0], bytes, BATCH[1]]));
+  const { messages } = parseMessages(Buffer.concat([BATCH[0], bytes, BATCH[1]]));
   if (messages.length !== 1) throw new RangeError('several messages');
   return messages[0];
 }
