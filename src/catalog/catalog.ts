@@ -33,6 +33,8 @@ interface Visible {
   readonly unavailable: readonly Unavailable[];
   readonly missing: readonly string[];
   readonly cutByTenant: boolean;
+  /** The view that no toolset narrows. */
+  whole?: View;
 }
 
 /** The catalog between two changes of its source. */
@@ -80,7 +82,11 @@ export class Catalog {
   viewFor(caller: Caller, toolset?: string): View {
     const edition = this.#read();
     const visible = this.#visibleTo(caller.tenant, edition);
-    const key = JSON.stringify(toolset === undefined ? [visible.key] : [visible.key, toolset]);
+    if (toolset === undefined) {
+      visible.whole ??= makeView(visible, undefined);
+      return visible.whole;
+    }
+    const key = JSON.stringify([visible.key, toolset]);
     let view = edition.views.get(key);
     if (view === undefined) {
       view = makeView(visible, toolset);

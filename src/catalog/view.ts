@@ -75,6 +75,7 @@ export class View {
   readonly #forms = new Map<CapabilityKind, readonly Form[]>();
   readonly #fingerprints = new Map<CapabilityKind, string>();
   readonly #caching = new Map<CapabilityKind, Caching>();
+  readonly #tools = new Map<string, Resolution>();
   #id: string | undefined;
 
   constructor(source: ViewSource) {
@@ -112,7 +113,12 @@ export class View {
   }
 
   resolveTool(name: string): Resolution {
-    return this.#resolveName('tools', 'tool', name);
+    const known = this.#tools.get(name);
+    if (known !== undefined) return known;
+    const found = this.#resolveName('tools', 'tool', name);
+    // Names that mean nothing are the caller's own, without end.
+    if (found.kind === 'found') this.#tools.set(name, found);
+    return found;
   }
 
   resolvePrompt(name: string): Resolution {

@@ -40,3 +40,13 @@ export function spanOf(spans: readonly MemberSpan[], key: string): MemberSpan | 
   for (const span of spans) if (span.key === key) return span;
   return undefined;
 }
+
+/** Plain decimals: what `Number` and `JSON.parse` read alike, without an exponent that could make it another one. */
+const PLAIN_NUMBER = /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$/;
+
+/** A member that is plainly written as a number; undefined when it is absent, or anything else. */
+export function numberIn(object: Buffer, spans: readonly MemberSpan[], key: string): number | undefined {
+  const span = spanOf(spans, key);
+  const text = span && object.toString('latin1', span.valueStart, span.end);
+  return text !== undefined && PLAIN_NUMBER.test(text) ? Number(text) : undefined;
+}

@@ -41,12 +41,25 @@ export interface SendOptions {
   readonly deliver?: (message: Buffer) => boolean;
 }
 
+/** What was seen of a notification before it is passed on. */
+export interface Seen {
+  /** Where the members of `params` lie. */
+  readonly spans: readonly MemberSpan[];
+  /** The value of a progress. */
+  readonly progress?: number;
+}
+
 /** What an upstream says about a call besides answering it. */
 export interface Relay {
-  /** A notification that belongs to the call: progress (token removed), log message, task status, … */
-  notification(method: string, params: Buffer): void;
+  /**
+   * A notification that belongs to the call: progress (token removed), log message, task status, …
+   * @param seen only where `replacesToken`: the token is still there
+   */
+  notification(method: string, params: Buffer, seen?: Seen): void;
   /** A request of the server that belongs to the call. The answer goes back to the upstream. */
   request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer>;
+  /** Puts a token of its own in the place of ours: such progress is passed as it came. */
+  readonly replacesToken?: true;
   /** Hears for a task that outlives its call: what names neither its call nor its task is not meant for it. */
   readonly forTask?: true;
 }

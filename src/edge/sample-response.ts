@@ -31,6 +31,8 @@ export class SampleResponse extends EventEmitter {
   }
 
   flushHeaders(): void {}
+  cork(): void {}
+  uncork(): void {}
 
   write(bytes: Buffer): boolean {
     this.written.push(bytes.toString());

@@ -23,11 +23,11 @@ export class Deadline {
     this.#run();
   }
 
-  /** The upstream showed progress. */
+  /** The upstream showed progress. The timer that runs fires too early now, and is set again then: progress is many times. */
   restart(): void {
-    this.#account();
+    this.#spend();
     this.#left = this.#call;
-    this.#run();
+    if (this.#timer === undefined) this.#run();
   }
 
   /** Time stands still until every pause is ended. */
@@ -47,9 +47,17 @@ export class Deadline {
 
   #account(): void {
     if (this.#timer === undefined) return;
+    this.#spend();
     this.#timer.cancel();
     this.#timer = undefined;
-    const spent = this.#clock.monotonic() - this.#since;
+  }
+
+  /** What has passed since the clock was read last. */
+  #spend(): void {
+    if (this.#timer === undefined) return;
+    const now = this.#clock.monotonic();
+    const spent = now - this.#since;
+    this.#since = now;
     this.#left -= spent;
     this.#leftMax -= spent;
   }
@@ -57,10 +65,18 @@ export class Deadline {
   #run(): void {
     if (this.#pauses > 0) return;
     this.#since = this.#clock.monotonic();
+    this.#timer = this.#clock.after(Math.max(0, Math.min(this.#left, this.#leftMax)), () => this.#fired());
+  }
+
+  #fired(): void {
+    this.#spend();
+    this.#timer = undefined;
+    if (Math.min(this.#left, this.#leftMax) > 0) {
+      this.#run();
+      return;
+    }
     const limit = this.#leftMax < this.#left ? this.#callMax : this.#call;
-    this.#timer = this.#clock.after(Math.max(0, Math.min(this.#left, this.#leftMax)), () => {
-      this.end();
-      this.#expire(limit);
-    });
+    this.end();
+    this.#expire(limit);
   }
 }

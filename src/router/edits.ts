@@ -118,9 +118,10 @@ export function ownResultMeta(serverInfo: JsonObject, upstream?: string): Edits 
 }
 
 /** Params of a notification on their way to a client. */
-export function notificationParams(params: Buffer, edits: Edits = {}, meta: Edits = {}): Buffer {
-  const all = { ...editMeta(params, meta), ...edits };
-  return Object.keys(all).length === 0 ? params : editObject(params, all);
+export function notificationParams(params: Buffer, edits: Edits = {}, meta: Edits = {}, spans?: readonly MemberSpan[]): Buffer {
+  const known = spans ?? memberSpans(params);
+  const all = { ...editMeta(params, meta, known), ...edits };
+  return Object.keys(all).length === 0 ? params : editObject(params, all, known);
 }
 
 /** Names the asker in an elicitation; other requests are unchanged (security class 17). */

@@ -2,7 +2,7 @@ import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
-import type { Connection, Relay } from '../core/ports.ts';
+import type { Connection, Relay, Seen } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { CallLife } from './call-life.ts';
 import { editMeta, labelled, notificationParams } from './edits.ts';
@@ -33,6 +33,7 @@ export interface RelayOptions {
 
 /** What an upstream says and asks during one call, on its way to the client of that call. */
 export class CallRelay implements Relay {
+  readonly replacesToken = true;
   readonly #options: RelayOptions;
   /** The requests that wait for the call now, the newest last: none while it is parked. */
   #visitors: readonly Exchange[];
@@ -83,7 +84,7 @@ export class CallRelay implements Relay {
     this.#ended = true;
   }
 
-  notification(method: string, params: Buffer): void {
+  notification(method: string, params: Buffer, seen?: Seen): void {
     const { deadline } = this.#options.life;
     const exchange = this.#visitors.at(-1);
     if (method === 'notifications/progress' && !this.#ended) deadline.restart();
@@ -91,8 +92,8 @@ export class CallRelay implements Relay {
     else if (exchange === undefined) this.#dropped('parked');
     else if (method === 'notifications/progress') {
       if (exchange.progressToken === undefined) this.#dropped('progress not wanted');
-      else if (!this.#rises(params)) this.#dropped('progress');
-      else this.#notify(exchange, method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }));
+      else if (!this.#rises(seen?.progress ?? progressIn(params))) this.#dropped('progress');
+      else this.#notify(exchange, method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }, {}, seen?.spans));
     } else if (method === 'notifications/message' && !wantsLog(exchange, params)) this.#dropped('log level');
     else this.#notify(exchange, method, notificationParams(params));
   }
@@ -139,8 +140,7 @@ export class CallRelay implements Relay {
     this.#options.services.instruments.droppedNotifications(reason).add();
   }
 
-  #rises(params: Buffer): boolean {
-    const { progress } = JSON.parse(params.toString('utf8')) as { progress?: unknown };
+  #rises(progress: unknown): boolean {
     if (typeof progress !== 'number' || progress <= this.#progress) return false;
     this.#progress = progress;
     return true;
@@ -150,6 +150,10 @@ export class CallRelay implements Relay {
     this.#reached = true;
     exchange.notify(method, params);
   }
+}
+
+function progressIn(params: Buffer): unknown {
+  return (JSON.parse(params.toString('utf8')) as { progress?: unknown }).progress;
 }
 
 /** Modern: only at or above the level of the request. Session clients: of the session, or everything when none was set. */

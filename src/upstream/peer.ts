@@ -1,7 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
-import { editObject, elements, member, parseJson, toJson } from '../core/json.ts';
+import { editObject, elements, type MemberSpan, member, parseJson, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, isRequestId, type JsonObject, META, type RequestId } from '../core/mcp.ts';
+import { numberIn, spanOf } from '../core/param-value.ts';
 import type { Relay, Transport, UpstreamCall } from '../core/ports.ts';
 import { scanIncoming } from '../core/scan.ts';
 import { toErrorAnswer } from '../core/to-wire.ts';
@@ -210,6 +211,7 @@ export class Peer {
   /** Returns whether the bytes were the answer to `origin`. Never throws: it runs inside the transport's reader. */
   #receive(bytes: Buffer, origin?: Pending): boolean {
     const scanned = scanIncoming(bytes);
+    if (scanned?.kind === 'notification' && scanned.method === 'notifications/progress' && this.#plainProgress(scanned, origin)) return false;
     const pending = scanned?.kind === 'result' ? this.#inFlight.get(scanned.id) : undefined;
     // What we asked ourselves we read whole; a result for a client is cut and passed on.
     if (scanned?.kind !== 'result' || pending === undefined || pending.call.relay === NO_RELAY || !INTERACTIVE.has(pending.call.method))
@@ -305,6 +307,18 @@ export class Peer {
     else if (target.progress.admits(body.progress)) {
       this.#safely('progress', () => target.relay.notification('notifications/progress', editObject(params, { [META.progressToken]: undefined })));
     }
+  }
+
+  /** Progress of a call in flight that says nothing of tasks. Returns whether it was one: then nothing more is to be done. */
+  #plainProgress({ params, spans }: { readonly params: Buffer; readonly spans: readonly MemberSpan[] }, origin: Pending | undefined): boolean {
+    const token = numberIn(params, spans, 'progressToken');
+    const progress = numberIn(params, spans, 'progress');
+    const pending = this.#inFlight.get(token);
+    if (pending === undefined || !pending.call.progress || progress === undefined || (origin !== undefined && origin !== pending)) return false;
+    if (pending.call.relay.replacesToken !== true || spanOf(spans, '_meta') !== undefined) return false;
+    if (pending.progress.admits(progress))
+      this.#safely('progress', () => pending.call.relay.notification('notifications/progress', params, { spans, progress }));
+    return true;
   }
 
   /** A task goes on under the token of its call, on whatever stream. */
