@@ -32,6 +32,12 @@ describe('known good credentials', () => {
     expect(known.has(bearer('a'))).toBe(false);
   });
 
+  it('beyond the cap give way in the order of their last proof', () => {
+    const known = new KnownGood({ clock: new ManualClock(), max: 2 });
+    for (const token of ['a', 'b', 'b', 'a', 'c']) known.prove(bearer(token));
+    expect(['a', 'b', 'c'].map((token) => known.has(bearer(token)))).toEqual([true, false, true]);
+  });
+
   it('are never more than the cap, and never one that was not proven', () => {
     const step = fc.record({ token: fc.integer({ min: 0, max: 9 }), wait: fc.integer({ min: 0, max: 60 }), good: fc.boolean() });
     fc.assert(

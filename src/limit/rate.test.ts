@@ -60,6 +60,16 @@ describe('token buckets', () => {
     expect(limiter.size).toBe(1);
   });
 
+  it('do not forget who is there all the time, alone or not', () => {
+    const clock = new ManualClock();
+    const limiter = new TokenBuckets({ clock, rate: 1 / 86_400, burst: 1 });
+    limiter.take('a');
+    for (let minutes = 0; minutes < 120; minutes += 20) {
+      expect(limiter.take('a').allowed).toBe(false);
+      clock.advance(20 * 60_000);
+    }
+  });
+
   it('forget the least recently used beyond the cap, never the one that is being refused now', () => {
     const limiter = new TokenBuckets({ clock: new ManualClock(), rate: 1, burst: 1, maxKeys: 3 });
     for (const key of ['a', 'b', 'c']) limiter.take(key);

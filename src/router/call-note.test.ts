@@ -89,6 +89,7 @@ describe('an error result', () => {
     ['{"isError":[true]}', 'ok'],
     ['{"isError":null}', 'ok'],
     ['{}', 'ok'],
+    ['{"isError":true,"isError":false}', 'ok'],
     ['{"content":[{"type":"text","text":"\\"isError\\":true"}]}', 'ok'],
     ['{"structuredContent":{"isError":true}}', 'ok'],
     ['{"structuredContent":{"isError":false},"isError":true}', 'error_result'],

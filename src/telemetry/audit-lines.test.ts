@@ -109,6 +109,28 @@ describe('the line of an audit record', () => {
     );
   });
 
+  it('is that of its own record although the same names come in any other combination', () => {
+    const name = fc.constantFrom('a', 'b', 'Bearer abcdef');
+    const alike = fc.tuple(name, name, optional(name), optional(name), fc.constantFrom('tools/call', 'prompts/get', 'resources/read'), fc.boolean());
+    const call = fc.sample(records, { numRuns: 1, seed: 5 })[0] as AuditRecord;
+    const lines = new AuditLines([]);
+    fc.assert(
+      fc.property(alike, ([tenant, tool, original, upstream, said, isFirst]) => {
+        const record = {
+          ...call,
+          tenant,
+          tool,
+          original,
+          upstream,
+          method: said,
+          principal: principals[isFirst ? 0 : 1] as AuditRecord['principal'],
+        };
+        expect(lines.of(record, 0)).toBe(plain(record, 0, []));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it('says every duration as JSON does', () => {
     const lines = new AuditLines([]);
     const call = fc.sample(records, { numRuns: 1, seed: 3 })[0] as AuditRecord;
@@ -142,7 +164,10 @@ describe('the line of an audit record', () => {
     expect(lines.of(record, 0)).toContain('"tool":"no-tool-but-later-secret"');
     secrets.push(new Secret('later-secret'));
     expect(lines.of(record, 0)).not.toContain('later-secret');
+    const long: AuditRecord = { ...record, method: `no-tool/${'x'.repeat(300)}`, upstream: 'u', tool: 't' };
+    expect(lines.of(long, 0)).toContain('"method":"no-tool/x');
     secrets.splice(0, 1, new Secret('no-tool'));
+    expect(lines.of(long, 0)).toContain('"method":"***/x');
     expect(lines.of(record, 0)).toContain('"tool":"***-but-later-secret"');
   });
 

@@ -192,6 +192,63 @@ describe('the audit queue', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('takes along at the end what came during a write, and tries that once more when it fails', async () => {
+    const clock = new ManualClock();
+    const counts = { lost: 0 };
+    const chunks: string[] = [];
+    const first = Promise.withResolvers<void>();
+    const answers = [first.promise, Promise.reject(new Error('full')), Promise.resolve()];
+    answers[1]?.catch(() => {});
+    const sink: AuditSink = {
+      async open() {},
+      write(chunk) {
+        chunks.push(String(chunk));
+        return answers[chunks.length - 1] ?? Promise.resolve();
+      },
+      async close() {},
+    };
+    const lost = {
+      add(amount = 1) {
+        counts.lost += amount;
+      },
+    };
+    const audit = new AuditLog({ sink, clock, logger: silentLogger, onError: 'continue', failures: { add() {} }, lost });
+    audit.record(call);
+    audit.record({ ...call, requestId: 8 });
+    const closed = audit.close();
+    first.resolve();
+    await closed;
+    expect(chunks.map((chunk) => JSON.parse(chunk).requestId)).toEqual([7, 8, 8]);
+    expect([counts.lost, clock.pending]).toEqual([0, 0]);
+  });
+
+  it('leaves trying again to the retry while it fails', async () => {
+    const clock = new ManualClock();
+    let opens = 0;
+    let writes = 0;
+    const sink: AuditSink = {
+      async open() {
+        opens++;
+        throw new Error('no');
+      },
+      async write() {
+        writes++;
+      },
+      async close() {},
+    };
+    const audit = new AuditLog({ sink, clock, logger: silentLogger, onError: 'continue', failures: { add() {} }, lost: { add() {} } });
+    audit.record(call);
+    await new Promise((resolve) => setImmediate(resolve));
+    audit.record(call);
+    await audit.open();
+    expect([opens, audit.failing]).toEqual([1, true]);
+    await clock.advanceAsync(999);
+    expect(writes).toBe(1);
+    await clock.advanceAsync(1);
+    expect([writes, audit.failing]).toEqual([2, false]);
+    await audit.close();
+  });
+
   it('does not keep the process from ending when a write never returns', async () => {
     const { audit, clock, counts } = start(true);
     audit.record(call);

@@ -130,7 +130,6 @@ export class AuditLog {
     if (this.#closed) return;
     this.#closed = true;
     this.#retry?.cancel();
-    this.#gather?.cancel();
     const { clock, sink } = this.#options;
     const { promise: late, resolve: giveUpWaiting } = Promise.withResolvers<void>();
     const timer = clock.after(deadlineMs, giveUpWaiting);
@@ -184,8 +183,8 @@ export class AuditLog {
     try {
       let due = this.#waiting.bytes;
       if (this.#failing && due === 0) await sink.open();
-      // What comes in meanwhile is gathered again, unless it is much or the last.
-      while (due > 0 || this.#closed || this.#waiting.bytes >= GATHER_BYTES) {
+      // What comes in meanwhile is gathered again, unless it is the last.
+      while (due > 0 || this.#closed) {
         this.#chunk ??= this.#waiting.take();
         if (this.#chunk === undefined) break;
         const { length } = this.#chunk.bytes;
