@@ -39,18 +39,21 @@ async function stage(work: (gateway: Child, open: (era: Era, user?: number) => P
   await using upstream = run.start({ script: join(import.meta.dirname, 'bridge/upstream.ts'), core: CORE.rest });
   const { port } = await upstream.hears<{ port: number }>();
   const url = `http://127.0.0.1:${port}`;
-  await using gateway = await delivered(run, {
-    program: values.gateway,
-    execArgv: PROBED,
-    upstreams: [
-      { name: 'modern', type: 'streamable-http', url: `${url}/modern` },
-      { name: 'legacy', type: 'streamable-http', url: `${url}/legacy` },
-    ],
-    settings: {
-      auth: { static: tokens.map((token, index) => ({ name: `user-${index}`, token, tenant: `tenant-${index % 5}` })) },
-      bridge: { park: { perPrincipal: 100_000, perUpstream: 100_000, total: 100_000 }, replayWindow: '100ms' },
+  await using gateway = await delivered(
+    run,
+    { gateway: values.gateway, profile: undefined },
+    {
+      execArgv: PROBED,
+      upstreams: [
+        { name: 'modern', type: 'streamable-http', url: `${url}/modern` },
+        { name: 'legacy', type: 'streamable-http', url: `${url}/legacy` },
+      ],
+      settings: {
+        auth: { static: tokens.map((token, index) => ({ name: `user-${index}`, token, tenant: `tenant-${index % 5}` })) },
+        bridge: { park: { perPrincipal: 100_000, perUpstream: 100_000, total: 100_000 }, replayWindow: '100ms' },
+      },
     },
-  });
+  );
   const { origin, pathname } = new URL(gateway.url);
   const pool = new Pool(origin, { connections: 64 });
   try {

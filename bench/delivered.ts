@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { Child } from './children.ts';
 import { CORE } from './machine.ts';
+import type { Options } from './options.ts';
 import type { Run } from './run.ts';
 import { type Target, TOKEN, target } from './stage.ts';
 
@@ -18,17 +19,18 @@ const START = { deadline: 30_000, look: 25 } as const;
 /** For `execArgv`: the process can then be asked as probe.ts says. */
 export const PROBED: readonly string[] = ['--expose-gc', '--import', pathToFileURL(join(import.meta.dirname, 'probe.ts')).href];
 
+/** Which program is started, and whether it writes a profile. */
+export type Program = Pick<Options, 'gateway' | 'profile'>;
+
 export interface GatewayOptions {
   readonly upstreams: readonly object[];
-  /** The script to run; undefined: our build. */
-  readonly program: string | undefined;
   /** Laid over the configuration, section by section. */
   readonly settings?: Readonly<Record<string, object>>;
   readonly execArgv?: readonly string[];
 }
 
 /** The gateway by its command line, with guard, authentication, policy, metrics, audit and log on, once its upstreams are connected. */
-export async function gateway(run: Run, { upstreams, program, settings = {}, execArgv = [] }: GatewayOptions) {
+export async function gateway(run: Run, program: Program, { upstreams, settings = {}, execArgv = [] }: GatewayOptions) {
   const home = join(run.folder, `gateway-${Date.now()}`);
   await mkdir(home, { mode: 0o700 });
   const document: Record<string, object> = {
@@ -44,8 +46,9 @@ export async function gateway(run: Run, { upstreams, program, settings = {}, exe
   for (const [section, more] of Object.entries(settings)) document[section] = { ...document[section], ...more };
   const file = join(home, 'turnpike.json');
   await writeFile(file, JSON.stringify(document));
-  const script = program === undefined ? build() : resolve(program);
-  const child = run.start({ script, args: ['serve', '--config', file], core: CORE.subject, execArgv });
+  const script = program.gateway === undefined ? build() : resolve(program.gateway);
+  const profiling = program.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(program.profile)}`];
+  const child = run.start({ script, args: ['serve', '--config', file], core: CORE.subject, execArgv: [...profiling, ...execArgv] });
   const url = await ready(child);
   return {
     child,

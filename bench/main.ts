@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { Generator } from './compare.ts';
 import { machineText } from './machine.ts';
 import { HELP, type Options, optionsOf, UsageError } from './options.ts';
+import { profilesText } from './profile.ts';
 import { Run } from './run.ts';
 import { SETS } from './sets/names.ts';
 import { BENCH_SETS } from './sets/sets.ts';
@@ -42,6 +43,7 @@ async function measured(run: Run, options: Options): Promise<number> {
     rows.push(...(await BENCH_SETS[name]({ run, options, generator, tell: (text) => tell(`  ${text}`) })));
   }
   process.stdout.write(`\n${machineText()}; CPU per call, best of ${options.rounds} rounds\n\n${tableOf(rows, options.smoke)}\n`);
+  if (options.profile !== undefined) process.stdout.write(`\n${await profilesText(options.profile)}\n`);
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(figuresOf(rows, options), null, 2)}\n`);
   return rows.every((row) => ['met', 'told'].includes(verdictOf(row, options.smoke))) ? EXIT.met : EXIT.missed;
 }

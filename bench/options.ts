@@ -18,6 +18,8 @@ export interface Options {
   readonly smoke: boolean;
   /** The script that is started as `turnpike`, such as `src/cli/main.ts` of any checkout; undefined: the build of this one. */
   readonly gateway: string | undefined;
+  /** A folder for CPU profiles of the gateway. */
+  readonly profile: string | undefined;
 }
 
 export const HELP = `Measures what a call costs in the gateway, against proxies that do the least that can be done.
@@ -38,6 +40,7 @@ export const HELP = `Measures what a call costs in the gateway, against proxies 
     .map(([name]) => name)
     .join(', ')} with generous bounds
   --gateway FILE   the script that is started as turnpike, such as src/cli/main.ts of any checkout; default: our build
+  --profile FOLDER write CPU profiles of the gateway there and tell what takes its time; the figures of such a run do not count
   --help           this text
 
 Exit code 1 when a bound is not met or a call failed, 2 when the command line is wrong.
@@ -62,6 +65,7 @@ export function optionsOf(args: readonly string[]): Options | 'help' {
     json: values.json,
     smoke: isSmoke,
     gateway: values.gateway,
+    profile: values.profile,
   };
 }
 
@@ -83,6 +87,7 @@ function parsed(args: readonly string[]) {
         json: text,
         smoke: flag,
         gateway: text,
+        profile: text,
         help: flag,
       },
     }).values;

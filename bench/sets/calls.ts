@@ -39,7 +39,7 @@ export function httpCalls(bound: BoundName, work: Work, erasOf: (options: Option
     const { run, options } = context;
     await using upstream = await httpUpstream(run);
     await using floor = await httpFloor(run, upstream);
-    await using tested = await gateway(run, { upstreams: [entry.modernHttp(upstream), entry.legacyHttp(upstream)], program: options.gateway });
+    await using tested = await gateway(run, options, { upstreams: [entry.modernHttp(upstream), entry.legacyHttp(upstream)] });
     const targets = { modern: tested.at('mod'), legacy: tested.at('leg') };
     // The stage stands until all is measured.
     return await againstFloor(context, bound, work, erasOf(options), floor, targets);
@@ -54,7 +54,7 @@ export const stdioCalls: BenchSet = async (context) => {
   for (const era of options.eras) {
     // One at a time: the time of all children of the process counts.
     const upstream = era === 'modern' ? entry.modernStdio() : entry.legacyStdio();
-    await using tested = await gateway(run, { upstreams: [upstream], program: options.gateway });
+    await using tested = await gateway(run, options, { upstreams: [upstream] });
     const at = tested.at(upstream.name);
     rows.push(...(await againstFloor(context, 'stdio', {}, [era], floor, { modern: at, legacy: at })));
   }
@@ -80,7 +80,7 @@ async function againstFloor(
 /** Session calls beside modern calls, through one gateway. */
 export const legacyCalls: BenchSet = async ({ run, options, generator, tell }) => {
   await using upstream = await httpUpstream(run);
-  await using tested = await gateway(run, { upstreams: [entry.modernHttp(upstream), entry.legacyHttp(upstream)], program: options.gateway });
+  await using tested = await gateway(run, options, { upstreams: [entry.modernHttp(upstream), entry.legacyHttp(upstream)] });
   const subjects = [
     { name: 'modern', plan: planOf(tested.at('mod'), 'modern', options) },
     { name: 'legacy', plan: planOf(tested.at('leg'), 'legacy', options) },

@@ -14,7 +14,7 @@ const RATE = 1_000;
 export const latency: BenchSet = async ({ run, options, generator, tell }) => {
   await using upstream = await httpUpstream(run);
   const upstreams = [entry.modernHttp(upstream), entry.legacyHttp(upstream)];
-  await using tested = await gateway(run, { upstreams, program: options.gateway });
+  await using tested = await gateway(run, options, { upstreams });
   const targets = { modern: tested.at('mod'), legacy: tested.at('leg') };
   const plan = (target: Target, era: Era) => planOf(target, era, options, { rate: RATE });
   const subjects = options.eras.flatMap((era) => [
@@ -34,7 +34,7 @@ export const latency: BenchSet = async ({ run, options, generator, tell }) => {
 /** How long the event loop of the gateway is kept from what is due, while it has as much to do as it can. */
 export const loopDelay: BenchSet = async ({ run, options, generator, tell }) => {
   await using upstream = await httpUpstream(run);
-  await using tested = await gateway(run, { upstreams: [entry.modernHttp(upstream)], program: options.gateway, execArgv: PROBED });
+  await using tested = await gateway(run, options, { upstreams: [entry.modernHttp(upstream)], execArgv: PROBED });
   await generator.open('gateway', planOf(tested.at('mod'), 'modern', options));
   await generator.measure('gateway', { leadIn: 0, duration: options.warmup });
   const delays: LoopDelay[] = [];

@@ -14,7 +14,7 @@ const CLIENTS = 8;
 export const lists: BenchSet = async (context) => {
   const { run, options } = context;
   await using upstream = await httpUpstream(run, TOOLS);
-  await using tested = await gateway(run, { upstreams: [entry.modernHttp(upstream)], program: options.gateway });
+  await using tested = await gateway(run, options, { upstreams: [entry.modernHttp(upstream)] });
   const rows: Row[] = [];
   for (const era of options.eras) rows.push(await listsOf(context, era, tested.at('mod')));
   return rows;

@@ -17,7 +17,7 @@ const REST = 5_000;
 export const idleGateway: BenchSet = async ({ run, options, tell }) => {
   await using upstream = await httpUpstream(run);
   const upstreams = [entry.modernHttp(upstream), entry.modernStdio()];
-  await using tested = await gateway(run, { upstreams, program: options.gateway });
+  await using tested = await gateway(run, options, { upstreams });
   await pause(REST);
   const value = residentOf(tested.pid) / MEGA;
   tell(`${value.toFixed(1)} MB resident`);
@@ -43,9 +43,8 @@ export const idleSessions: BenchSet = async (context) => {
 
 async function sessionsOf({ run, options, generator, tell }: Context, variant: string, calls: boolean): Promise<readonly Row[]> {
   await using upstream = await httpUpstream(run);
-  await using tested = await gateway(run, {
+  await using tested = await gateway(run, options, {
     upstreams: [entry.legacyHttp(upstream)],
-    program: options.gateway,
     execArgv: PROBED,
     // All sessions are of one principal, who may have half of them. The pool as it is by default: sessions that rest give their connections up to others.
     settings: { limits: { sessions: 2 * (SESSIONS + FIRST_SESSIONS) }, pool: { limits: {} } },

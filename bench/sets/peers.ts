@@ -16,7 +16,7 @@ export const peerCalls: BenchSet = async (context) => {
   const shared = entry.legacyStdio();
   const { sharing, ...apart } = { ...shared, name: 'own' };
   const upstreams = [shared, apart, entry.legacyHttp(upstream)];
-  await using tested = await gateway(run, { upstreams, program: options.gateway });
+  await using tested = await gateway(run, options, { upstreams });
   const ours: Readonly<Record<Peer['like'], Target>> = {
     'shared child': tested.at(shared.name),
     'child per session': tested.at(apart.name),

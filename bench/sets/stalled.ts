@@ -30,7 +30,7 @@ export const stalledReader: BenchSet = async (context) => {
   const { run, options } = context;
   await using upstream = await httpUpstream(run);
   const upstreams = [entry.modernHttp(upstream), entry.legacyHttp(upstream)];
-  await using tested = await gateway(run, { upstreams, program: options.gateway });
+  await using tested = await gateway(run, options, { upstreams });
   const targets = { modern: tested.at('mod'), legacy: tested.at('leg') };
   const rows: Row[] = [];
   for (const era of options.eras) rows.push(await stalledOf(context, era, targets[era]));
