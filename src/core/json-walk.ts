@@ -59,7 +59,7 @@ export function plainEnd(bytes: Buffer, at: number): number {
 }
 
 /** Bytes of a string that are looked at one by one before the native search for its end takes over. */
-const SHORT = 64;
+const SHORT = 32;
 /** Where one quote is escaped there are more (text that is JSON itself): so many bytes are looked at before the next search. */
 const DENSE = 256;
 
