@@ -83,7 +83,7 @@ export class Catalog {
     const edition = this.#read();
     const visible = this.#visibleTo(caller.tenant, edition);
     if (toolset === undefined) {
-      visible.whole ??= makeView(visible, undefined);
+      visible.whole ??= new View(visible);
       return visible.whole;
     }
     const key = JSON.stringify([visible.key, toolset]);
@@ -212,8 +212,7 @@ function builderOf(settings: CatalogSettings, clock: Clock, earlier?: PartBuilde
   return new PartBuilder(settings.catalog, settings.upstreams, compilePolicy(settings), { clock, invalidParamHeader }, earlier);
 }
 
-function makeView(visible: Visible, toolset: string | undefined): View {
-  if (toolset === undefined) return new View(visible);
+function makeView(visible: Visible, toolset: string): View {
   const selected = parseToolset(toolset, {
     hasServer: (name) => visible.upstreams.includes(name),
     hasTool: (exposed) => visible.table.slot('tools', exposed) !== undefined,

@@ -41,10 +41,15 @@ function parse(bytes: Buffer): JsonObject & { readonly tools: readonly JsonObjec
   return JSON.parse(bytes.toString());
 }
 
+function pageOf(lists: ListBytes, ...asked: Parameters<ListBytes['pieces']>): Buffer {
+  const pieces = lists.pieces(...asked);
+  return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+}
+
 describe('results', () => {
   it('of modern clients carry the caching fields, the type and our name', () => {
     const { catalog, lists } = open({ a: sampleSet({ tools: ['t'] }, { caching: { tools: { ttlMs: 5_000, cacheScope: 'public' } } }) });
-    expect(lists.page('tools', catalog.viewFor(ANN), ANN, 'modern').toString()).toBe(
+    expect(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'modern').toString()).toBe(
       '{"tools":[{"name":"x_a_t","inputSchema":{"type":"object"}}],"ttlMs":5000,"cacheScope":"public","resultType":"complete",' +
         '"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"turnpike","version":"0"}}}',
     );
@@ -53,18 +58,18 @@ describe('results', () => {
   it('of legacy clients carry the list alone', () => {
     const { catalog, lists } = open({ a: sampleSet({ tools: ['t'] }) });
     const view = catalog.viewFor(ANN);
-    expect(lists.page('tools', view, ANN, 'legacy').toString()).toBe('{"tools":[{"name":"x_a_t","inputSchema":{"type":"object"}}]}');
-    expect(lists.page('templates', view, ANN, 'legacy').toString()).toBe('{"resourceTemplates":[]}');
-    expect(lists.page('prompts', view, ANN, 'legacy').toString()).toBe('{"prompts":[]}');
-    expect(lists.page('resources', view, ANN, 'legacy').toString()).toBe('{"resources":[]}');
+    expect(pageOf(lists, 'tools', view, ANN, 'legacy').toString()).toBe('{"tools":[{"name":"x_a_t","inputSchema":{"type":"object"}}]}');
+    expect(pageOf(lists, 'templates', view, ANN, 'legacy').toString()).toBe('{"resourceTemplates":[]}');
+    expect(pageOf(lists, 'prompts', view, ANN, 'legacy').toString()).toBe('{"prompts":[]}');
+    expect(pageOf(lists, 'resources', view, ANN, 'legacy').toString()).toBe('{"resources":[]}');
   });
 
   it('name the missing parts, in both eras', () => {
     const { catalog, lists, source } = open({ a: sampleSet({ tools: ['t'] }), b: sampleSet({}) });
     source.set('b', undefined, 'failed', 'no such command');
     const unavailable = { 'turnpike/unavailable': [{ upstream: 'b', reason: 'failed: no such command' }] };
-    expect(parse(lists.page('tools', catalog.viewFor(ANN), ANN, 'modern'))._meta).toMatchObject(unavailable);
-    expect(parse(lists.page('tools', catalog.viewFor(ANN), ANN, 'legacy'))._meta).toEqual(unavailable);
+    expect(parse(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'modern'))._meta).toMatchObject(unavailable);
+    expect(parse(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'legacy'))._meta).toEqual(unavailable);
   });
 });
 
@@ -115,7 +120,7 @@ describe('pages', () => {
     const sizes: number[] = [];
     let cursor: string | undefined;
     do {
-      const page = parse(lists.page('tools', view, ANN, 'modern', cursor));
+      const page = parse(pageOf(lists, 'tools', view, ANN, 'modern', cursor));
       sizes.push(page.tools.length);
       names.push(...page.tools.map(({ name }) => name));
       expect(page).toMatchObject({ ttlMs: 0, cacheScope: 'private', resultType: 'complete' });
@@ -127,24 +132,24 @@ describe('pages', () => {
 
   it('end without a cursor at exactly 500', () => {
     const { catalog, lists } = open({ a: manyTools(500) });
-    expect(parse(lists.page('tools', catalog.viewFor(ANN), ANN, 'legacy')).nextCursor).toBeUndefined();
+    expect(parse(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'legacy')).nextCursor).toBeUndefined();
   });
 
   it('take only cursors of the same principal, tenant, kind and list', () => {
     const { catalog, lists, source } = open({ a: manyTools(501), b: sampleSet({}) });
     const view = catalog.viewFor(ANN);
-    const cursor = parse(lists.page('tools', view, ANN, 'modern')).nextCursor;
-    expect(parse(lists.page('tools', view, ANN, 'modern', cursor)).tools).toHaveLength(1);
+    const cursor = parse(pageOf(lists, 'tools', view, ANN, 'modern')).nextCursor;
+    expect(parse(pageOf(lists, 'tools', view, ANN, 'modern', cursor)).tools).toHaveLength(1);
     const error = new TurnpikeError('catalog/cursor');
-    expect(() => lists.page('tools', view, sampleCaller('default', 'bob'), 'modern', cursor)).toThrow(error);
-    expect(() => lists.page('tools', view, sampleCaller('other', 'ann'), 'modern', cursor)).toThrow(error);
-    expect(() => lists.page('prompts', view, ANN, 'modern', cursor)).toThrow(error);
-    expect(() => lists.page('tools', catalog.viewFor(ANN, 'tool:x_a_t1'), ANN, 'modern', cursor)).toThrow(error);
-    for (const bad of ['', 'x', 5, null, {}, 'x'.repeat(2_000)]) expect(() => lists.page('tools', view, ANN, 'modern', bad)).toThrow(error);
+    expect(() => pageOf(lists, 'tools', view, sampleCaller('default', 'bob'), 'modern', cursor)).toThrow(error);
+    expect(() => pageOf(lists, 'tools', view, sampleCaller('other', 'ann'), 'modern', cursor)).toThrow(error);
+    expect(() => pageOf(lists, 'prompts', view, ANN, 'modern', cursor)).toThrow(error);
+    expect(() => pageOf(lists, 'tools', catalog.viewFor(ANN, 'tool:x_a_t1'), ANN, 'modern', cursor)).toThrow(error);
+    for (const bad of ['', 'x', 5, null, {}, 'x'.repeat(2_000)]) expect(() => pageOf(lists, 'tools', view, ANN, 'modern', bad)).toThrow(error);
     source.set('b', sampleSet({ prompts: ['p'] }), 'unreachable');
-    expect(parse(lists.page('tools', catalog.viewFor(ANN), ANN, 'modern', cursor)).tools).toHaveLength(1);
+    expect(parse(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'modern', cursor)).tools).toHaveLength(1);
     source.set('b', sampleSet({ tools: ['p'] }));
-    expect(() => lists.page('tools', catalog.viewFor(ANN), ANN, 'modern', cursor)).toThrow(error);
+    expect(() => pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'modern', cursor)).toThrow(error);
   });
 });
 
@@ -158,7 +163,7 @@ it('holds what the view lists, also where a toolset, a collision or a rule cut t
     const view = catalog.viewFor(ANN, toolset);
     for (const kind of ['tools', 'resources'] as const) {
       const items = view.list(kind).items.map((item) => JSON.parse(item.toString()));
-      expect(parse(lists.page(kind, view, ANN, 'modern'))[kind]).toEqual(items);
+      expect(parse(pageOf(lists, kind, view, ANN, 'modern'))[kind]).toEqual(items);
     }
   }
 });
@@ -169,7 +174,7 @@ describe('the cache', () => {
     const read = (subject: string) => {
       const caller = sampleCaller('default', subject);
       let cursor: string | undefined;
-      do cursor = parse(lists.page('tools', catalog.viewFor(caller), caller, 'modern', cursor)).nextCursor;
+      do cursor = parse(pageOf(lists, 'tools', catalog.viewFor(caller), caller, 'modern', cursor)).nextCursor;
       while (cursor !== undefined);
     };
     for (let index = 0; index < 20; index++) read(`user-${index}`);
@@ -179,19 +184,20 @@ describe('the cache', () => {
   it('answers one buffer to everybody, and keeps it while the list stays', () => {
     const { catalog, lists, source } = open({ a: manyTools(3), b: manyTools(3) });
     const bob = sampleCaller('other', 'bob');
-    const first = lists.page('tools', catalog.viewFor(ANN), ANN, 'modern');
-    expect(lists.page('tools', catalog.viewFor(bob), bob, 'modern')).toBe(first);
+    const first = pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'modern');
+    expect(pageOf(lists, 'tools', catalog.viewFor(bob), bob, 'modern')).toBe(first);
     source.set('a', sampleSet({ tools: ['t0', 't1', 't2'], prompts: ['new'] }));
-    expect(lists.page('tools', catalog.viewFor(ANN), ANN, 'modern')).toBe(first);
+    expect(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'modern')).toBe(first);
     expect(lists.builds).toBe(1);
     source.set('a', sampleSet({ tools: ['t0'] }));
-    expect(parse(lists.page('tools', catalog.viewFor(ANN), ANN, 'modern')).tools).toHaveLength(4);
+    expect(parse(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, 'modern')).tools).toHaveLength(4);
   });
 
   it('keeps views apart that differ', () => {
     const settings = sampleSettings(['a', sampleUpstream('b', { tenants: ['red'] })]);
     const { catalog, lists } = open({ a: manyTools(1), b: manyTools(1) }, settings);
-    const tools = (tenant: string) => parse(lists.page('tools', catalog.viewFor(sampleCaller(tenant)), sampleCaller(tenant), 'modern')).tools.length;
+    const tools = (tenant: string) =>
+      parse(pageOf(lists, 'tools', catalog.viewFor(sampleCaller(tenant)), sampleCaller(tenant), 'modern')).tools.length;
     expect([tools('red'), tools('blue'), tools('red')]).toEqual([2, 1, 2]);
   });
 });
@@ -199,7 +205,7 @@ describe('the cache', () => {
 describe('down-conversion', () => {
   const first = (tool: JsonObject, dialect: 'modern' | 'legacy' | 'plain', era: 'modern' | 'legacy' = 'modern') => {
     const { catalog, lists } = open({ a: sampleSet({ tools: [sampleTool('t', tool)] }, { era }) });
-    return parse(lists.page('tools', catalog.viewFor(ANN), ANN, dialect)).tools[0];
+    return parse(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, dialect)).tools[0];
   };
 
   it('knows dialects by revision', () => {
@@ -252,7 +258,7 @@ describe('down-conversion', () => {
       sampleSettings([sampleUpstream('a', { naming: 'passthrough' })]),
     );
     for (const dialect of ['modern', 'legacy', 'plain'] as const) {
-      expect(lists.page('tools', catalog.viewFor(ANN), ANN, dialect).toString()).toContain(`[${bytes}]`);
+      expect(pageOf(lists, 'tools', catalog.viewFor(ANN), ANN, dialect).toString()).toContain(`[${bytes}]`);
     }
   });
 });

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Caller } from '../core/caller.ts';
+import { type Caller, principalKey } from '../core/caller.ts';
 import { objectOf, toJson } from '../core/json.ts';
 import { type JsonObject, META, TURNPIKE_META } from '../core/mcp.ts';
 import type { CapabilityKind } from '../core/ports.ts';
@@ -28,6 +28,18 @@ export interface ListBytesOptions {
   readonly maxBytes?: number;
 }
 
+/** Cursors that are kept of one view. */
+const MAX_CURSORS = 1_000;
+
+function keptFor<T>(views: WeakMap<View, Map<string, T>>, view: View): Map<string, T> {
+  let kept = views.get(view);
+  if (kept === undefined) {
+    kept = new Map();
+    views.set(view, kept);
+  }
+  return kept;
+}
+
 /** One page around the place of its cursor. */
 interface Page {
   /** `{"tools":[…]`. */
@@ -47,6 +59,9 @@ export class ListBytes {
   readonly #cursors: Cursors;
   readonly #serverInfo: JsonObject | undefined;
   readonly #pages: LRUCache<string, Page>;
+  /** What was found for a view, as long as it is kept: the view is looked at, not described anew. */
+  readonly #ofViews = new WeakMap<View, Map<string, WeakRef<Page>>>();
+  readonly #made = new WeakMap<View, Map<string, Buffer>>();
   #builds = 0;
 
   constructor({ cursors, serverInfo, maxBytes = DEFAULT_MAX_BYTES }: ListBytesOptions) {
@@ -61,16 +76,39 @@ export class ListBytes {
   }
 
   /**
-   * The bytes of the `result` of a list request. `cursor` is the client's, unchecked. Throws `catalog/cursor` if it is not one
+   * The bytes of the `result` of a list request, in pieces that others get, too. `cursor` is the client's, unchecked. Throws `catalog/cursor` if it is not one
    * that this caller got for this list.
    */
-  page(kind: CapabilityKind, view: View, caller: Caller, dialect: Dialect, cursor?: unknown): Buffer {
+  pieces(kind: CapabilityKind, view: View, caller: Caller, dialect: Dialect, cursor?: unknown): readonly Buffer[] {
     const offset = this.#cursors.read(cursor, caller, kind, view);
-    const page = this.#page(kind, view, dialect, offset);
-    if (page.next === undefined) return page.whole;
+    const page = this.#pageOf(kind, view, dialect, offset);
+    if (page.next === undefined) return [page.whole];
     // The cursor is the caller's own; everything around it is everybody's.
-    const next = toJson(this.#cursors.make(caller, kind, view, page.next));
-    return Buffer.concat([page.head, Buffer.from(',"nextCursor":'), next, page.tail]);
+    return [page.head, this.#cursor(caller, kind, view, page.next), page.tail];
+  }
+
+  /** A cursor says the same to the same caller for as long as the view is this one, so it is sealed once. */
+  #cursor(caller: Caller, kind: CapabilityKind, view: View, next: number): Buffer {
+    const name = `${kind} ${next} ${caller.tenant} ${principalKey(caller.principal)}`;
+    const kept = keptFor(this.#made, view);
+    let cursor = kept.get(name);
+    if (cursor === undefined) {
+      cursor = Buffer.from(`,"nextCursor":${JSON.stringify(this.#cursors.make(caller, kind, view, next))}`);
+      if (kept.size >= MAX_CURSORS) kept.clear();
+      kept.set(name, cursor);
+    }
+    return cursor;
+  }
+
+  #pageOf(kind: CapabilityKind, view: View, dialect: Dialect, offset: number): Page {
+    const kept = keptFor(this.#ofViews, view);
+    const name = `${kind} ${dialect} ${offset}`;
+    let page = kept.get(name)?.deref();
+    if (page === undefined) {
+      page = this.#page(kind, view, dialect, offset);
+      kept.set(name, new WeakRef(page));
+    }
+    return page;
   }
 
   #page(kind: CapabilityKind, view: View, dialect: Dialect, offset: number): Page {

@@ -103,6 +103,8 @@ export type Answer =
       readonly result: Buffer;
       /** Where the members of `result` lie, if that is known. */
       readonly spans?: readonly MemberSpan[];
+      /** The same bytes in pieces, where that spares a copy of what many are answered with. */
+      readonly pieces?: readonly Buffer[];
       /** Whether it is a tool's `isError`, if that is known. */
       readonly failed?: boolean;
     }

@@ -26,7 +26,7 @@ const DRAIN_RETRY_S = 5;
 export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', ignore);
   edge.work.answering(response);
-  response.once('close', () => {
+  response.on('close', () => {
     edge.work.answered(response);
     if (response.writableFinished) edge.services.instruments.response(response.statusCode);
   });

@@ -9,6 +9,12 @@ export function encodeAnswer(id: RequestId, answer: Answer): Buffer {
   return Buffer.concat([Buffer.from(head), answer.kind === 'result' ? answer.result : answer.error, CLOSE]);
 }
 
+/** As `encodeAnswer`, in pieces: what is large is not copied. */
+export function encodePieces(id: RequestId, answer: Answer): readonly Buffer[] {
+  const body = answer.kind === 'error' ? [answer.error] : (answer.pieces ?? [answer.result]);
+  return [Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"${answer.kind}":`), ...body, CLOSE];
+}
+
 /** An error response. Without an id it answers something whose id could not be read. */
 export function encodeError(id: RequestId | undefined, error: RpcError): Buffer {
   return toJson({ jsonrpc: '2.0', ...(id === undefined ? {} : { id }), error });

@@ -7,7 +7,7 @@ import { toErrorAnswer } from '../core/to-wire.ts';
 import { sendJson } from './answer.ts';
 import { type Message, MessageError } from './classify.ts';
 import type { Edge } from './edge.ts';
-import { encodeAnswer } from './encode.ts';
+import { encodeAnswer, encodePieces } from './encode.ts';
 import { foreignHeaders } from './foreign-headers.ts';
 import { HttpError } from './modern.ts';
 import { noteRefusal } from './refusals.ts';
@@ -90,10 +90,9 @@ async function serveRequest(
   try {
     const answer = await answerOf(edge, session, message, caller, request, streaming ? outlet : undefined);
     edge.services.instruments.request('legacy', message.method, answer.kind === 'error' ? answer.code : undefined);
-    const bytes = encodeAnswer(message.id, answer);
-    if (stream === undefined) edge.headers.sendJson(request, response, 200, bytes);
+    if (stream === undefined) edge.headers.sendJson(request, response, 200, encodePieces(message.id, answer));
     else {
-      session.replay.send(stream, bytes);
+      session.replay.send(stream, encodeAnswer(message.id, answer));
       session.replay.end(stream);
     }
   } finally {

@@ -3,7 +3,7 @@ import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import { CLIENT_GONE, type Exchange } from '../core/exchange.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
-import { type Answer, NAMED_BY, RPC } from '../core/mcp.ts';
+import { type Answer, NAMED_BY, type RequestId, RPC } from '../core/mcp.ts';
 import { decodeHeaderValue } from '../core/mcp-headers.ts';
 import { paramOf } from '../core/param-value.ts';
 import { toAnswer } from '../core/to-wire.ts';
@@ -11,7 +11,7 @@ import { dispatch, isServed } from '../router/dispatch.ts';
 import { listen } from '../router/listen.ts';
 import { MessageError, type RequestMessage } from './classify.ts';
 import type { Edge } from './edge.ts';
-import { encodeAnswer, encodeNotification } from './encode.ts';
+import { encodeAnswer, encodeNotification, encodePieces } from './encode.ts';
 import { foreignHeaders } from './foreign-headers.ts';
 import { onlyValueOf } from './header-values.ts';
 import { ModernExchange } from './modern-exchange.ts';
@@ -50,7 +50,7 @@ export async function serveModern(
   });
   const answer = await answerOf(edge, exchange, door.events);
   edge.services.instruments.request('modern', message.method, answer.kind === 'error' ? answer.code : undefined);
-  door.answer(answer.kind === 'error' ? (STATUS[answer.code] ?? 200) : 200, encodeAnswer(message.id, answer));
+  door.answer(message.id, answer);
 }
 
 /** What one request and its answer need of HTTP: its end with the connection, and the choice between one body and a stream. */
@@ -63,7 +63,6 @@ class ModernDoor implements Disposable {
   readonly #life: LinkedAbort;
   #stream: SseWriter | undefined;
   #done = false;
-  readonly #onClose = () => this.#life.abort(new TurnpikeError('request/cancelled', CLIENT_GONE));
 
   constructor(edge: Edge, request: IncomingMessage, response: ServerResponse) {
     this.#edge = edge;
@@ -72,7 +71,9 @@ class ModernDoor implements Disposable {
     this.#life = new LinkedAbort(edge.stopped);
     this.events = edge.settings.listen.streaming && edge.guard.accepted(request).events;
     edge.work.begin();
-    response.once('close', this.#onClose);
+    response.on('close', () => {
+      if (!this.#done) this.#life.abort(new TurnpikeError('request/cancelled', CLIENT_GONE));
+    });
   }
 
   get signal(): AbortSignal {
@@ -88,18 +89,19 @@ class ModernDoor implements Disposable {
     this.#stream.message(encodeNotification(method, params));
   }
 
-  answer(status: number, bytes: Buffer): void {
+  answer(id: RequestId, answer: Answer): void {
     this.#done = true;
-    if (this.#stream === undefined) this.#edge.headers.sendJson(this.#request, this.#response, status, bytes);
-    else {
-      this.#stream.message(bytes);
+    if (this.#stream === undefined) {
+      const status = answer.kind === 'error' ? (STATUS[answer.code] ?? 200) : 200;
+      this.#edge.headers.sendJson(this.#request, this.#response, status, encodePieces(id, answer));
+    } else {
+      this.#stream.message(encodeAnswer(id, answer));
       this.#stream.end();
     }
   }
 
   [Symbol.dispose](): void {
     this.#done = true;
-    this.#response.removeListener('close', this.#onClose);
     this.#life[Symbol.dispose]();
     this.#edge.work.end();
   }

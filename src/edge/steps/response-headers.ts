@@ -47,18 +47,26 @@ export class ResponseHeaders {
     response.setHeader('vary', 'Origin');
   }
 
-  /** One JSON body, for which nothing was set: the way of nearly all answers. */
-  sendJson(request: IncomingMessage, response: ServerResponse, status: number, body: Buffer): void {
+  /** One JSON body in pieces, for which nothing was set: the way of nearly all answers. */
+  sendJson(request: IncomingMessage, response: ServerResponse, status: number, pieces: readonly Buffer[]): void {
     if (response.headersSent || response.destroyed) return;
-    if (request.headers.origin !== undefined) {
+    let length = 0;
+    for (const piece of pieces) length += piece.length;
+    if (request.headers.origin === undefined) response.writeHead(status, [...this.#json, String(length)]);
+    else {
       this.set(request, response);
-      response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
-      return;
+      response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });
     }
-    response.writeHead(status, [...this.#json, String(body.length)]);
-    // As text the head and a small body are one piece, which costs less than two.
-    if (body.length <= MAX_ONE_WRITE_BYTES) response.end(body.toString('latin1'), 'latin1');
-    else response.end(body);
+    if (length <= MAX_ONE_WRITE_BYTES) {
+      let text = '';
+      // As text the head and a small body are one piece, which costs less than several.
+      for (const piece of pieces) text += piece.toString('latin1');
+      response.end(text, 'latin1');
+    } else {
+      response.cork();
+      for (const piece of pieces) response.write(piece);
+      response.end();
+    }
     const { socket } = response;
     if (socket !== null && socket.writableLength > 0) socket.setTimeout(this.#listen.writeTimeout);
   }
