@@ -178,6 +178,7 @@ describe('scanIncoming', () => {
     ['an escape in a key of the result', answer('"result":{"\\u0061":1}')],
     ['__proto__', answer('"result":{"__proto__":1}')],
     ['brackets closed by the other kind', answer('"result":{"a":[}]}')],
+    ['brackets below, closed by the other kind', answer('"result":{"a":[[}]}')],
     ['brackets that stay open', answer('"result":{"a":[}')],
     ['a string that stays open', answer('"result":{"a":"b\\"}')],
     ['a value that is none', answer('"result":{"a":}')],

@@ -149,7 +149,6 @@ function readMethod(bytes: Buffer, at: number, found: Envelope): number {
 }
 
 function readPart(bytes: Buffer, at: number, key: 'params' | 'result', strict: boolean, found: Envelope): number {
-  if (strict && key === 'result') return -1;
   found.part = key;
   found.start = at;
   found.end = membersEnd(bytes, at, found.spans, strict, strict ? found : undefined);

@@ -41,9 +41,15 @@ function blank(random: Random): string {
 
 function stringText(random: Random): string {
   let text = '"';
-  for (let left = random.below(4); left > 0; left--) text += random.once(4) ? random.pick(ESCAPES) : random.pick(STRINGS);
+  for (let left = random.below(4); left > 0; left--) text += random.once(4) ? escapesText(random) : random.pick(STRINGS);
   if (random.once(SLIP)) text += random.pick(WRONG);
   return `${text}"`;
+}
+
+/** One escape, or so many that they lie across every bound of those who look at pieces. */
+function escapesText(random: Random): string {
+  const text = random.pick(ESCAPES);
+  return random.once(30) ? text.repeat(1 + random.below(300)) : text;
 }
 
 function valueText(random: Random, depth: number): string {

@@ -11,7 +11,14 @@ const wrongChar = fc.constantFrom('\u0000', '\n', '\t', '\\x', '\\u12g4', '\\');
 const rarely = <T>(usual: fc.Arbitrary<T>, wrong: fc.Arbitrary<T>) => fc.oneof({ weight: 40, arbitrary: usual }, { weight: 1, arbitrary: wrong });
 
 export const stringText = fc
-  .array(fc.oneof({ weight: 6, arbitrary: plain }, { weight: 2, arbitrary: escapeText }, { weight: 0, arbitrary: wrongChar }), { maxLength: 8 })
+  .array(
+    fc.oneof(
+      { weight: 6, arbitrary: plain },
+      { weight: 3, arbitrary: escapeText },
+      { weight: 1, arbitrary: fc.tuple(escapeText, fc.integer({ min: 1, max: 300 })).map(([text, times]) => text.repeat(times)) },
+    ),
+    { maxLength: 8 },
+  )
   .chain((parts) =>
     rarely(
       fc.constant(parts),

@@ -27,8 +27,8 @@ const summary = await campaign({
   inputs: numberOf('inputs', 10_000_000),
   seed,
   seconds: numberOf('seconds', 3600),
-  round: 250_000,
-  explored: 1500,
+  round: 500_000,
+  explored: 2000,
   onRound: report,
 });
 for (const block of summary.unreached) console.log(`never run: ${block}`);
