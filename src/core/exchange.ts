@@ -1,7 +1,7 @@
 import type { Caller } from './caller.ts';
 import type { MemberSpan } from './json.ts';
 import type { Answer, Era, JsonObject, LogLevel, ProgressToken, RequestId } from './mcp.ts';
-import type { ConnectionOwner } from './ports.ts';
+import type { ConnectionOwner, Flow } from './ports.ts';
 
 /** Why a call was cancelled, as the reason of its `AbortSignal`. */
 export const CLIENT_GONE = 'the client is gone';
@@ -34,6 +34,8 @@ export interface Exchange {
   readonly headers?: Readonly<Record<string, string | string[] | undefined>> | undefined;
   /** Sends a notification that belongs to this request. Nothing leaves after the answer or a cancel. */
   notify(method: string, params: Buffer): void;
+  /** Whether the client reads what `notify` sends. Absent: nobody knows. */
+  readonly flow?: Flow | undefined;
   /**
    * Sends a request to the client on this request's stream and waits for its answer. Absent when the client cannot be
    * asked: a modern client, or a connection that takes JSON only.

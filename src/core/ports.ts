@@ -39,6 +39,16 @@ export interface SendOptions {
    * exchange is complete then, and a stream that ends without one was lost. What it throws ends the exchange.
    */
   readonly deliver?: (message: Buffer) => boolean;
+  /** While it is full, the answer's stream is not read (`exchange` only). */
+  readonly flow?: Flow | undefined;
+}
+
+/** Whether whoever reads keeps up: who writes reads no further meanwhile. */
+export interface Flow {
+  /** What was written is still to be read. */
+  readonly full: boolean;
+  /** Calls `then` once, when it is not full any more, or nobody reads at all. */
+  whenFree(then: () => void): void;
 }
 
 /** What was seen of a notification before it is passed on. */
@@ -58,6 +68,8 @@ export interface Relay {
   notification(method: string, params: Buffer, seen?: Seen): void;
   /** A request of the server that belongs to the call. The answer goes back to the upstream. */
   request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer>;
+  /** Where what is passed goes to: a stream that serves this call alone stands still while it is full. */
+  readonly flow?: Flow;
   /** Puts a token of its own in the place of ours: such progress is passed as it came. */
   readonly replacesToken?: true;
   /** Hears for a task that outlives its call: what names neither its call nor its task is not meant for it. */

@@ -3,6 +3,7 @@ import type { Caller } from '../core/caller.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import { joinArray } from '../core/json.ts';
 import type { Answer } from '../core/mcp.ts';
+import type { Flow } from '../core/ports.ts';
 import { toErrorAnswer } from '../core/to-wire.ts';
 import { sendJson } from './answer.ts';
 import { type Message, MessageError } from './classify.ts';
@@ -87,8 +88,17 @@ async function serveRequest(
     }
     session.replay.send(stream, bytes);
   };
+  const flow: Flow = {
+    get full() {
+      return stream?.writer?.full === true;
+    },
+    whenFree(then) {
+      if (stream?.writer === undefined) then();
+      else stream.writer.whenFree(then);
+    },
+  };
   try {
-    const answer = await answerOf(edge, session, message, caller, request, streaming ? outlet : undefined);
+    const answer = await answerOf(edge, session, message, caller, request, streaming ? outlet : undefined, flow);
     edge.services.instruments.request('legacy', message.method, answer.kind === 'error' ? answer.code : undefined);
     if (stream === undefined) edge.headers.sendJson(request, response, 200, encodePieces(message.id, answer));
     else {
@@ -107,6 +117,7 @@ async function answerOf(
   caller: Caller,
   request: IncomingMessage,
   outlet: ((bytes: Buffer) => void) | undefined,
+  flow?: Flow,
 ): Promise<Answer> {
   try {
     return await answerInSession(edge.services, {
@@ -114,6 +125,7 @@ async function answerOf(
       message,
       caller,
       outlet,
+      ...(flow === undefined ? {} : { flow }),
       headers: foreignHeaders(request),
       stopped: edge.stopped,
       report: edge.report,

@@ -2,6 +2,7 @@ import type { Caller } from '../core/caller.ts';
 import type { Exchange } from '../core/exchange.ts';
 import type { MemberSpan } from '../core/json.ts';
 import { type JsonObject, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
+import type { Flow } from '../core/ports.ts';
 import type { RequestMessage } from './classify.ts';
 import type { Envelope } from './envelope.ts';
 
@@ -13,6 +14,7 @@ export interface ModernExchangeOptions {
   readonly headers?: Exchange['headers'];
   /** Takes what is said besides the answer, until that. */
   readonly notify: (method: string, params: Buffer) => void;
+  readonly flow?: Flow;
 }
 
 /** One request of revision 2026-07-28. Its body is parsed when somebody asks for it. */
@@ -30,9 +32,10 @@ export class ModernExchange implements Exchange {
   readonly logLevel: Exchange['logLevel'];
   readonly progressToken: Exchange['progressToken'];
   readonly notify: Exchange['notify'];
+  readonly flow: Flow | undefined;
   readonly #message: RequestMessage;
 
-  constructor({ message, envelope, caller, signal, headers, notify }: ModernExchangeOptions) {
+  constructor({ message, envelope, caller, signal, headers, notify, flow }: ModernExchangeOptions) {
     this.#message = message;
     this.id = message.id;
     this.method = message.method;
@@ -45,6 +48,7 @@ export class ModernExchange implements Exchange {
     this.logLevel = envelope.logLevel;
     this.progressToken = envelope.progressToken;
     this.notify = notify;
+    this.flow = flow;
   }
 
   get body(): JsonObject {

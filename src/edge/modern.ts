@@ -6,6 +6,7 @@ import { LinkedAbort } from '../core/linked-abort.ts';
 import { type Answer, NAMED_BY, type RequestId, RPC } from '../core/mcp.ts';
 import { decodeHeaderValue } from '../core/mcp-headers.ts';
 import { paramOf } from '../core/param-value.ts';
+import type { Flow } from '../core/ports.ts';
 import { toAnswer } from '../core/to-wire.ts';
 import { dispatch, isServed } from '../router/dispatch.ts';
 import { listen } from '../router/listen.ts';
@@ -47,6 +48,7 @@ export async function serveModern(
     signal: door.signal,
     headers: foreignHeaders(request),
     notify: (method, params) => door.notify(method, params),
+    flow: door,
   });
   const answer = await answerOf(edge, exchange, door.events);
   edge.services.instruments.request('modern', message.method, answer.kind === 'error' ? answer.code : undefined);
@@ -54,7 +56,7 @@ export async function serveModern(
 }
 
 /** What one request and its answer need of HTTP: its end with the connection, and the choice between one body and a stream. */
-class ModernDoor implements Disposable {
+class ModernDoor implements Disposable, Flow {
   /** Whether the client takes event streams. */
   readonly events: boolean;
   readonly #edge: Edge;
@@ -78,6 +80,15 @@ class ModernDoor implements Disposable {
 
   get signal(): AbortSignal {
     return this.#life.signal;
+  }
+
+  get full(): boolean {
+    return this.#stream?.full === true;
+  }
+
+  whenFree(then: () => void): void {
+    if (this.#stream === undefined) then();
+    else this.#stream.whenFree(then);
   }
 
   notify(method: string, params: Buffer): void {

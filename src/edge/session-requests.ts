@@ -13,6 +13,7 @@ import {
   LEGACY_VERSIONS,
   type RequestId,
 } from '../core/mcp.ts';
+import type { Flow } from '../core/ports.ts';
 import { toAnswer } from '../core/to-wire.ts';
 import { dispatch } from '../router/dispatch.ts';
 import { initializeResult } from '../router/lifecycle.ts';
@@ -35,6 +36,8 @@ export interface SessionRequest {
   readonly caller: Caller;
   /** Where notifications and questions of this request go; absent when its connection takes JSON only. */
   readonly outlet?: Outlet | undefined;
+  /** Whether the client reads what goes there. */
+  readonly flow?: Flow;
   readonly headers?: Exchange['headers'];
   readonly stopped: AbortSignal;
   readonly report: (error: unknown) => void;
@@ -103,7 +106,8 @@ export async function answerInSession(services: Services, request: SessionReques
     owner: session,
     ...(session.logLevel === undefined ? {} : { logLevel: session.logLevel }),
     ...(token === undefined ? {} : { progressToken: token }),
-    ...(request.headers === undefined ? {} : { headers: request.headers }),
+    headers: request.headers,
+    flow: request.flow,
     notify(method, params) {
       if (!done && !signal.aborted) outlet?.(encodeNotification(method, params));
     },

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Timer } from '../core/clock.ts';
+import type { Flow } from '../core/ports.ts';
 import { oneLine } from './encode.ts';
 import type { KeepAlive } from './keep-alive.ts';
 
@@ -9,6 +10,8 @@ import type { KeepAlive } from './keep-alive.ts';
  */
 const MAX_UNREAD_BYTES = 1024 * 1024;
 const GRACE_MS = 1_000;
+/** With so much unread its upstream waits, where it can. */
+const FULL_BYTES = 256 * 1024;
 /** Nobody gets a second when this much is unread. */
 const MAX_BURST_BYTES = 8 * 1024 * 1024;
 
@@ -16,11 +19,12 @@ const DATA = Buffer.from('data: ');
 const END = Buffer.from('\n\n');
 
 /** One open event stream towards a client. */
-export class SseWriter {
+export class SseWriter implements Flow {
   readonly #response: ServerResponse;
   readonly #keepAlive: KeepAlive;
   #ended = false;
   #gathering = false;
+  readonly #waiting: (() => void)[] = [];
   #grace: Timer | undefined;
 
   /** Sends the head at once, so that the client knows that it is connected. */
@@ -31,7 +35,17 @@ export class SseWriter {
     this.#gather();
     response.flushHeaders();
     keepAlive.add(this);
-    response.once('close', () => this.#over());
+    response.on('close', () => this.#over());
+    response.on('drain', () => this.#freed());
+  }
+
+  get full(): boolean {
+    return !this.#ended && this.#response.writableLength > FULL_BYTES;
+  }
+
+  whenFree(then: () => void): void {
+    this.#waiting.push(then);
+    this.#freed();
   }
 
   get open(): boolean {
@@ -87,11 +101,19 @@ export class SseWriter {
     setImmediate(() => {
       this.#gathering = false;
       this.#response.uncork();
+      this.#freed();
     });
+  }
+
+  /** Tells those who wait that they may go on. */
+  #freed(): void {
+    if (this.#waiting.length === 0 || this.full) return;
+    for (const then of this.#waiting.splice(0)) then();
   }
 
   #over(): void {
     this.#ended = true;
+    this.#freed();
     this.#grace?.cancel();
     this.#keepAlive.remove(this);
   }

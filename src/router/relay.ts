@@ -2,7 +2,7 @@ import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
 import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
-import type { Connection, Relay, Seen } from '../core/ports.ts';
+import type { Connection, Flow, Relay, Seen } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { CallLife } from './call-life.ts';
 import { editMeta, labelled, notificationParams } from './edits.ts';
@@ -32,7 +32,7 @@ export interface RelayOptions {
 }
 
 /** What an upstream says and asks during one call, on its way to the client of that call. */
-export class CallRelay implements Relay {
+export class CallRelay implements Relay, Flow {
   readonly replacesToken = true;
   readonly #options: RelayOptions;
   /** The requests that wait for the call now, the newest last: none while it is parked. */
@@ -49,6 +49,21 @@ export class CallRelay implements Relay {
   constructor(options: RelayOptions, visitor = options.exchange) {
     this.#options = options;
     this.#visitors = [visitor];
+  }
+
+  get flow(): Flow {
+    return this;
+  }
+
+  /** Of the request which hears the call now; a parked call is heard by nobody, and nothing fills up. */
+  get full(): boolean {
+    return this.#visitors.at(-1)?.flow?.full === true;
+  }
+
+  whenFree(then: () => void): void {
+    const flow = this.#visitors.at(-1)?.flow;
+    if (flow === undefined) then();
+    else flow.whenFree(then);
   }
 
   /** What the upstream asked for and the client could not be asked, if anything. */

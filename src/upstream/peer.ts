@@ -168,6 +168,7 @@ export class Peer {
         expectsAnswer: true,
         deliver: (bytes) => this.#receive(bytes, pending),
         headers,
+        flow: call.relay.flow,
       });
       sent.then(() => {
         if (transport.kind === 'exchange' && this.#inFlight.has(pending)) fail(this.#protocolError('ended its answer without a response'));
