@@ -76,7 +76,7 @@ export async function compared(
   const reports = new Map<string, LoadReport[]>(subjects.map(({ name }) => [name, []]));
   for (const { name, plan } of subjects) {
     await generator.open(name, plan);
-    const { firstError } = await generator.measure(name, { leadIn: 0, duration: warmup });
+    const { firstError } = await generator.measure(name, { leadIn: 0, duration: warmup, isFlatOut: true });
     if (firstError !== undefined) tell(`${name}: ${firstError}`);
   }
   for (let round = 0; round < rounds; round++) {

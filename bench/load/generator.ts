@@ -53,11 +53,12 @@ async function open(plan: LoadPlan): Promise<Load> {
   return { script, clients };
 }
 
-async function measured({ script, clients }: Load, { leadIn, duration }: Measure): Promise<LoadReport> {
+async function measured({ script, clients }: Load, { leadIn, duration, isFlatOut = false }: Measure): Promise<LoadReport> {
   const { rate, watch } = script.plan;
   const over = new AbortController();
   recorder.reset();
-  const loop = rate === undefined ? closedLoop(clients, script, recorder, over.signal) : openLoop(clients, script, recorder, over.signal, rate);
+  const loop =
+    rate === undefined || isFlatOut ? closedLoop(clients, script, recorder, over.signal) : openLoop(clients, script, recorder, over.signal, rate);
   await pause(leadIn);
   const times = () => [cpuOf(process.pid), ...(watch === undefined ? [] : [cpuOf(watch)])];
   const before = times();

@@ -31,6 +31,8 @@ export interface Measure {
   /** Load before anything counts. */
   readonly leadIn: number;
   readonly duration: number;
+  /** As fast as can be, whatever the plan says: to warm up. */
+  readonly isFlatOut?: boolean;
 }
 
 /** Microseconds of CPU per call. */
