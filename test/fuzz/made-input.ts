@@ -3,6 +3,7 @@ import type { Random } from './random.ts';
 /** Inputs by the million: messages from a grammar that slips now and then, and changed bytes. `message-text.ts` shrinks, this is fast. */
 
 const STRINGS = ['', 'a', 'name', 'tools/call', 'é', '😀', '\u2028', '{', '}', '[', ']', ':', ',', 'x'.repeat(63), 'y'.repeat(64), 'z'.repeat(300)];
+const LETTERS = ['a', 'bc', 'def', 'é', '{', ','];
 const ESCAPES = ['\\n', '\\"', '\\\\', '\\/', '\\u0041', '\\ud83d\\ude00', '\\ud800', '\\\\\\"', '\\b', '\\f', '\\r', '\\t', '\\uABcd'];
 const WRONG = ['\u0000', '\n', '\t', '\\x', '\\u12g4', '\\', '\\u123', '"'];
 const NUMBERS = [
@@ -39,17 +40,15 @@ function blank(random: Random): string {
   return random.once(6) ? random.pick(BLANKS) : '';
 }
 
+/** Of a few parts, or of so many that escapes lie across every bound of those who look at pieces. */
 function stringText(random: Random): string {
+  const isLong = random.once(40);
   let text = '"';
-  for (let left = random.below(4); left > 0; left--) text += random.once(4) ? escapesText(random) : random.pick(STRINGS);
+  for (let left = isLong ? 10 + random.below(200) : random.below(4); left > 0; left--) {
+    text += random.once(isLong ? 2 : 4) ? random.pick(ESCAPES) : random.pick(isLong ? LETTERS : STRINGS);
+  }
   if (random.once(SLIP)) text += random.pick(WRONG);
   return `${text}"`;
-}
-
-/** One escape, or so many that they lie across every bound of those who look at pieces. */
-function escapesText(random: Random): string {
-  const text = random.pick(ESCAPES);
-  return random.once(30) ? text.repeat(1 + random.below(300)) : text;
 }
 
 function valueText(random: Random, depth: number): string {

@@ -23,12 +23,13 @@ function report(summary: Summary): void {
   );
 }
 
+const inputs = numberOf('inputs', 10_000_000);
 const summary = await campaign({
-  inputs: numberOf('inputs', 10_000_000),
+  inputs,
   seed,
   seconds: numberOf('seconds', 3600),
   round: 500_000,
-  explored: 2000,
+  explored: Math.min(2000, Math.ceil(inputs / 200)),
   onRound: report,
 });
 for (const block of summary.unreached) console.log(`never run: ${block}`);
