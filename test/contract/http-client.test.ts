@@ -4,6 +4,7 @@ import { Secret } from '../../src/core/secret.ts';
 import { Flight } from '../../src/upstream/http/flight.ts';
 import { HttpClient, type HttpClientOptions } from '../../src/upstream/http/http-client.ts';
 import type { HttpFailure } from '../../src/upstream/http/http-failure.ts';
+import { OriginPools } from '../../src/upstream/http/origin-pools.ts';
 import { Route } from '../../src/upstream/http/route.ts';
 import { HttpProxy, selfSigned, startRaw, startUpstream } from '../fixtures/http-upstream.ts';
 
@@ -89,6 +90,35 @@ it('destroys idle and busy sockets when closed, and takes no more requests', asy
   expect(http.sockets).toBe(0);
   expect((await call(http, upstream.url)).failure).toMatchObject({ kind: 'closed', sent: false });
   await http.close();
+});
+
+it('lets a pool go once no socket is left, and makes it again', async () => {
+  await using upstream = await startUpstream((response) => response.end('ok'));
+  const sockets = new Set<unknown>();
+  const pools = new OriginPools({ connections: 4, pipelining: 1 }, sockets);
+  const ask = async () => {
+    const heard = new Heard(new Route(new URL(upstream.url)), AbortSignal.timeout(10_000));
+    const { origin, path } = heard.route;
+    pools.dispatch({ origin, path, method: 'POST', headers: [], body: Buffer.from('{}') }, heard);
+    return (await heard.over).body;
+  };
+  const hangUp = async () => {
+    for (const socket of upstream.sockets) socket.destroy();
+    await upstream.until(() => upstream.sockets.size === 0);
+  };
+  for (let turn = 0; turn < 2; turn++) {
+    expect(await Promise.all([ask(), ask()])).toEqual(['ok', 'ok']);
+    expect(pools.size).toBe(1);
+    await hangUp();
+    while (pools.size > 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  // Another origin still has one.
+  sockets.add('another');
+  await ask();
+  await hangUp();
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(pools.size).toBe(1);
+  await pools.destroy();
 });
 
 it('says that a refused connection, an unknown name and a closed client sent nothing', async () => {

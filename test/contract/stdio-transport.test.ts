@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -83,6 +84,14 @@ describe('messages', () => {
     const { send, line } = await open('cat');
     await Promise.all([send('{"a":\n1}'), send('{"b":2}\r\n')]);
     expect([await line(0), await line(1)]).toEqual(['{"a": 1}', '{"b":2}  ']);
+  });
+
+  test('a message that was written leaves nothing at its signal', async () => {
+    const { send, line } = await open('cat');
+    const { signal } = new AbortController();
+    await Promise.all([send('{"a":1}', signal), send('{"b":2}', signal)]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect([await line(0), await line(1)]).toEqual(['{"a":1}', '{"b":2}']);
   });
 
   test('a message of 16 MiB passes in both directions, a larger one is refused before it is sent', async () => {

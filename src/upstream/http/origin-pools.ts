@@ -20,6 +20,11 @@ export class OriginPools {
     this.#sockets = sockets;
   }
 
+  /** Pools that exist. */
+  get size(): number {
+    return this.#pools.size;
+  }
+
   /** As `Dispatcher.dispatch`. Throws when the origin is none of HTTP. */
   dispatch(request: PooledRequest, handler: Dispatcher.DispatchHandler): boolean {
     return (this.#pools.get(request.origin) ?? this.#make(request.origin)).dispatch(request, handler);
