@@ -58,23 +58,32 @@ export function plainEnd(bytes: Buffer, at: number): number {
   return index;
 }
 
-/** Bytes of a string that are looked at one by one before the native search for its end takes over. */
-const SHORT = 32;
+/** Bytes of a string that are looked at one by one before the native search for its end takes over, if so many are left at all. */
+const SHORT = 64;
+const MANY = 256;
 /** Where one quote is escaped there are more (text that is JSON itself): so many bytes are looked at before the next search. */
 const DENSE = 256;
 
 /** Index after the closing quote of the string that opens at `at`, -1 when it never closes. What it holds is not judged. */
 export function skipString(bytes: Buffer, at: number): number {
-  const { length } = bytes;
-  const near = Math.min(length, at + SHORT);
-  let index = at + 1;
-  while (index < near) {
-    const kind = KIND[bytes[index++] as number] as number;
-    if (kind < 3) continue;
-    if (kind === 4) return index;
-    index++;
+  if (bytes.length - at > MANY) return skipLongString(bytes, at);
+  for (let index = at + 1; index < bytes.length; index++) {
+    const byte = bytes[index];
+    if (byte === BACKSLASH) index++;
+    else if (byte === QUOTE) return index + 1;
   }
-  while (index < length) {
+  return -1;
+}
+
+function skipLongString(bytes: Buffer, at: number): number {
+  const near = at + SHORT;
+  let index = at + 1;
+  for (; index < near; index++) {
+    const byte = bytes[index];
+    if (byte === BACKSLASH) index++;
+    else if (byte === QUOTE) return index + 1;
+  }
+  while (index < bytes.length) {
     const quote = bytes.indexOf(QUOTE, index);
     if (quote === -1) return -1;
     let before = quote;
