@@ -44,7 +44,8 @@ export class Child implements AsyncDisposable {
   static start({ script, args = [], log, core, execArgv = [], env = {} }: ChildOptions): Child {
     const output = openSync(log, 'a');
     const [program = process.execPath, ...rest] = pinned(core, [process.execPath, ...execArgv, script, ...args]);
-    const child = spawn(program, rest, { stdio: ['ignore', output, output, 'ipc'], env: { ...surroundings(), ...env } });
+    // JSON has no NaN, which is what there is where nothing was measured.
+    const child = spawn(program, rest, { stdio: ['ignore', output, output, 'ipc'], serialization: 'advanced', env: { ...surroundings(), ...env } });
     closeSync(output);
     return new Child(child, basename(script), log);
   }

@@ -46,7 +46,6 @@ function endOfChunks(bytes: Buffer, from: number): number {
     if (line < 0) return -1;
     const size = Number.parseInt(bytes.toString('latin1', at, line), 16);
     at = line + 2 + size + 2;
-    if (at > bytes.length) return -1;
     if (size === 0) return at;
   }
 }

@@ -86,7 +86,7 @@ describe('npm run bench', () => {
   it('says what the gateway said when it does not start', { timeout: 60_000 }, async () => {
     const { err, code } = await finished(bench('--set', 'http', '--gateway', join(import.meta.dirname, 'no-such-file.ts')));
     expect(code).toBe(1);
-    expect(err).toMatch(/bench: no-such-file\.ts ended with 1: [\s\S]*Cannot find module/);
+    expect(err).toMatch(/http: no-such-file\.ts ended with 1: [\s\S]*Cannot find module/);
     expect(await readdir(folder)).toEqual([]);
   });
 

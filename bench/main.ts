@@ -37,15 +37,23 @@ async function measured(run: Run, options: Options): Promise<number> {
   const tell = (text: string) => void process.stderr.write(`${text}\n`);
   tell(machineText());
   const rows: Row[] = [];
+  const failures: string[] = [];
   for (const name of options.sets) {
     tell(`\n${name}: ${SETS[name].what}`);
     await using generator = new Generator(run);
-    rows.push(...(await BENCH_SETS[name]({ run, options, generator, tell: (text) => tell(`  ${text}`) })));
+    try {
+      rows.push(...(await BENCH_SETS[name]({ run, options, generator, tell: (text) => tell(`  ${text}`) })));
+    } catch (error) {
+      if (run.isLeaving) throw error;
+      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      tell(`  ${failures.at(-1)}`);
+    }
   }
   process.stdout.write(`\n${machineText()}; CPU per call, best of ${options.rounds} rounds\n\n${tableOf(rows, options.smoke)}\n`);
+  for (const failure of failures) process.stdout.write(`\nFAILED ${failure}\n`);
   if (options.profile !== undefined) process.stdout.write(`\n${await profilesText(options.profile)}\n`);
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(figuresOf(rows, options), null, 2)}\n`);
-  return rows.every((row) => ['met', 'told'].includes(verdictOf(row, options.smoke))) ? EXIT.met : EXIT.missed;
+  return failures.length === 0 && rows.every((row) => ['met', 'told'].includes(verdictOf(row, options.smoke))) ? EXIT.met : EXIT.missed;
 }
 
 function figuresOf(rows: readonly Row[], options: Options): object {

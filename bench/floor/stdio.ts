@@ -24,7 +24,8 @@ let lastKey = 0;
 let queued: Buffer[] = [];
 
 const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
-  const session = request.headers['mcp-session-id'] === undefined ? randomUUID() : undefined;
+  const { 'mcp-session-id': known, 'mcp-method': isModern } = request.headers;
+  const session = known === undefined && isModern === undefined ? randomUUID() : undefined;
   bodyOf(request, (bytes) => forward(bytes, session, response));
 });
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
