@@ -9,6 +9,7 @@ export class SampleResponse extends EventEmitter {
   destroyed = false;
   writableLength = 0;
   headersSent = false;
+  readonly socket = null;
 
   /** What an SSE writer needs of it. */
   get response(): ServerResponse {

@@ -75,6 +75,9 @@ export class SseWriter implements Flow {
   end(): void {
     if (this.#ended) return;
     this.#over();
+    // The end of a corked answer would overtake what was written: it leaves with it, in one piece.
+    this.#response.socket?.cork();
+    this.#flush();
     this.#response.end();
   }
 
@@ -99,10 +102,15 @@ export class SseWriter implements Flow {
     this.#gathering = true;
     this.#response.cork();
     setImmediate(() => {
-      this.#gathering = false;
-      this.#response.uncork();
+      this.#flush();
       this.#freed();
     });
+  }
+
+  #flush(): void {
+    if (!this.#gathering) return;
+    this.#gathering = false;
+    this.#response.uncork();
   }
 
   /** Tells those who wait that they may go on. */

@@ -82,8 +82,11 @@ export class Connections implements ConnectionSource {
     signal: AbortSignal,
     owner?: ConnectionOwner,
   ): ConnectionLease | Promise<ConnectionLease> {
-    const connector = this.#options.connector(upstream);
-    return this.#ownLease(connector) ?? this.#pooledLease(upstream, caller, profile, signal, owner);
+    try {
+      return this.#ownLease(this.#options.connector(upstream)) ?? this.#pooledLease(upstream, caller, profile, signal, owner);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   eraOf(upstream: string): Era | undefined {
