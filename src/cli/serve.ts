@@ -9,6 +9,7 @@ import { type ConfigOptions, type JudgedConfig, judgedConfig } from './configura
 import { Crash } from './crash.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
 import { HangUp } from './hang-up.ts';
+import { trimMemory } from './memory-trim.ts';
 import { problemText, startProblem } from './problem.ts';
 import { Reloading } from './reloading.ts';
 import { Stop } from './stop.ts';
@@ -150,7 +151,9 @@ async function announce(gateway: Gateway, { config, stdio, clock, signal, say }:
   const until = AbortSignal.any([signal, enough.signal]);
   await Promise.race([gateway.settled(until), sleep(clock, SETTLE, until)]).catch(() => {});
   enough.abort();
-  if (!signal.aborted) say(catalogText({ config, endpoint: gateway.endpoint, status: gateway.status(), stdio }));
+  if (signal.aborted) return;
+  say(catalogText({ config, endpoint: gateway.endpoint, status: gateway.status(), stdio }));
+  trimMemory();
 }
 
 function withFile(file: string | undefined): { readonly file?: string } {

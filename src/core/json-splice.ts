@@ -86,6 +86,20 @@ export function splicedInto(
   return assembled(head, object, cutsOf(object, edits, spans), tail, apart);
 }
 
+/** An object with its edits, in pieces that share its bytes: for what is too large to be copied for a few bytes in it. */
+export function piecesOf(object: Buffer, edits: Edits, spans: readonly MemberSpan[]): readonly Buffer[] {
+  const pieces: Buffer[] = [];
+  let from = 0;
+  for (const { start, end, label, value } of cutsOf(object, edits, spans)) {
+    if (start > from) pieces.push(object.subarray(from, start));
+    if (label !== '') pieces.push(Buffer.from(label));
+    if (value !== undefined) pieces.push(value);
+    from = end;
+  }
+  if (from < object.length) pieces.push(object.subarray(from));
+  return pieces;
+}
+
 /** The same with cuts that are known. */
 export function assembled(head: Buffer | string, object: Buffer, cuts: readonly Cut[], tail: Buffer | string, apart: boolean): Buffer {
   let length = lengthOf(head) + object.length + lengthOf(tail);

@@ -2,6 +2,7 @@ import { asTurnpikeError, ERRORS } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import type { MemberSpan } from '../core/json.ts';
 import type { Answer, RpcError } from '../core/mcp.ts';
+import { lengthOf } from '../core/pieced-result.ts';
 import type { CallOutcome } from '../telemetry/instruments.ts';
 import type { Services } from './services.ts';
 
@@ -42,7 +43,7 @@ export class CallNote {
       (answer.failed ?? isErrorResult(answer.result, answer.spans)) ? 'error_result' : 'ok',
       undefined,
       undefined,
-      answer.result.length,
+      lengthOf(answer),
     );
   }
 

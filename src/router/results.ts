@@ -1,7 +1,9 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { type Edits, editObject, type MemberSpan, member, memberSpans, toJson } from '../core/json.ts';
+import { piecesOf } from '../core/json-splice.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError } from '../core/mcp.ts';
+import { PiecedResult } from '../core/pieced-result.ts';
 import type { State } from './carried-state.ts';
 import { editMeta, labelled, plainContent, plainMessages } from './edits.ts';
 import type { ResultMetas } from './result-metas.ts';
@@ -24,6 +26,8 @@ export interface AnswerContext {
   sealTask(taskId: string): string;
 }
 
+/** Larger results are sent in the pieces that they are cut into. */
+const MAX_COPIED_BYTES = 8 * 1024;
 const MAX_TTL_MS = 3_600_000;
 const COMPLETE = Buffer.from('"complete"');
 const OPEN_OBJECT = 0x7b;
@@ -42,8 +46,10 @@ export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
       upstream: context.upstream,
     });
   }
-  const edited = context.exchange.era === 'modern' ? toModern(members, type, context) : toLegacy(members, type, context);
-  return { kind: 'result', result: edited, failed: member(result, 'isError', spans)?.toString('latin1') === 'true' };
+  const edits = context.exchange.era === 'modern' ? toModern(members, type, context) : toLegacy(members, type, context);
+  const failed = member(result, 'isError', spans)?.toString('latin1') === 'true';
+  if (result.length > MAX_COPIED_BYTES) return new PiecedResult(piecesOf(result, edits, spans), failed);
+  return { kind: 'result', result: editObject(result, edits, spans), failed };
 }
 
 /** A result whose members are known; what nobody needs is not parsed. */
@@ -57,7 +63,7 @@ function valueOfMember({ result, spans }: Members, key: string): unknown {
   return bytes && JSON.parse(bytes.toString('utf8'));
 }
 
-function toModern(members: Members, type: unknown, context: AnswerContext): Buffer {
+function toModern(members: Members, type: unknown, context: AnswerContext): Edits {
   const { result, spans } = members;
   const { exchange, upstream, upstreamEra, metas } = context;
   const meta = member(result, '_meta', spans);
@@ -65,7 +71,7 @@ function toModern(members: Members, type: unknown, context: AnswerContext): Buff
   if (upstreamEra === 'legacy' || member(result, 'resultType', spans) === undefined) edits.resultType = COMPLETE;
   else if (type !== 'complete') Object.assign(edits, withoutResult(members, type, context));
   if (exchange.method === 'resources/read' && type === 'complete') Object.assign(edits, caching(members, upstreamEra));
-  return editObject(result, edits, spans);
+  return edits;
 }
 
 function withoutResult({ result }: Members, type: unknown, context: AnswerContext): Edits {
@@ -114,7 +120,7 @@ function caching(members: Members, upstreamEra: Era): Edits {
   };
 }
 
-function toLegacy(members: Members, type: unknown, context: AnswerContext): Buffer {
+function toLegacy(members: Members, type: unknown, context: AnswerContext): Edits {
   const { result, spans } = members;
   const { exchange, upstream, upstreamEra, wrapped } = context;
   if (type === 'input_required') {
@@ -131,7 +137,7 @@ function toLegacy(members: Members, type: unknown, context: AnswerContext): Buff
   } else if (upstreamEra === 'modern' && structured !== undefined && (wrapped || structured[0] !== OPEN_OBJECT)) {
     edits.structuredContent = Buffer.concat([Buffer.from('{"result":'), structured, Buffer.from('}')]);
   }
-  return Object.keys(edits).length === 0 ? result : editObject(result, edits, spans);
+  return edits;
 }
 
 /** What a revision does not know of contents, edited only where it stands. */

@@ -3,6 +3,7 @@ import { asTurnpikeError, TurnpikeError } from '../../core/errors.ts';
 import type { Exchange } from '../../core/exchange.ts';
 import { canonicalJson } from '../../core/json.ts';
 import type { Answer } from '../../core/mcp.ts';
+import { lengthOf } from '../../core/pieced-result.ts';
 import { sha256 } from '../../core/secret.ts';
 import type { Call } from '../attempt.ts';
 import { invalidState } from '../carried-state.ts';
@@ -151,7 +152,7 @@ export class ParkedCall implements Parked {
     let bytes = 0;
     try {
       const answer = await this.#visit(exchange);
-      bytes = answer.kind === 'result' ? answer.result.length : answer.error.length;
+      bytes = lengthOf(answer);
       return answer;
     } finally {
       const drop = this.#lot.keep(exchange.caller, bytes, () => {
