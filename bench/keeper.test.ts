@@ -47,7 +47,8 @@ describe('keeper of a foreign program', () => {
       pids = [pid, below];
       expect(await areLive(pids)).toEqual([true, true]);
     }
-    expect(await areLive(pids)).toEqual([false, false]);
+    // A process that is killed takes a moment to be gone.
+    await vi.waitFor(async () => expect(await areLive(pids)).toEqual([false, false]));
   });
 
   it('ends when the program does, and says how', async () => {

@@ -57,7 +57,7 @@ export function optionsOf(args: readonly string[]): Options | 'help' {
   return {
     sets: setsOf(values.set, isSmoke, values.peers === true),
     rounds: whole('rounds', values.rounds, isSmoke ? 2 : 10),
-    duration: seconds('duration', values.duration, isSmoke ? 0.8 : 1),
+    duration: seconds('duration', values.duration, isSmoke ? 0.6 : 1),
     warmup: seconds('warmup', values.warmup, isSmoke ? 2 : 4),
     eras: erasOf(values.era, isSmoke),
     size: whole('size', values.size, 300),
