@@ -37,6 +37,7 @@ const SAMPLES = [
   ' { "method" : "initialize", "id" : "a", "jsonrpc" : "2.0" }\n',
   '{"jsonrpc":"2.0","id":12,"result":{"content":[{"type":"text","text":"{\\"a\\":[\\"b\\\\\\\\\\"]}"}],"isError":false,"structuredContent":{"a":{}}}}',
   `{"jsonrpc":"2.0","id":3,"result":{"content":[{"type":"text","text":"${'\\"k\\":'.repeat(120)}"}]}}`,
+  `{"jsonrpc":"2.0","id":3,"result":{"a":"${'\\"'.repeat(200)}`,
   '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":0.5,"total":1,"message":"é"}}',
   '{"jsonrpc":"2.0","id":4,"error":{"code":-32601,"message":"no"}}',
 ];
