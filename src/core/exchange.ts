@@ -20,6 +20,8 @@ export interface Exchange {
   readonly params: Buffer;
   /** Where the members of `params` lie, if that is known. */
   readonly spans?: readonly MemberSpan[] | undefined;
+  /** What `params._meta` says. The same object for all requests that say the same, if it is frozen. */
+  readonly meta?: JsonObject | undefined;
   /** The same, read by the full parser; decisions are taken on this, or on `spans`, which agree with it. */
   readonly body: JsonObject;
   readonly caller: Caller;
@@ -47,7 +49,7 @@ export interface Exchange {
 
 /** The same request with something else in it. A front's exchange may read its body late, so it cannot be spread. */
 export function exchangeWith(exchange: Exchange, changes: Partial<Exchange>): Exchange {
-  const { era, version, id, method, params, spans, caller, signal, capabilities, logLevel, progressToken, headers, ask, owner } = exchange;
+  const { era, version, id, method, params, spans, meta, caller, signal, capabilities, logLevel, progressToken, headers, ask, owner } = exchange;
   return {
     ...{
       era,
@@ -56,6 +58,7 @@ export function exchangeWith(exchange: Exchange, changes: Partial<Exchange>): Ex
       method,
       params,
       spans: changes.params === undefined ? spans : undefined,
+      meta: changes.params === undefined ? meta : undefined,
       caller,
       signal,
       capabilities,

@@ -1,4 +1,4 @@
-import { OwnAbort } from './own-abort.ts';
+import { OwnAbort, OwnSignal } from './own-abort.ts';
 
 /**
  * An abort signal that follows others until it is disposed. `AbortSignal.any` registers with its sources for as long as they
@@ -7,6 +7,8 @@ import { OwnAbort } from './own-abort.ts';
 export class LinkedAbort implements Disposable {
   readonly #abort = new OwnAbort();
   readonly #sources: readonly AbortSignal[];
+  /** The place in the list of the only source. */
+  #slot: number | undefined;
 
   constructor(...sources: readonly AbortSignal[]) {
     this.#sources = sources;
@@ -16,7 +18,9 @@ export class LinkedAbort implements Disposable {
         return;
       }
     }
-    for (const source of sources) source.addEventListener('abort', this, { once: true });
+    const [only] = sources;
+    if (only instanceof OwnSignal && sources.length === 1) this.#slot = only.enlist(this);
+    else for (const source of sources) source.addEventListener('abort', this, { once: true });
   }
 
   get signal(): AbortSignal {
@@ -34,6 +38,9 @@ export class LinkedAbort implements Disposable {
 
   /** Stops following. The signal stays as it is. */
   [Symbol.dispose](): void {
-    for (const source of this.#sources) source.removeEventListener('abort', this);
+    const [only] = this.#sources;
+    if (this.#slot === undefined || !(only instanceof OwnSignal)) for (const source of this.#sources) source.removeEventListener('abort', this);
+    else only.dismiss(this.#slot);
+    this.#slot = undefined;
   }
 }

@@ -1,3 +1,5 @@
+import { Slots } from './slots.ts';
+
 /**
  * `AbortController` and `AbortSignal` of our own, for what is made with every call: the built-in ones cost about 2 µs to make and
  * 1 µs for each listener, several times a call (performance.md, "Chores"; docs/adr/0015). The signal can stand wherever the
@@ -19,13 +21,15 @@ export class OwnAbort {
 
 type Listener = ((event: Event) => void) | { handleEvent(event: Event): void };
 
-class OwnSignal implements AbortSignal {
+/** Whoever leaves leaves nothing behind, also in a signal that lives long (`slots.ts`). */
+export class OwnSignal implements AbortSignal {
   aborted = false;
   reason: unknown = undefined;
   onabort: AbortSignal['onabort'] = null;
-  /** Nearly always there is one. */
+  /** Nearly always there are two at most. */
   #first: Listener | undefined;
-  #others: Set<Listener> | undefined;
+  #second: Listener | undefined;
+  #others: Slots<Listener> | undefined;
 
   throwIfAborted(): void {
     if (this.aborted) throw this.reason;
@@ -33,18 +37,30 @@ class OwnSignal implements AbortSignal {
 
   /** Every listener is called once at most, since a signal aborts once; options say nothing more. */
   addEventListener(type: string, listener: Listener | null): void {
-    if (type !== 'abort' || listener === null || this.aborted || listener === this.#first) return;
+    if (type !== 'abort' || listener === null || this.aborted || listener === this.#first || listener === this.#second) return;
     if (this.#first === undefined) this.#first = listener;
-    else {
-      this.#others ??= new Set();
-      this.#others.add(listener);
-    }
+    else if (this.#second === undefined) this.#second = listener;
+    else if (this.#others === undefined || this.#others.slotOf(listener) === -1) this.enlist(listener);
   }
 
   removeEventListener(type: string, listener: Listener | null): void {
     if (type !== 'abort' || listener === null) return;
     if (this.#first === listener) this.#first = undefined;
-    else this.#others?.delete(listener);
+    else if (this.#second === listener) this.#second = undefined;
+    else if (this.#others !== undefined) {
+      const slot = this.#others.slotOf(listener);
+      if (slot !== -1) this.#others.remove(slot);
+    }
+  }
+
+  /** As `addEventListener`, for many who come and go: returns the place by which one is dismissed without a search. */
+  enlist(listener: Listener): number {
+    this.#others ??= new Slots();
+    return this.#others.add(listener);
+  }
+
+  dismiss(slot: number): void {
+    this.#others?.remove(slot);
   }
 
   dispatchEvent(event: Event): boolean {
@@ -58,16 +74,15 @@ class OwnSignal implements AbortSignal {
     this.reason = reason;
     this.#tell(abortEvent(this));
     this.#first = undefined;
-    this.#others = undefined;
+    this.#second = undefined;
   }
 
   #tell(event: Event): void {
-    const first = this.#first;
-    const others = this.#others === undefined ? [] : [...this.#others];
     if (this.onabort !== null) call((heard: Event) => this.onabort?.(heard), event);
-    if (first !== undefined) call(first, event);
     // One that was taken back by another listener is not called any more.
-    for (const listener of others) if (this.#others?.has(listener) === true) call(listener, event);
+    if (this.#first !== undefined) call(this.#first, event);
+    if (this.#second !== undefined) call(this.#second, event);
+    for (const listener of this.#others ?? []) call(listener, event);
   }
 }
 

@@ -82,6 +82,8 @@ export interface UpstreamCall {
   readonly params: Buffer;
   /** Where the members of `params` lie, if that is known. */
   readonly spans?: readonly MemberSpan[] | undefined;
+  /** What `params._meta` says, where it is frozen: then equal ones are one object. */
+  readonly meta?: JsonObject | undefined;
   /** What is to stand in `params` besides, or instead; undefined: what is not. */
   readonly edits?: Edits | undefined;
   /** Capabilities declared for this request (modern upstreams). */

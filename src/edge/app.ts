@@ -25,9 +25,9 @@ const DRAIN_RETRY_S = 5;
 /** Answers one HTTP request; never rejects. The order of checks is protocol.md section 1. */
 export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', ignore);
-  edge.work.answering(response);
+  const place = edge.work.answering(response);
   response.on('close', () => {
-    edge.work.answered(response);
+    edge.work.answered(place);
     if (response.writableFinished) edge.services.instruments.response(response.statusCode);
   });
   const path = pathOf(request);

@@ -24,5 +24,7 @@ it('reads only its part, keeps no token, nothing long, and no more than it may',
   for (let n = 0; n < 1023; n++) read(metas, `{"n":${n}}`);
   expect(read(metas, '{"n":-1}')).toBe(first);
   read(metas, '{"n":5000}');
+  // Those that came last are kept besides.
+  for (let n = 1000; n < 1008; n++) for (let again = 0; again < 2; again++) read(metas, `{"n":${n}}`);
   expect(read(metas, '{"n":-1}')).not.toBe(first);
 });

@@ -25,6 +25,7 @@ export class ModernExchange implements Exchange {
   readonly method: string;
   readonly params: Buffer;
   readonly spans: readonly MemberSpan[] | undefined;
+  readonly meta: JsonObject | undefined;
   readonly caller: Caller;
   readonly signal: AbortSignal;
   readonly capabilities: JsonObject;
@@ -41,6 +42,7 @@ export class ModernExchange implements Exchange {
     this.method = message.method;
     this.params = message.params;
     this.spans = message.spans;
+    this.meta = message.meta;
     this.caller = envelope.clientInfo === undefined ? caller : withClient(caller, envelope.clientInfo);
     this.signal = signal;
     this.capabilities = envelope.capabilities;

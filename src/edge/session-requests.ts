@@ -88,8 +88,8 @@ export function initialized(services: Services, session: Session): Buffer {
 /** One request of a session → its answer. Errors of handlers are answers; `auth/scope` is thrown, it has a status. */
 export async function answerInSession(services: Services, request: SessionRequest): Promise<Answer> {
   const { session, message, outlet, stopped } = request;
-  const running = session.begin(message.id);
-  using life = new LinkedAbort(running.signal, stopped);
+  using life = new LinkedAbort(stopped);
+  const place = session.begin(message.id, life);
   const { signal } = life;
   const token = progressTokenOf(message.body);
   let done = false;
@@ -129,7 +129,7 @@ export async function answerInSession(services: Services, request: SessionReques
     return toAnswer(error, 'legacy', message.method);
   } finally {
     done = true;
-    session.finish(message.id);
+    session.finish(place);
   }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { JsonObject } from '../core/mcp.ts';
+import { OwnAbort } from '../core/own-abort.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { SampleResponse } from './sample-response.ts';
 import { Session } from './session.ts';
@@ -29,16 +30,18 @@ const result = (text: string) => ({ kind: 'result', result: Buffer.from(text) })
 describe('requests of the client', () => {
   it('have ids of their own while they run', () => {
     const { session } = made();
-    session.begin(1);
-    session.begin('1');
-    expect(() => session.begin(1)).toThrow('the id 1 is in use');
-    session.finish(1);
-    session.begin(1);
+    const place = session.begin(1, new OwnAbort());
+    session.begin('1', new OwnAbort());
+    expect(() => session.begin(1, new OwnAbort())).toThrow('the id 1 is in use');
+    session.finish(place);
+    session.begin(1, new OwnAbort());
   });
 
   it('are cancelled one by one, and all with the session', () => {
     const { session } = made();
-    const [one, two] = [session.begin(1), session.begin(2)];
+    const [one, two] = [new OwnAbort(), new OwnAbort()];
+    session.begin(1, one);
+    session.begin(2, two);
     session.cancel(1);
     session.cancel('unknown');
     expect([one.signal.aborted, two.signal.aborted]).toEqual([true, false]);

@@ -4,6 +4,7 @@ import { TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { type Answer, type JsonObject, type LogLevel, type RequestId, RPC } from '../core/mcp.ts';
 import type { ConnectionOwner } from '../core/ports.ts';
+import { Slots } from '../core/slots.ts';
 import type { Subscriber } from '../router/subscriber.ts';
 import { MessageError } from './classify.ts';
 import { encodeNotification, encodeRequest } from './encode.ts';
@@ -11,6 +12,11 @@ import { type EventStream, Replay } from './replay.ts';
 
 /** How the messages of a session reach its client: event streams over HTTP, or a pipe. */
 export type Outlet = (message: Buffer) => void;
+
+/** What can be ended from outside. */
+interface Abortable {
+  abort(reason: unknown): void;
+}
 
 export interface SessionOptions {
   readonly id: string;
@@ -55,7 +61,7 @@ export class Session implements ConnectionOwner {
   readonly #clock: Clock;
   readonly #patience: number;
   readonly #life = new AbortController();
-  readonly #running = new Map<RequestId, AbortController>();
+  readonly #running = new Slots<{ readonly id: RequestId; readonly life: Abortable }>();
   readonly #asked = new Map<number, (answer: Answer) => void>();
   #nextAsk = 1;
 
@@ -107,22 +113,24 @@ export class Session implements ConnectionOwner {
     return this.#running.size > 0 || this.outlet !== undefined || this.standing?.writer?.open === true;
   }
 
-  /** Registers a request of the client; its signal aborts when it is cancelled or the session ends. Throws `request/invalid` for an id in use. */
-  begin(id: RequestId): AbortController {
-    if (this.#running.has(id)) throw new MessageError(id, 'request/invalid', `Invalid Request: the id ${JSON.stringify(id)} is in use`);
-    const controller = new AbortController();
-    this.#running.set(id, controller);
-    return controller;
+  /**
+   * Registers a request of the client, until `finish` with what is returned: `life` is aborted when it is cancelled or the session
+   * ends. Throws `request/invalid` for an id in use.
+   */
+  begin(id: RequestId, life: Abortable): number {
+    for (const running of this.#running)
+      if (running.id === id) throw new MessageError(id, 'request/invalid', `Invalid Request: the id ${JSON.stringify(id)} is in use`);
+    return this.#running.add({ id, life });
   }
 
-  finish(id: RequestId): void {
-    this.#running.delete(id);
+  finish(place: number): void {
+    this.#running.remove(place);
     this.lastUse = this.#clock.monotonic();
   }
 
   /** `notifications/cancelled` of the client. */
   cancel(id: RequestId): void {
-    this.#running.get(id)?.abort(new TurnpikeError('request/cancelled'));
+    for (const running of this.#running) if (running.id === id) running.life.abort(new TurnpikeError('request/cancelled'));
   }
 
   /** Asks the client over `outlet` and waits for its answer; aborting `signal` takes the question back. */
@@ -185,7 +193,7 @@ export class Session implements ConnectionOwner {
   end(): void {
     if (this.#life.signal.aborted) return;
     this.#life.abort(new TurnpikeError('request/cancelled', 'the session ended'));
-    for (const controller of this.#running.values()) controller.abort(this.#life.signal.reason);
+    for (const { life } of this.#running) life.abort(this.#life.signal.reason);
     this.replay.endAll();
   }
 

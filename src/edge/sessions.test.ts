@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../core/caller.ts';
 import { ManualClock } from '../core/manual-clock.ts';
+import { OwnAbort } from '../core/own-abort.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { SampleResponse } from './sample-response.ts';
 import { Sessions } from './sessions.ts';
@@ -87,13 +88,13 @@ describe('an unused session', () => {
   it('is in use while a request runs or its GET stream is open', () => {
     const { clock, ended, create } = made();
     const [running, listening] = [create(), create()];
-    running.begin(1);
+    const place = running.begin(1, new OwnAbort());
     listening.standing = listening.replay.create();
     const response = new SampleResponse();
     listening.replay.attach(listening.standing, new SseWriter(response.response, new KeepAlive(new ManualClock())));
     clock.advance(300 * MINUTE);
     expect(ended).toEqual([]);
-    running.finish(1);
+    running.finish(place);
     response.emit('close');
     clock.advance(62 * MINUTE);
     expect(ended.toSorted()).toEqual([running.id, listening.id].toSorted());

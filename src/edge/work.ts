@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import { OwnAbort } from '../core/own-abort.ts';
+import { Slots } from '../core/slots.ts';
 
 /** Counts what runs, so that a shutdown can wait for it; and says when new work is refused. */
 export class Work {
   readonly #draining = new OwnAbort();
-  readonly #answers = new Set<ServerResponse>();
+  readonly #answers = new Slots<ServerResponse>();
   #running = 0;
   #waiters: (() => void)[] = [];
 
@@ -18,17 +19,17 @@ export class Work {
   }
 
   /**
-   * Registers an answer, until `answered`: once the gateway drains, its connection ends with it, lest a client sends on it what
+   * Registers an answer, until `answered` with what is returned here: once the gateway drains, its connection ends with it, lest a client sends on it what
    * nobody will read.
    */
-  answering(response: ServerResponse): void {
+  answering(response: ServerResponse): number {
     if (this.draining.aborted) lastOfItsConnection(response);
-    else this.#answers.add(response);
+    return this.#answers.add(response);
   }
 
-  /** The answer is over. */
-  answered(response: ServerResponse): void {
-    this.#answers.delete(response);
+  /** The answer is over. @param place what `answering` returned */
+  answered(place: number): void {
+    this.#answers.remove(place);
   }
 
   /** One more; `end`, to be called once, says that it is over. */
@@ -55,7 +56,6 @@ export class Work {
   async drain(signal: AbortSignal): Promise<void> {
     this.#draining.abort(new Error('the gateway is shutting down'));
     for (const response of this.#answers) lastOfItsConnection(response);
-    this.#answers.clear();
     if (this.#running === 0 || signal.aborted) return;
     await new Promise<void>((resolve) => {
       this.#waiters.push(resolve);

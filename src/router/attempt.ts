@@ -139,6 +139,7 @@ function sentTo(era: Era, call: Call, input: RoundInput, wish: TaskWish | undefi
     method: request.method,
     params: request.params,
     spans: request.spans,
+    meta: request.params === exchange.params && exchange.meta !== undefined && Object.isFrozen(exchange.meta) ? exchange.meta : undefined,
     edits: editsFor(era, request, input, wish),
     capabilities: era === 'legacy' ? NONE : services.offers.toModern(exchange, services.settings.bridge.interactive, input.tasks),
     // A session upstream's call may be continued by a request that wants progress, although this one does not.

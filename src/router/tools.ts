@@ -14,24 +14,23 @@ import { taskSupportOf } from './tasks/task-shapes.ts';
 import { resolveIn } from './view-of.ts';
 
 /** `tools/call`: view, policy, headers, scope, then the upstream (protocol.md section 1, checks 16 to 19). */
-export async function callTool(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
-  try {
-    return await callListed(services, exchange, note);
-  } catch (error) {
+export function callTool(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
+  return callListed(services, exchange, note).catch(async (error: unknown) => {
     const { code, details } = asTurnpikeError(error);
     if (code !== 'upstream/header' || details.upstream === undefined) throw error;
     // Refused unprocessed (-32020): the schema is not the one we know. Once more, with headers by the schema of now.
     await services.upstreams.refresh(details.upstream, 'tools', exchange.signal);
     return callListed(services, exchange, note);
-  }
+  });
 }
 
 async function callListed(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
   const name = requireText(exchange, 'name');
   note.exposed(name);
-  const found = await resolveIn(services, exchange, (view) => view.resolveTool(name));
-  if (found.kind !== 'found') throw new TurnpikeError(found.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/tool', found.text);
-  const { upstream, original, capability, decision, mirrored } = found;
+  const found = ofView(services, exchange, name);
+  const tool = found instanceof Promise ? await found : found;
+  if (tool.kind !== 'found') throw new TurnpikeError(tool.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/tool', tool.text);
+  const { upstream, original, capability, decision, mirrored } = tool;
   note.resolved(upstream, original);
   if (decision.kind === 'denied') {
     throw new TurnpikeError('policy/denied', decision.text, { upstream, rule: decision.rule, data: { rule: decision.rule, tool: name } });
@@ -58,6 +57,10 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
     wrapped: isWrapped(capability.parsed.outputSchema),
     taskSupport: taskSupportOf(capability.parsed),
   });
+}
+
+function ofView(services: Services, exchange: Exchange, name: string) {
+  return resolveIn(services, exchange, (view) => view.resolveTool(name));
 }
 
 /** Throws `auth/scope` naming all scopes that the call needs. */

@@ -9,9 +9,8 @@ export function viewOf({ catalog }: Services, { caller, headers }: Exchange): Vi
 }
 
 /** What a name means. One that is unknown while upstreams start for the first time is looked for again when they have. */
-export async function resolveIn<R extends { readonly kind: string }>(services: Services, exchange: Exchange, resolve: (view: View) => R): Promise<R> {
+export function resolveIn<R extends { readonly kind: string }>(services: Services, exchange: Exchange, resolve: (view: View) => R): R | Promise<R> {
   const found = resolve(viewOf(services, exchange));
   if (found.kind !== 'unknown') return found;
-  await services.started(exchange.signal);
-  return resolve(viewOf(services, exchange));
+  return services.started(exchange.signal).then(() => resolve(viewOf(services, exchange)));
 }

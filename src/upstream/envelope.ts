@@ -42,6 +42,8 @@ interface Kept {
 export class RequestWriter {
   readonly #clientInfo: JsonObject;
   readonly #kept = new Map<string, Kept>();
+  /** The same by what the caller's `_meta` says, for those who say the same again and again. */
+  readonly #byMeta = new WeakMap<JsonObject, Kept>();
 
   constructor(clientInfo: JsonObject) {
     this.#clientInfo = clientInfo;
@@ -61,17 +63,29 @@ export class RequestWriter {
 
   /** The envelope of 2026-07-28 is ours, whatever reserved members the caller sent are gone, vendor members stay. */
   #modern(call: UpstreamCall, own: Buffer | undefined, id: number): Buffer {
-    const { capabilities, logLevel, progress } = call;
+    const kept = this.#keptFor(call, own);
+    if (!call.progress) return kept.meta;
+    return Buffer.concat([kept.meta.subarray(0, -1), Buffer.from(`,"${META.progressToken}":${id}}`)]);
+  }
+
+  #keptFor(call: UpstreamCall, own: Buffer | undefined): Kept {
+    const known = call.meta && this.#byMeta.get(call.meta);
+    if (known !== undefined && isFor(known, call)) return known;
     const key = own === undefined ? '' : own.toString('latin1');
     let kept = this.#kept.get(key);
-    if (kept === undefined || kept.capabilities !== capabilities || kept.logLevel !== logLevel) {
+    if (kept === undefined || !isFor(kept, call)) {
+      const { capabilities, logLevel } = call;
       kept = { capabilities, logLevel, meta: modernMeta(call, own ?? NO_META, this.#clientInfo) };
       if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
       if (key.length <= MAX_LENGTH) this.#kept.set(key, kept);
     }
-    if (!progress) return kept.meta;
-    return Buffer.concat([kept.meta.subarray(0, -1), Buffer.from(`,"${META.progressToken}":${id}}`)]);
+    if (call.meta !== undefined) this.#byMeta.set(call.meta, kept);
+    return kept;
   }
+}
+
+function isFor({ capabilities, logLevel }: Kept, call: UpstreamCall): boolean {
+  return capabilities === call.capabilities && logLevel === call.logLevel;
 }
 
 /** Never empty: it ends with a member and a brace. */

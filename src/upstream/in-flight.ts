@@ -1,6 +1,7 @@
 import { member } from '../core/json.ts';
 import { type Answer, isJsonObject, type JsonObject, META } from '../core/mcp.ts';
 import type { UpstreamCall } from '../core/ports.ts';
+import { IdTable } from '../core/slots.ts';
 import { NO_RELAY } from './own-call.ts';
 import type { ProgressGate } from './progress-gate.ts';
 
@@ -32,7 +33,7 @@ export function isListen({ call }: Pending): boolean {
 
 /** The requests of one connection, by our ids, in the order in which they were sent. */
 export class InFlight {
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new IdTable<Pending>();
   /** Calls that were answered with a task and go on as that. */
   readonly #lasting = new Map<number, Pending>();
   readonly #shared: boolean;
@@ -52,7 +53,7 @@ export class InFlight {
 
   /** Returns whether it was there. */
   remove(pending: Pending): boolean {
-    return this.#pending.delete(pending.id);
+    return this.#pending.get(pending.id) === pending && this.#pending.delete(pending.id);
   }
 
   /** The call was answered, and goes on until `lasting` aborts; so do the server requests that belong to it. */
@@ -85,7 +86,7 @@ export class InFlight {
   }
 
   all(): Pending[] {
-    return [...this.#pending.values()];
+    return this.#pending.values();
   }
 
   /** Calls of callers, oldest first: what a message without address may belong to. One that goes on as a task stands for what is asked about the task. */

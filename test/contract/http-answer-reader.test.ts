@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events';
 import { expect, it } from 'vitest';
 import { TurnpikeError } from '../../src/core/errors.ts';
 import { ManualClock } from '../../src/core/manual-clock.ts';
+import { Slots } from '../../src/core/slots.ts';
 import { AnswerReader, type Outcome } from '../../src/upstream/http/answer-reader.ts';
 import { HttpClient } from '../../src/upstream/http/http-client.ts';
 import { Route } from '../../src/upstream/http/route.ts';
@@ -32,7 +33,7 @@ it.each<[string, Answerer, Outcome['kind'], ('abort' | 'stop')?]>([
   const client = new HttpClient();
   const clock = new ManualClock();
   const abort = new AbortController();
-  const running = new Set<AnswerReader>();
+  const running = new Slots<AnswerReader>();
   const context = { upstream: 'S', clock, maxMessageBytes: 1000, secrets: () => [], running };
   const ended = Promise.withResolvers<Outcome>();
   const reader = new AnswerReader(new Route(new URL(upstream.url)), context, {

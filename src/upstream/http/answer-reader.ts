@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../../core/clock.ts';
 import type { TurnpikeError } from '../../core/errors.ts';
 import { parseJson } from '../../core/json.ts';
 import { isJsonObject, isRequestId } from '../../core/mcp.ts';
+import type { Slots } from '../../core/slots.ts';
 import { ByteBuffer } from './byte-buffer.ts';
 import { Flight } from './flight.ts';
 import type { HttpFailure } from './http-failure.ts';
@@ -35,7 +36,7 @@ export interface ReaderContext {
   readonly maxMessageBytes: number;
   readonly secrets: () => readonly string[];
   /** Where a request stands until nothing of it is left, sockets and timers included. */
-  readonly running: Set<AnswerReader>;
+  readonly running: Slots<AnswerReader>;
 }
 
 export interface ReaderOptions {
@@ -72,13 +73,15 @@ export class AnswerReader extends Flight {
   #limit: number;
   #parser: SseParser | undefined;
   #linger: Timer | undefined;
+  /** Where it stands among those that run. */
+  #slot: number | undefined;
 
   constructor(route: Route, context: ReaderContext, options: ReaderOptions) {
     super(route, options.signal);
     this.#context = context;
     this.#options = options;
     this.#limit = context.maxMessageBytes;
-    context.running.add(this);
+    this.#slot = context.running.add(this);
   }
 
   /** Ends the request from outside: the outcome is `failed`, the socket goes. */
@@ -271,7 +274,9 @@ export class AnswerReader extends Flight {
     this.#linger?.cancel();
     this.#linger = undefined;
     this.#body = undefined;
-    this.#context.running.delete(this);
+    if (this.#slot === undefined) return;
+    this.#context.running.remove(this.#slot);
+    this.#slot = undefined;
   }
 }
 

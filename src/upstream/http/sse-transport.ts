@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { SendOptions, Transport } from '../../core/ports.ts';
 import { Secret } from '../../core/secret.ts';
+import { Slots } from '../../core/slots.ts';
 import { AnswerReader, type Outcome, type ReaderContext } from './answer-reader.ts';
 import { EventStreamReader } from './event-stream-reader.ts';
 import type { HttpClient } from './http-client.ts';
@@ -30,7 +31,7 @@ export class SseTransport implements Transport {
   readonly #name: string;
   readonly #options: SseOptions;
   readonly #maxMessageBytes: number;
-  readonly #running = new Set<AnswerReader>();
+  readonly #running = new Slots<AnswerReader>();
   readonly #life = new AbortController();
   readonly #headers: Record<string, string> = {};
   readonly #postHeaders: string[];

@@ -3,6 +3,7 @@ import { type Clock, sleep } from '../../core/clock.ts';
 import { LinkedAbort } from '../../core/linked-abort.ts';
 import type { SendOptions, Transport } from '../../core/ports.ts';
 import { Secret } from '../../core/secret.ts';
+import { Slots } from '../../core/slots.ts';
 import { AnswerReader, type Cut, type Outcome, type ReaderContext, type ReaderOptions } from './answer-reader.ts';
 import type { HttpClient, HttpRequest } from './http-client.ts';
 import { echoesOf } from './mask.ts';
@@ -51,7 +52,7 @@ export class StreamableHttpTransport implements Transport {
   readonly #name: string;
   readonly #client: HttpClient;
   readonly #clock: Clock;
-  readonly #running = new Set<AnswerReader>();
+  readonly #running = new Slots<AnswerReader>();
   readonly #context: ReaderContext;
   readonly #headers = new RequestHeaders();
   readonly #life = new AbortController();
