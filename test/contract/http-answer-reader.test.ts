@@ -56,3 +56,62 @@ it.each<[string, Answerer, Outcome['kind'], ('abort' | 'stop')?]>([
   expect([clock.pending, getEventListeners(abort.signal, 'abort').length]).toEqual([0, 0]);
   await client.close();
 });
+
+it('reads no further while whoever hears the events has not read them', async () => {
+  const line = `data: ${JSON.stringify({ text: 'x'.repeat(10_000) })}\n\n`;
+  let sent = 0;
+  await using upstream = await startUpstream((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const more = () => {
+      let hasRoom = true;
+      for (; hasRoom && sent < 2_000; sent++) hasRoom = response.write(line);
+      if (sent < 2_000) response.once('drain', more);
+      else response.end(`data: ${answer(1)}\n\n`);
+    };
+    more();
+  });
+  const client = new HttpClient();
+  const running = new Slots<AnswerReader>();
+  const ended = Promise.withResolvers<Outcome>();
+  let heard = 0;
+  let waiting: (() => void) | undefined;
+  const flow = {
+    full: false,
+    whenFree: (then: () => void) => {
+      waiting = then;
+    },
+  };
+  const reader = new AnswerReader(
+    new Route(new URL(upstream.url)),
+    { upstream: 'S', clock: new ManualClock(), maxMessageBytes: 100_000, secrets: () => [], running },
+    {
+      signal: new AbortController().signal,
+      expects: 'answer',
+      deliver: (message) => {
+        if (message.toString() === answer(1)) return true;
+        heard++;
+        flow.full = heard === 10;
+        return false;
+      },
+      onHead: undefined,
+      inSession: false,
+      flow,
+      onEnd: ended.resolve,
+    },
+  );
+  client.dispatch(reader, { method: 'POST', headers: [], body: Buffer.from('{}') });
+  await until(() => waiting !== undefined);
+  // What the sockets hold is full, too, and the upstream waits.
+  let before = -1;
+  while (before !== sent) {
+    before = sent;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(heard).toBeLessThan(20);
+  expect(sent).toBeLessThan(1_500);
+  flow.full = false;
+  waiting?.();
+  expect((await ended.promise).kind).toBe('answered');
+  expect(heard).toBe(2_000);
+  await client.close();
+});

@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../../core/clock.ts';
 import type { TurnpikeError } from '../../core/errors.ts';
 import { parseJson } from '../../core/json.ts';
 import { isJsonObject, isRequestId } from '../../core/mcp.ts';
+import type { Flow } from '../../core/ports.ts';
 import type { Slots } from '../../core/slots.ts';
 import { ByteBuffer } from './byte-buffer.ts';
 import { Flight } from './flight.ts';
@@ -48,6 +49,8 @@ export interface ReaderOptions {
   /** Sees a 2xx head before any message; what it throws ends the request. */
   readonly onHead: ((headers: IncomingHttpHeaders) => void) | undefined;
   readonly inSession: boolean;
+  /** Where events go: as `SendOptions.flow`. */
+  readonly flow?: Flow | undefined;
   /** Called once. */
   readonly onEnd: (outcome: Outcome) => void;
 }
@@ -73,6 +76,7 @@ export class AnswerReader extends Flight {
   #limit: number;
   #parser: SseParser | undefined;
   #linger: Timer | undefined;
+  #isHeld = false;
   /** Where it stands among those that run. */
   #slot: number | undefined;
 
@@ -128,10 +132,23 @@ export class AnswerReader extends Flight {
     if (this.#mode === 'events') {
       try {
         this.#parser?.push(chunk);
+        this.#wait();
       } catch (error) {
         this.#drop({ kind: 'failed', error });
       }
     } else if (this.#mode !== 'done') this.#collect(chunk);
+  }
+
+  /** Until whoever hears the events has read what there is of them: a stream that nobody reads must not pile up here. */
+  #wait(): void {
+    const { flow } = this.#options;
+    if (flow?.full !== true || this.#isHeld || this.#mode !== 'events') return;
+    this.#isHeld = true;
+    this.hold();
+    flow.whenFree(() => {
+      this.#isHeld = false;
+      this.release();
+    });
   }
 
   protected end(): void {

@@ -45,6 +45,15 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
     if (this.#finish()) this.#controller?.abort(new HttpFailure('aborted', true, 'aborted'));
   }
 
+  /** Reads no further until `release`. */
+  protected hold(): void {
+    if (!this.#done) this.#controller?.pause();
+  }
+
+  protected release(): void {
+    if (!this.#done) this.#controller?.resume();
+  }
+
   /** The client cannot send it. */
   fail(failure: HttpFailure): void {
     if (this.#finish()) this.failed(failure);

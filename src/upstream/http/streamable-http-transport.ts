@@ -123,6 +123,7 @@ export class StreamableHttpTransport implements Transport {
         expects: expectsAnswer ? 'answer' : 'nothing',
         deliver,
         inSession,
+        flow: options.flow,
         onHead: initialize ? (head) => this.#takeSession(head) : undefined,
         onEnd: (outcome) => {
           if (outcome.kind === 'answered' || outcome.kind === 'accepted') resolve();
@@ -205,6 +206,7 @@ export class StreamableHttpTransport implements Transport {
         expects: 'stream',
         deliver: options.deliver ?? refuseMessage,
         inSession: this.sessionId !== undefined,
+        flow: options.flow,
         onHead: undefined,
       });
       if (outcome.kind === 'answered') return;
