@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../core/caller.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import { joinArray } from '../core/json.ts';
-import type { Answer } from '../core/mcp.ts';
+import type { Answer, RequestId } from '../core/mcp.ts';
 import type { Flow } from '../core/ports.ts';
 import { toErrorAnswer } from '../core/to-wire.ts';
 import { sendJson } from './answer.ts';
@@ -72,41 +72,67 @@ async function serveRequest(
   session: Session,
   message: Request,
 ): Promise<void> {
-  const leave = edge.work.enter();
-  let stream: EventStream | undefined;
+  edge.work.begin();
+  const door = new SessionDoor(edge, request, response, session);
   const streaming = edge.settings.listen.streaming && edge.guard.accepted(request).events;
-  const outlet = (bytes: Buffer) => {
-    if (stream === undefined) {
-      const made = session.replay.create();
-      stream = made;
-      if (response.destroyed) session.replay.dropped(made);
-      else {
-        edge.headers.set(request, response);
-        session.replay.attach(made, new SseWriter(response, edge.keepAlive));
-        response.once('close', () => made.writer === undefined || made.writer.open || session.replay.dropped(made));
-      }
-    }
-    session.replay.send(stream, bytes);
-  };
-  const flow: Flow = {
-    get full() {
-      return stream?.writer?.full === true;
-    },
-    whenFree(then) {
-      if (stream?.writer === undefined) then();
-      else stream.writer.whenFree(then);
-    },
-  };
+  const outlet = streaming ? (bytes: Buffer) => door.write(bytes) : undefined;
   try {
-    const answer = await answerOf(edge, session, message, caller, request, streaming ? outlet : undefined, flow);
+    const answer = await answerOf(edge, session, message, caller, request, outlet, door);
     edge.services.instruments.request('legacy', message.method, answer.kind === 'error' ? answer.code : undefined);
-    if (stream === undefined) edge.headers.sendJson(request, response, 200, encodePieces(message.id, answer));
-    else {
-      session.replay.send(stream, encodeAnswer(message.id, answer));
-      session.replay.end(stream);
-    }
+    door.answer(message.id, answer);
   } finally {
-    leave();
+    edge.work.end();
+  }
+}
+
+/** What one request of a session and its answer need of HTTP: the choice between one body and a stream that can be resumed. */
+class SessionDoor implements Flow {
+  readonly #edge: Edge;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #session: Session;
+  #stream: EventStream | undefined;
+
+  constructor(edge: Edge, request: IncomingMessage, response: ServerResponse, session: Session) {
+    this.#edge = edge;
+    this.#request = request;
+    this.#response = response;
+    this.#session = session;
+  }
+
+  get full(): boolean {
+    return this.#stream?.writer?.full === true;
+  }
+
+  whenFree(then: () => void): void {
+    const writer = this.#stream?.writer;
+    if (writer === undefined) then();
+    else writer.whenFree(then);
+  }
+
+  write(bytes: Buffer): void {
+    this.#stream ??= this.#begin();
+    this.#session.replay.send(this.#stream, bytes);
+  }
+
+  answer(id: RequestId, answer: Answer): void {
+    if (this.#stream === undefined) this.#edge.headers.sendJson(this.#request, this.#response, 200, encodePieces(id, answer));
+    else {
+      this.#session.replay.send(this.#stream, encodeAnswer(id, answer));
+      this.#session.replay.end(this.#stream);
+    }
+  }
+
+  #begin(): EventStream {
+    const { replay } = this.#session;
+    const made = replay.create();
+    if (this.#response.destroyed) replay.dropped(made);
+    else {
+      this.#edge.headers.set(this.#request, this.#response);
+      replay.attach(made, new SseWriter(this.#response, this.#edge.keepAlive));
+      this.#response.on('close', () => made.writer === undefined || made.writer.open || replay.dropped(made));
+    }
+    return made;
   }
 }
 
