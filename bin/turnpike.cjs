@@ -54,7 +54,7 @@ function handOver(node) {
 
 /*
  * The shape of what process.nextTick queues is kept alive. Once no such thing is there when the heap is collected, V8 forgets the shape,
- * and the code that makes the next ones, optimized or not, goes the slow way for good: 5 % of what a call costs (docs/adr/0016).
+ * and the code that makes the next ones, optimized or not, goes the slow way for good; docs/adr/0016 says what that costs.
  */
 let queued;
 process.nextTick(() => {

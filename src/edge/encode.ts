@@ -28,7 +28,10 @@ export function encodeRequest(id: RequestId, method: string, params: Buffer): Bu
   return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":${JSON.stringify(method)},"params":`), params, CLOSE]);
 }
 
-/** Line breaks between tokens become blanks, so that a message is one line on stdio and one `data:` line in an event stream; inside strings JSON allows none. */
+/**
+ * Line breaks become blanks, so that a message is one line on stdio and one `data:` line in an event stream. Between tokens they mean
+ * nothing. Inside strings JSON allows none, but parts of an upstream's answer that nobody reads are not validated: blanks there, too.
+ */
 export function oneLine(message: Buffer): Buffer {
   if (!message.includes(0x0a) && !message.includes(0x0d)) return message;
   const copy = Buffer.from(message);
