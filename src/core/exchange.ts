@@ -49,7 +49,8 @@ export interface Exchange {
 
 /** The same request with something else in it. A front's exchange may read its body late, so it cannot be spread. */
 export function exchangeWith(exchange: Exchange, changes: Partial<Exchange>): Exchange {
-  const { era, version, id, method, params, spans, meta, caller, signal, capabilities, logLevel, progressToken, headers, ask, owner } = exchange;
+  const { era, version, id, method, params, spans, meta, caller, signal, capabilities, logLevel, progressToken, headers, flow, ask, owner } =
+    exchange;
   return {
     ...{
       era,
@@ -65,6 +66,7 @@ export function exchangeWith(exchange: Exchange, changes: Partial<Exchange>): Ex
       logLevel,
       progressToken,
       headers,
+      flow,
     },
     ...(ask === undefined ? {} : { ask }),
     ...(owner === undefined ? {} : { owner }),

@@ -1,7 +1,7 @@
 import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { toJson } from '../core/json.ts';
+import { type MemberSpan, toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
 import {
   type Answer,
@@ -9,8 +9,10 @@ import {
   isJsonObject,
   isLogLevel,
   isRequestId,
+  type JsonObject,
   LATEST_LEGACY_VERSION,
   LEGACY_VERSIONS,
+  META,
   type RequestId,
 } from '../core/mcp.ts';
 import type { Flow } from '../core/ports.ts';
@@ -20,7 +22,6 @@ import { initializeResult } from '../router/lifecycle.ts';
 import { resolveUri } from '../router/resources.ts';
 import type { Services } from '../router/services.ts';
 import { Subscriber } from '../router/subscriber.ts';
-import { progressTokenOf } from '../router/tools.ts';
 import { ViewWatch } from '../router/view-watch.ts';
 import { profileOf } from '../upstream/profile.ts';
 import { type Message, MessageError } from './classify.ts';
@@ -87,39 +88,10 @@ export function initialized(services: Services, session: Session): Buffer {
 
 /** One request of a session → its answer. Errors of handlers are answers; `auth/scope` is thrown, it has a status. */
 export async function answerInSession(services: Services, request: SessionRequest): Promise<Answer> {
-  const { session, message, outlet, stopped } = request;
+  const { session, message, stopped } = request;
   using life = new LinkedAbort(stopped);
   const place = session.begin(message.id, life);
-  const { signal } = life;
-  const token = progressTokenOf(message.body);
-  let done = false;
-  const exchange: Exchange = {
-    era: 'legacy',
-    version: session.version,
-    id: message.id,
-    method: message.method,
-    params: message.params,
-    body: message.body,
-    caller: { ...request.caller, sessionId: session.id },
-    signal,
-    capabilities: session.capabilities,
-    owner: session,
-    ...(session.logLevel === undefined ? {} : { logLevel: session.logLevel }),
-    ...(token === undefined ? {} : { progressToken: token }),
-    headers: request.headers,
-    flow: request.flow,
-    notify(method, params) {
-      if (!done && !signal.aborted) outlet?.(encodeNotification(method, params));
-    },
-    ...(outlet === undefined
-      ? {}
-      : {
-          async ask(method: string, params: Buffer, until: AbortSignal) {
-            using both = new LinkedAbort(until, signal);
-            return await session.ask(outlet, method, params, both.signal);
-          },
-        }),
-  };
+  const exchange = new SessionExchange(request, life.signal);
   try {
     return await answer(services, session, exchange);
   } catch (error) {
@@ -128,9 +100,76 @@ export async function answerInSession(services: Services, request: SessionReques
     if (code === 'internal' || ERRORS[code].http >= 500) request.report(error);
     return toAnswer(error, 'legacy', message.method);
   } finally {
-    done = true;
+    exchange.end();
     session.finish(place);
   }
+}
+
+/** One request of a session. Its body is parsed when somebody asks for it. */
+class SessionExchange implements Exchange {
+  readonly era = 'legacy';
+  readonly version: string;
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params: Buffer;
+  readonly spans: readonly MemberSpan[] | undefined;
+  readonly caller: Caller;
+  readonly signal: AbortSignal;
+  readonly capabilities: JsonObject;
+  readonly owner: Session;
+  readonly logLevel: Exchange['logLevel'];
+  readonly progressToken: Exchange['progressToken'];
+  readonly headers: Exchange['headers'];
+  readonly flow: Flow | undefined;
+  /** Absent on a connection that takes JSON only. */
+  readonly ask?: NonNullable<Exchange['ask']>;
+  readonly #message: Request;
+  readonly #outlet: Outlet | undefined;
+  #done = false;
+
+  constructor({ session, message, caller, outlet, flow, headers }: SessionRequest, signal: AbortSignal) {
+    const { principal, tenant, scopes, clientInfo } = caller;
+    this.#message = message;
+    this.#outlet = outlet;
+    this.version = session.version;
+    this.id = message.id;
+    this.method = message.method;
+    this.params = message.params;
+    this.spans = message.spans;
+    this.caller = { principal, tenant, scopes, sessionId: session.id, ...(clientInfo === undefined ? {} : { clientInfo }) };
+    this.signal = signal;
+    this.capabilities = session.capabilities;
+    this.owner = session;
+    this.logLevel = session.logLevel;
+    this.progressToken = tokenIn(message.meta);
+    this.headers = headers;
+    this.flow = flow;
+    if (outlet !== undefined) this.ask = (method, params, until) => this.#ask(outlet, method, params, until);
+  }
+
+  get body(): JsonObject {
+    return this.#message.body;
+  }
+
+  notify(method: string, params: Buffer): void {
+    if (!this.#done && !this.signal.aborted) this.#outlet?.(encodeNotification(method, params));
+  }
+
+  /** After the answer nothing leaves any more. */
+  end(): void {
+    this.#done = true;
+  }
+
+  async #ask(outlet: Outlet, method: string, params: Buffer, until: AbortSignal): Promise<Answer> {
+    using both = new LinkedAbort(until, this.signal);
+    return await this.owner.ask(outlet, method, params, both.signal);
+  }
+}
+
+/** The token under which the client wants progress, if it is one. */
+function tokenIn(meta: JsonObject | undefined): string | number | undefined {
+  const token = meta?.[META.progressToken];
+  return typeof token === 'string' || typeof token === 'number' ? token : undefined;
 }
 
 function answer(services: Services, session: Session, exchange: Exchange): Promise<Answer> {

@@ -279,3 +279,17 @@ it('a connection that is closed under a call is an unknown outcome', async () =>
   });
   expect(connection.of('tools/call')).toHaveLength(1);
 });
+
+describe('a result that is balanced, and no JSON within', () => {
+  it.each([
+    ['modern', '{"content":[],"_meta":{"a""{" }}'],
+    ['modern', '{"content":[],"resultType":[}]}'],
+    ['legacy', '{"content":[],"structuredContent":{"a":},"_meta":{"a""{" }}'],
+  ] as const)('is the fault of its upstream (%s): %s', async (era, text) => {
+    const { call } = start(() => ({ kind: 'result', result: Buffer.from(text) }), era);
+    await expect(call('x_a_read').answering).rejects.toMatchObject({
+      code: 'upstream/protocol',
+      message: "upstream 'a' sent something that is not JSON",
+    });
+  });
+});

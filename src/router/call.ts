@@ -45,7 +45,7 @@ export async function callUpstream(services: Services, exchange: Exchange, reque
     return await callParkably(services, exchange, request, { input, state, given });
   } catch (error) {
     // Only the upstream's bytes can be that: the client's were parsed, or scanned as strictly.
-    if (!(error instanceof SyntaxError)) throw error;
+    if (!(error instanceof SyntaxError) && !(error instanceof RangeError)) throw error;
     const { upstream } = request;
     throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' sent something that is not JSON`, { upstream, reason: error.message });
   }

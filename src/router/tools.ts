@@ -4,7 +4,7 @@ import { hasScope, type Scope } from '../core/caller.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { toJson } from '../core/json.ts';
-import { type Answer, isJsonObject, type JsonObject, META } from '../core/mcp.ts';
+import type { Answer, JsonObject } from '../core/mcp.ts';
 import { isObjectParam } from '../core/param-value.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
@@ -80,10 +80,4 @@ function foreignParamHeaders({ era, headers }: Exchange): Record<string, string>
     copied[name] = value;
   }
   return copied;
-}
-
-/** The token under which the client wants progress, if it is one. */
-export function progressTokenOf(body: Exchange['body']): string | number | undefined {
-  const token = isJsonObject(body._meta) ? body._meta[META.progressToken] : undefined;
-  return typeof token === 'string' || typeof token === 'number' ? token : undefined;
 }
