@@ -9,10 +9,27 @@ export function encodeAnswer(id: RequestId, answer: Answer): Buffer {
   return Buffer.concat([Buffer.from(head), answer.kind === 'result' ? answer.result : answer.error, CLOSE]);
 }
 
+/** Pieces below this size are joined with their neighbours: to write one more costs more than to copy it. */
+const SMALL_BYTES = 2048;
+
 /** As `encodeAnswer`, in pieces: what is large is not copied. */
 export function encodePieces(id: RequestId, answer: Answer): readonly Buffer[] {
-  const body = answer.kind === 'error' ? [answer.error] : (answer.pieces ?? [answer.result]);
-  return [Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"${answer.kind}":`), ...body, CLOSE];
+  const head = Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"${answer.kind}":`);
+  const body = answer.kind === 'error' ? answer.error : answer.pieces === undefined ? answer.result : undefined;
+  if (body !== undefined) return body.length < SMALL_BYTES ? [Buffer.concat([head, body, CLOSE])] : [head, body, CLOSE];
+  const pieces: Buffer[] = [];
+  let small: Buffer[] = [head];
+  for (const piece of answer.kind === 'result' ? (answer.pieces ?? []) : []) {
+    if (piece.length < SMALL_BYTES) small.push(piece);
+    else {
+      if (small.length > 0) pieces.push(Buffer.concat(small));
+      pieces.push(piece);
+      small = [];
+    }
+  }
+  small.push(CLOSE);
+  pieces.push(Buffer.concat(small));
+  return pieces;
 }
 
 /** An error response. Without an id it answers something whose id could not be read. */

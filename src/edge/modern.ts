@@ -50,7 +50,12 @@ export async function serveModern(
     notify: (method, params) => door.notify(method, params),
     flow: door,
   });
-  const answer = await answerOf(edge, exchange, door.events);
+  let answer: Answer;
+  try {
+    answer = message.method === LISTEN ? await listenTo(edge, exchange, door.events) : await dispatch(edge.services, exchange);
+  } catch (error) {
+    answer = answerTo(edge, exchange, error);
+  }
   edge.services.instruments.request('modern', message.method, answer.kind === 'error' ? answer.code : undefined);
   door.answer(message.id, answer);
 }
@@ -118,21 +123,20 @@ class ModernDoor implements Disposable, Flow {
   }
 }
 
-async function answerOf(edge: Edge, exchange: Exchange, events: boolean): Promise<Answer> {
-  try {
-    if (exchange.method !== LISTEN) return await dispatch(edge.services, exchange);
-    if (!events) throw new MessageError(exchange.id, 'guard/accept', 'subscriptions/listen needs Accept: text/event-stream');
-    return await edge.listeners.run(exchange.caller, async (over) => {
-      using ended = new LinkedAbort(edge.work.draining, over);
-      return await listen(edge.services, exchange, ended.signal);
-    });
-  } catch (error) {
-    const { code } = asTurnpikeError(error);
-    // These are HTTP's business: status, challenge or Retry-After belong to them.
-    if (code === 'auth/scope' || code === 'guard/accept') throw new HttpError(exchange.id, error);
-    if (code === 'internal' || ERRORS[code].http >= 500) edge.report(error);
-    return toAnswer(error, 'modern', exchange.method, edge.services.settings.serverInfo);
-  }
+function listenTo(edge: Edge, exchange: Exchange, events: boolean): Promise<Answer> {
+  if (!events) throw new MessageError(exchange.id, 'guard/accept', 'subscriptions/listen needs Accept: text/event-stream');
+  return edge.listeners.run(exchange.caller, async (over) => {
+    using ended = new LinkedAbort(edge.work.draining, over);
+    return await listen(edge.services, exchange, ended.signal);
+  });
+}
+
+/** The answer that an error is. Throws `HttpError` for those that are HTTP's business: status, challenge or Retry-After belong to them. */
+function answerTo(edge: Edge, exchange: Exchange, error: unknown): Answer {
+  const { code } = asTurnpikeError(error);
+  if (code === 'auth/scope' || code === 'guard/accept') throw new HttpError(exchange.id, error);
+  if (code === 'internal' || ERRORS[code].http >= 500) edge.report(error);
+  return toAnswer(error, 'modern', exchange.method, edge.services.settings.serverInfo);
 }
 
 /** An error of the dispatcher that is answered with its HTTP status. */

@@ -99,20 +99,20 @@ describe('a reader', () => {
     expect([writer.open, clock.pending]).toEqual([false, 0]);
   });
 
-  it('that leaves 256 KiB is told to whoever writes, who hears of it when there is room, or nobody reads', async () => {
+  it('that leaves 1 MiB is told to whoever writes, who hears of it when there is room, or nobody reads', async () => {
     const { response, writer } = made();
     const heard: string[] = [];
-    writer.message(Buffer.alloc(200 * 1024, 'x'));
+    writer.message(Buffer.alloc(MIB - 100, 'x'));
     expect(writer.full).toBe(false);
     writer.whenFree(() => heard.push('at once'));
-    writer.message(Buffer.alloc(100 * 1024, 'x'));
+    writer.message(Buffer.alloc(200, 'x'));
     expect(writer.full).toBe(true);
     writer.whenFree(() => heard.push('after a read'));
     expect(heard).toEqual(['at once']);
     response.read();
     response.emit('drain');
     expect(heard).toEqual(['at once', 'after a read']);
-    writer.message(Buffer.alloc(300 * 1024, 'x'));
+    writer.message(Buffer.alloc(MIB, 'x'));
     writer.whenFree(() => heard.push('gone'));
     response.emit('close');
     expect([writer.full, heard.at(-1)]).toEqual([false, 'gone']);

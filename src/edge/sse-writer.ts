@@ -10,8 +10,6 @@ import type { KeepAlive } from './keep-alive.ts';
  */
 const MAX_UNREAD_BYTES = 1024 * 1024;
 const GRACE_MS = 1_000;
-/** With so much unread its upstream waits, where it can. */
-const FULL_BYTES = 256 * 1024;
 /** Nobody gets a second when this much is unread. */
 const MAX_BURST_BYTES = 8 * 1024 * 1024;
 
@@ -39,8 +37,9 @@ export class SseWriter implements Flow {
     response.on('drain', () => this.#freed());
   }
 
+  /** As much is unread as may be: its upstream waits, where it can, while it is seen whether the client reads at all. */
   get full(): boolean {
-    return !this.#ended && this.#response.writableLength > FULL_BYTES;
+    return !this.#ended && this.#response.writableLength > MAX_UNREAD_BYTES;
   }
 
   whenFree(then: () => void): void {
