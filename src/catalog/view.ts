@@ -1,4 +1,4 @@
-import { toJson } from '../core/json.ts';
+import { type Edits, toJson } from '../core/json.ts';
 import type { ParamHeaders } from '../core/mcp-headers.ts';
 import { CAPABILITY_KINDS, type Capability, type CapabilityKind } from '../core/ports.ts';
 import { sha256 } from '../core/secret.ts';
@@ -28,6 +28,8 @@ export type Resolution =
       readonly decision: Decision;
       /** The headers that a tool's schema asks for. */
       readonly mirrored: ParamHeaders;
+      /** What makes the request one for the upstream: its own name, where that is another one. */
+      readonly renamed: Edits | undefined;
     }
   | { readonly kind: 'ambiguous'; readonly text: string }
   | { readonly kind: 'unknown'; readonly text: string };
@@ -152,7 +154,7 @@ export class View {
     if (slot.ambiguous) return ambiguous(noun, name, slot.owners);
     if (!claim.live) return notFound(noun, name);
     const { upstream, original, capability, decision, mirrored } = claim.entry;
-    return { kind: 'found', upstream, original, capability, decision, mirrored };
+    return { kind: 'found', upstream, original, capability, decision, mirrored, renamed: name === original ? undefined : { name: toJson(original) } };
   }
 
   #resolveReversible(uri: string, upstream: string, original: string): ResourceResolution {

@@ -1,6 +1,5 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { toJson } from '../core/json.ts';
 import type { Answer } from '../core/mcp.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
@@ -14,10 +13,9 @@ export async function getPrompt(services: Services, exchange: Exchange, note: Ca
   note.exposed(name);
   const found = await resolveIn(services, exchange, (view) => view.resolvePrompt(name));
   if (found.kind !== 'found') throw new TurnpikeError(found.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/prompt', found.text);
-  const { upstream, original } = found;
+  const { upstream, original, renamed: edits } = found;
   note.resolved(upstream, original);
   requireScope(exchange, 'turnpike:read');
   const { params, spans } = exchange;
-  const edits = name === original ? undefined : { name: toJson(original) };
   return callUpstream(services, exchange, { upstream, original, method: 'prompts/get', params, spans, edits, repeatable: true });
 }

@@ -3,7 +3,6 @@ import { isWrapped } from '../catalog/dialects.ts';
 import { hasScope, type Scope } from '../core/caller.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { toJson } from '../core/json.ts';
 import type { Answer, JsonObject } from '../core/mcp.ts';
 import { isObjectParam } from '../core/param-value.ts';
 import { callUpstream } from './call.ts';
@@ -30,7 +29,7 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
   const found = ofView(services, exchange, name);
   const tool = found instanceof Promise ? await found : found;
   if (tool.kind !== 'found') throw new TurnpikeError(tool.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/tool', tool.text);
-  const { upstream, original, capability, decision, mirrored } = tool;
+  const { upstream, original, capability, decision, mirrored, renamed } = tool;
   note.resolved(upstream, original);
   if (decision.kind === 'denied') {
     throw new TurnpikeError('policy/denied', decision.text, { upstream, rule: decision.rule, data: { rule: decision.rule, tool: name } });
@@ -51,7 +50,7 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
     method: 'tools/call',
     params: exchange.params,
     spans: exchange.spans,
-    edits: name === original ? undefined : { name: toJson(original) },
+    edits: renamed,
     repeatable: decision.safety !== 'write',
     headers: mirrors ? { ...foreign, ...mirrored.mint(given as JsonObject | undefined) } : foreign,
     wrapped: isWrapped(capability.parsed.outputSchema),
