@@ -29,6 +29,15 @@ it('slots hold what was added and not removed, and use places again', () => {
   );
 });
 
+it('a place that is given back twice is given out once', () => {
+  const slots = new Slots<string>();
+  const place = slots.add('a');
+  slots.remove(place);
+  slots.remove(place);
+  expect(slots.add('b')).not.toBe(slots.add('c'));
+  expect([...slots]).toEqual(['b', 'c']);
+});
+
 it('who is removed while the others are looked at is not met', () => {
   const slots = new Slots<string>();
   const places = ['a', 'b', 'c'].map((item) => slots.add(item));

@@ -18,8 +18,9 @@ export class Slots<T> implements Iterable<T> {
     return slot;
   }
 
-  /** Once for each `add`. */
+  /** Once for each `add`; a second time in a row does nothing. */
   remove(slot: number): void {
+    if (this.#items[slot] === undefined) return;
     this.#items[slot] = undefined;
     this.#free.push(slot);
   }

@@ -7,7 +7,7 @@ import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
 import { MODERN_VERSION } from '../core/mcp.ts';
 import { sendError } from './answer.ts';
 import { readBody } from './body.ts';
-import { eraOf, type Message, MessageError, parseMessages } from './classify.ts';
+import { eraOf, MessageError, parseMessages } from './classify.ts';
 import type { Edge } from './edge.ts';
 import { isPlain, valuesOf } from './header-values.ts';
 import { serveLegacyDelete, serveLegacyGet, serveLegacyPost } from './legacy.ts';
@@ -26,15 +26,15 @@ const DRAIN_RETRY_S = 5;
 export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', ignore);
   const place = edge.work.answering(response);
-  response.on('close', () => {
+  response.once('close', () => {
     edge.work.answered(place);
     if (response.writableFinished) edge.services.instruments.response(response.statusCode);
   });
-  const path = pathOf(request);
-  // What is asked there mostly has one answer, which sets its headers itself.
-  const isCall = path === MCP && request.method === 'POST';
-  if (!isCall) edge.headers.set(request, response);
   try {
+    const path = pathOf(request);
+    // What is asked there mostly has one answer, which sets its headers itself.
+    const isCall = path === MCP && request.method === 'POST';
+    if (!isCall) edge.headers.set(request, response);
     edge.guard.names(request);
     if (isCall) return await servePost(edge, request, response);
     if (ops.serves(path)) return await ops.serve(path, request, response);
@@ -61,18 +61,14 @@ async function servePost(edge: Edge, request: IncomingMessage, response: ServerR
   const input = await readMessages(edge, request, identity);
   const version = header(request, 'mcp-protocol-version')?.trim();
   const [message] = input.messages;
-  const isModern = input.messages.length === 1 ? message !== undefined && eraOf(message, version) === 'modern' : anyModern(input.messages, version);
-  if (!isModern) return serveLegacyPost(edge, request, response, caller, session, input);
+  const eras = input.messages.map((one) => eraOf(one, version));
+  if (!eras.includes('modern')) return serveLegacyPost(edge, request, response, caller, session, input);
   if (input.batch || message === undefined)
     throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${MODERN_VERSION} knows no batches`);
   if (message.kind === 'response') throw new MessageError(message.id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} servers ask nothing`);
   if (message.kind === 'request') return serveModern(edge, request, response, caller, message);
   edge.headers.set(request, response);
   response.writeHead(202).end();
-}
-
-function anyModern(messages: readonly Message[], version: string | undefined): boolean {
-  return messages.map((message) => eraOf(message, version)).includes('modern');
 }
 
 /** What else there is at /mcp: the streams and the end of sessions. */

@@ -210,6 +210,26 @@ describe('cancelling', () => {
 });
 
 describe('progress', () => {
+  it('keeps our token only for who puts its own there; of what names a task, nobody', async () => {
+    const { peer, transport } = rig('channel');
+    const [ear, replacing] = [new Ear(), Object.assign(new Ear(), { replacesToken: true as const })];
+    const answers = [peer.request(call({ relay: ear })), peer.request(call({ relay: replacing }))];
+    await settle();
+    const say = (params: JsonObject) => transport.say({ jsonrpc: '2.0', method: 'notifications/progress', params });
+    say({ progressToken: 1, progress: 1 });
+    say({ progressToken: 2, progress: 1 });
+    say({ progressToken: 2, progress: 2, _meta: { v: 1 } });
+    say({ progressToken: 2, progress: 2 });
+    expect(ear.heard.map(({ params }) => params)).toEqual([{ progress: 1 }]);
+    expect(replacing.heard.map(({ params }) => params)).toEqual([
+      { progressToken: 2, progress: 1 },
+      { progress: 2, _meta: { v: 1 } },
+    ]);
+    transport.say(result(1));
+    transport.say(result(2));
+    await Promise.all(answers);
+  });
+
   it('has our token outside and none inside, rises strictly, ten a second, none unasked', async () => {
     const { peer, transport, clock } = rig('channel');
     const [ear, deaf] = [new Ear(), new Ear()];

@@ -6,7 +6,6 @@ import { numberIn, spanOf } from '../core/param-value.ts';
 import type { Relay, Transport, UpstreamCall } from '../core/ports.ts';
 import { scanIncoming } from '../core/scan.ts';
 import { toErrorAnswer } from '../core/to-wire.ts';
-import { within } from './deadline.ts';
 import { mirroredHeaders, notificationMessage, RequestWriter, responseMessage } from './envelope.ts';
 import { closed, lost } from './http/upstream-errors.ts';
 import { answerOf, InFlight, type Pending } from './in-flight.ts';
@@ -14,6 +13,7 @@ import { NO_RELAY } from './own-call.ts';
 import { PendingRequest, type RequestHost } from './pending-request.ts';
 import { ServerRequests } from './server-requests.ts';
 import { type Claim, namesTask, relatedTask, TaskClaims } from './task-claims.ts';
+import { Telling } from './telling.ts';
 import { Turns } from './turns.ts';
 
 export interface PeerOptions {
@@ -58,7 +58,7 @@ export class Peer {
   readonly #inFlight: InFlight;
   readonly #foreign = new ServerRequests();
   readonly #turns = new Turns();
-  readonly #telling = new Set<Promise<void>>();
+  readonly #telling: Telling;
   readonly #host: RequestHost;
   readonly #writer: RequestWriter;
   readonly #tasks: TaskClaims;
@@ -70,6 +70,7 @@ export class Peer {
     this.#inFlight = new InFlight(options.shared === true);
     this.#tasks = new TaskClaims(options.clock);
     this.#writer = new RequestWriter(options.clientInfo);
+    this.#telling = new Telling(options);
     this.#host = {
       clock: options.clock,
       ended: (pending, answered) => this.#ended(pending, answered),
@@ -183,30 +184,12 @@ export class Peer {
     const { transport } = this.#options;
     if (this.#dead || call.method === 'initialize' || (transport.kind === 'exchange' && this.era === 'modern')) return;
     const method = 'notifications/cancelled';
-    void this.#tell(notificationMessage(method, toJson({ requestId: id, reason: 'cancelled' })), CANCEL_MS, { method });
+    this.#telling.tell(notificationMessage(method, toJson({ requestId: id, reason: 'cancelled' })), CANCEL_MS, { method });
   }
 
-  /** Resolves when what is being told (answers, cancels) has been taken by the transport or has failed. */
-  async told(): Promise<void> {
-    await Promise.all(this.#telling);
-  }
-
-  /** Sends what nobody waits for, and what must go out although the call it is about is over. */
-  #tell(message: Buffer, ms: number, about: { readonly method?: string }): Promise<void> {
-    const telling = this.#say(message, ms, about).finally(() => this.#telling.delete(telling));
-    this.#telling.add(telling);
-    return telling;
-  }
-
-  async #say(message: Buffer, ms: number, { method }: { readonly method?: string }): Promise<void> {
-    const { transport, clock, onDropped } = this.#options;
-    const late = () => new TurnpikeError('upstream/timeout', 'it was not taken in time');
-    const options = { expectsAnswer: false, ...(method === undefined ? {} : { method }) };
-    try {
-      await within({ clock, ms, late, signals: [] }, (signal) => transport.send(message, { ...options, signal }));
-    } catch (error) {
-      onDropped(`${method ?? 'an answer'} of ours: ${asTurnpikeError(error).message}`);
-    }
+  /** As `Telling.over`. */
+  told(): Promise<void> {
+    return this.#telling.over();
   }
 
   /** Returns whether the bytes were the answer to `origin`. Never throws: it runs inside the transport's reader. */
@@ -375,7 +358,7 @@ export class Peer {
     others?.delete(controller);
     if (!this.#foreign.end(id, controller) || this.#dead) return;
     const message = answer.kind === 'result' ? responseMessage(id, 'result', answer.result) : responseMessage(id, 'error', answer.error);
-    void this.#tell(message, ANSWER_MS, {});
+    this.#telling.tell(message, ANSWER_MS, {});
   }
 
   /** The call on whose stream a question came, else one in flight. */

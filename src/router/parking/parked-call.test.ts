@@ -36,6 +36,19 @@ describe('a call that asks', () => {
     expect(bridge.left()).toEqual(NOTHING_LEFT);
   });
 
+  it('waits as well where the upstream was believed to be stateless: nothing was sent before that was found out', async () => {
+    const bridge = sessionUpstream();
+    bridge.connections.eraOf = () => 'modern';
+    const { state } = await bridge.parked();
+    expect(bridge.connections.outcomes).toEqual(['ok']);
+    const retry = await bridge.now(bridge.retry(state, { 'r1-1': accept('yes') }));
+    expect(wordsOf(retry.result)).toEqual([accept('yes')]);
+    expect(bridge.sides).toHaveLength(1);
+    expect(bridge.connections.outcomes).toEqual(['ok', 'ok']);
+    bridge.clock.advance(REPLAY_MS);
+    expect(bridge.left()).toEqual(NOTHING_LEFT);
+  });
+
   it('neither `inputResponses` nor the state is told to a session upstream', async () => {
     const bridge = sessionUpstream();
     await bridge.parked({ more: { inputResponses: { other: { secret: 1 } }, task: { ttl: 1 } } });
