@@ -20,7 +20,8 @@ describe('a gateway that ends while calls wait for input', () => {
           : { ...child, env: { ...(child.env as JsonObject), FIXTURE_LOG: log } },
       ],
     });
-    const params = { name: 'x_u_test_input_required_result_elicitation', arguments: {} };
+    // A call that was answered before its cancel left needs none.
+    const params = { name: 'x_u_test_input_required_result_elicitation', arguments: { delayMs: 5_000 } };
     // One client after the other: on a pipe nothing says whose question it is.
     for (let id = 1; id <= (how === 'over HTTP' ? CALLS : 1); id++) {
       const { body, headers } = modernRequest(id, 'tools/call', params, { 'io.modelcontextprotocol/clientCapabilities': { elicitation: {} } });
