@@ -12,7 +12,7 @@ import { dispatch, isServed } from '../router/dispatch.ts';
 import { listen } from '../router/listen.ts';
 import { MessageError, type RequestMessage } from './classify.ts';
 import type { Edge } from './edge.ts';
-import { encodeAnswer, encodeNotification, encodePieces } from './encode.ts';
+import { encodePieces } from './encode.ts';
 import { foreignHeaders } from './foreign-headers.ts';
 import { onlyValueOf } from './header-values.ts';
 import { ModernExchange } from './modern-exchange.ts';
@@ -107,7 +107,7 @@ class ModernDoor implements Flow {
       this.#edge.headers.set(this.#request, this.#response);
       this.#stream = new SseWriter(this.#response, this.#edge.keepAlive);
     }
-    this.#stream.message(encodeNotification(method, params));
+    this.#stream.notification(method, params);
   }
 
   answer(id: RequestId, answer: Answer): void {
@@ -116,7 +116,7 @@ class ModernDoor implements Flow {
       const status = answer.kind === 'error' ? (STATUS[answer.code] ?? 200) : 200;
       this.#edge.headers.sendJson(this.#request, this.#response, status, encodePieces(id, answer));
     } else {
-      this.#stream.message(encodeAnswer(id, answer));
+      this.#stream.answer(id, answer);
       this.#stream.end();
     }
   }
