@@ -130,8 +130,8 @@ export interface BuiltinOffer<C = unknown> {
   readonly serverInfo: { readonly name: string; readonly title?: string; readonly version: string };
   readonly instructions?: string;
   readonly tools: readonly BuiltinTool<C>[];
-  /** Resources with fixed URIs; a function where they depend on the caller. */
-  readonly resources?: readonly BuiltinResource<C>[] | ((context: C) => readonly BuiltinResource<C>[]);
+  /** Resources with fixed URIs: the same for every caller, for lists are asked without one, too. */
+  readonly resources?: readonly BuiltinResource<C>[];
   readonly templates?: readonly BuiltinTemplate<C>[];
   readonly prompts?: readonly BuiltinPrompt<C>[];
   /** Items in a page of a list. Default 500. */
