@@ -90,34 +90,33 @@ export class BuiltinServer<C> {
    * everything else is an answer.
    */
   async answer(request: ServedRequest<C>): Promise<Answer> {
-    const { method, params, signal } = request;
+    const { method, params } = request;
     let work: Work<C> | Buffer;
+    let round: Round;
     try {
       checkEnvelope(params);
       work = this.#plain(method, params) ?? this.#work(method, params);
+      round = new Round(params, [method, params.name ?? params.uri, params.arguments ?? {}]);
     } catch (error) {
       return toErrorAnswer(error, 'modern');
     }
     if (Buffer.isBuffer(work)) return { kind: 'result', result: work };
     const lease = await leaseOf(request);
     try {
-      return await this.#run(request, work, lease);
+      return await this.#run(request, work, round, lease);
     } finally {
       lease.release();
     }
   }
 
-  async #run(request: ServedRequest<C>, work: Work<C>, lease: ContextLease<C>): Promise<Answer> {
+  async #run(request: ServedRequest<C>, work: Work<C>, round: Round, lease: ContextLease<C>): Promise<Answer> {
     // A signal of the platform: handlers may pass it to whatever they like.
     const controller = new AbortController();
     const stops = [request.signal, ...(lease.signal === undefined ? [] : [lease.signal])].map((source) => follow(source, controller));
-    const { method, params, flow } = request;
-    let round: Round | undefined;
-    let call: RunningCall<C> | undefined;
+    const { params, flow } = request;
+    const ports = { signal: controller.signal, flow, notify: (name: string, said: JsonObject) => request.notify(name, said) };
+    const call = new RunningCall(lease.context, ports, round, metaOf(params));
     try {
-      round = new Round(params, [method, params.name ?? params.uri, params.arguments]);
-      const ports = { signal: controller.signal, flow, notify: (name: string, said: JsonObject) => request.notify(name, said) };
-      call = new RunningCall(lease.context, ports, round, metaOf(params));
       controller.signal.throwIfAborted();
       const result = await unlessAborted(work.run(call), controller.signal);
       // A question that a handler swallowed is a question nevertheless.
@@ -129,16 +128,16 @@ export class BuiltinServer<C> {
       controller.signal.throwIfAborted();
       return this.#failed(work, round, error);
     } finally {
-      call?.end();
+      call.end();
       for (const stop of stops) stop();
       // What a handler left running ends with its call.
       controller.abort(new Error('the call is over'));
     }
   }
 
-  #failed(work: Work<C>, round: Round | undefined, error: unknown): Answer {
+  #failed(work: Work<C>, round: Round, error: unknown): Answer {
     try {
-      if (round?.pending !== undefined) return { kind: 'result', result: toJson({ ...round.result(round.pending), _meta: this.#meta }) };
+      if (round.pending !== undefined) return { kind: 'result', result: toJson({ ...round.result(round.pending), _meta: this.#meta }) };
     } catch (unaskable) {
       return toErrorAnswer(unaskable, 'modern');
     }
