@@ -70,9 +70,13 @@ export class Access {
     const { name } = declaration;
     if (this.#settings.confirm === 'allow') return;
     if (!call.canElicit) {
-      throw new TurnpikeError('policy/denied', `${name} needs a human's confirmation and this client cannot ask for it. An operator can set gitlab.confirm to allow`, {
-        rule: 'gitlab.confirm',
-      });
+      throw new TurnpikeError(
+        'policy/denied',
+        `${name} needs a human's confirmation and this client cannot ask for it. An operator can set gitlab.confirm to allow`,
+        {
+          rule: 'gitlab.confirm',
+        },
+      );
     }
     const answer = call.ask(`confirm-${digest(name, args)}`, questionOf(declaration, args, call.context), CONFIRM_SCHEMA);
     if (answer.action !== 'accept' || answer.content.confirm !== true) {
@@ -126,5 +130,7 @@ function questionOf(declaration: ToolDeclaration, args: JsonObject, context: Git
 
 function digest(name: string, args: JsonObject): string {
   const given = Object.entries(args).sort(([a], [b]) => (a < b ? -1 : 1));
-  return sha256(JSON.stringify([name, given])).toString('base64url').slice(0, 32);
+  return sha256(JSON.stringify([name, given]))
+    .toString('base64url')
+    .slice(0, 32);
 }

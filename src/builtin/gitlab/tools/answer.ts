@@ -45,7 +45,8 @@ class Funnel {
     const steps = this.#steps(items[0] ?? {}, []);
     const build = (kept: number): Payload => {
       const next_cursor = made.cursor(kept);
-      const more: Hint[] = next_cursor === null ? [] : [{ tool: declaration.name, arguments: { ...asked, cursor: next_cursor }, why: 'the next items' }];
+      const more: Hint[] =
+        next_cursor === null ? [] : [{ tool: declaration.name, arguments: { ...asked, cursor: next_cursor }, why: 'the next items' }];
       const all = [...this.#permitted(more), ...steps].slice(0, MAX_STEPS);
       return {
         items: items.slice(0, kept),

@@ -72,11 +72,14 @@ async function askForId(project: string, { api }: GitLabContext, signal: AbortSi
     const { body } = await api.request({ path: apiPath`/projects/${projectOrGroup(project)}`, signal });
     return isJsonObject(body) && typeof body.id === 'number' ? body.id : undefined;
   } catch (error) {
-    if (error instanceof GitLabError && (error.code === 'not_found' || error.code === 'forbidden' || error.code === 'invalid_request')) return undefined;
+    if (error instanceof GitLabError && (error.code === 'not_found' || error.code === 'forbidden' || error.code === 'invalid_request'))
+      return undefined;
     throw error;
   }
 }
 
 export function fenced(project: string): TurnpikeError {
-  return new TurnpikeError('policy/denied', `Access denied: project ${cleanLine(project)} is not in the allowed project list`, { rule: 'gitlab.allowedProjects' });
+  return new TurnpikeError('policy/denied', `Access denied: project ${cleanLine(project)} is not in the allowed project list`, {
+    rule: 'gitlab.allowedProjects',
+  });
 }

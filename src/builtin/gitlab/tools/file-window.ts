@@ -42,7 +42,10 @@ export function readFile(work: Work): Promise<Produced> {
 /** A file of a job's artifacts by lines. */
 export function readArtifact(work: Work): Promise<Produced> {
   const { job_id, artifact_path } = work.args;
-  return readText(work, { path: pathOf('P/jobs/{job_id}/artifacts/{artifact_path}', work.args), about: () => ({ job_id, file_path: artifact_path }) });
+  return readText(work, {
+    path: pathOf('P/jobs/{job_id}/artifacts/{artifact_path}', work.args),
+    about: () => ({ job_id, file_path: artifact_path }),
+  });
 }
 
 /** Lines of a text, read only as far as they are asked for; it may be of any size. */
@@ -55,7 +58,8 @@ async function readText(work: Work, source: TextSource): Promise<Produced> {
   const { headers, chunks } = await api.stream({ path, ...(query === undefined ? {} : { query }), signal });
   const about = source.about(headers);
   const peeked = await peek(chunks);
-  if (peeked.isBinary) return { kind: 'item', item: { ...about, encoding: 'binary', complete: false, note: 'A binary file: its content is not shown.' } };
+  if (peeked.isBinary)
+    return { kind: 'item', item: { ...about, encoding: 'binary', complete: false, note: 'A binary file: its content is not shown.' } };
   const window = await windowOf(peeked.chunks, work.masker, first, last, maxBytes);
   const { lines } = window;
   return {

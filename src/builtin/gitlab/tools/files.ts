@@ -42,7 +42,8 @@ async function lastCommit({ args, api, signal }: Work): Promise<string | undefin
     const { headers } = await api.request({ method: 'HEAD', path: pathOf(FILE, args), query: { ref }, signal });
     const id = headers['x-gitlab-last-commit-id'];
     // Without it a later change would be overwritten.
-    if (id === undefined || id === '') throw new GitLabError('invalid_response', 'GitLab did not say which commit changed the file last; pass last_commit_id');
+    if (id === undefined || id === '')
+      throw new GitLabError('invalid_response', 'GitLab did not say which commit changed the file last; pass last_commit_id');
     return id;
   } catch (error) {
     if (error instanceof GitLabError && error.status === 404) return undefined;
@@ -75,7 +76,11 @@ export const FILES: readonly ToolDeclaration[] = [
     shape: shape('file_path branch action'),
     effect: ({ file_path, branch, project_id }) => `Write ${String(file_path)} on ${String(branch)} of project ${String(project_id)}?`,
     hints: ({ args }) => [
-      { tool: 'get_file_contents', arguments: { project_id: args.project_id, file_path: args.file_path, ref: args.branch }, why: 'the file as it is now' },
+      {
+        tool: 'get_file_contents',
+        arguments: { project_id: args.project_id, file_path: args.file_path, ref: args.branch },
+        why: 'the file as it is now',
+      },
     ],
   },
   {
@@ -93,7 +98,9 @@ export const FILES: readonly ToolDeclaration[] = [
     effect: ({ branch, actions, project_id, force }) =>
       `Commit ${Array.isArray(actions) ? actions.length : 0} changes to ${String(branch)} of project ${String(project_id)}${force === true ? ', REPLACING the branch' : ''}?`,
     hints: ({ args, first }) =>
-      typeof first.id === 'string' ? [{ tool: 'get_commit_diff', arguments: { project_id: args.project_id, sha: first.id }, why: 'what was committed' }] : [],
+      typeof first.id === 'string'
+        ? [{ tool: 'get_commit_diff', arguments: { project_id: args.project_id, sha: first.id }, why: 'what was committed' }]
+        : [],
   },
   {
     name: 'get_file_blame',

@@ -138,7 +138,8 @@ class Reader {
       const token = this.#next();
       if (token.kind !== 'mark') continue;
       if (token.text === '(' || token.text === '[' || token.text === '{') open.push(CLOSING[token.text]);
-      else if ((token.text === ')' || token.text === ']' || token.text === '}') && open.pop() !== token.text) throw new SyntaxError('brackets do not match');
+      else if ((token.text === ')' || token.text === ']' || token.text === '}') && open.pop() !== token.text)
+        throw new SyntaxError('brackets do not match');
       if (open.length > MAX_DEPTH) throw new SyntaxError(`more than ${MAX_DEPTH} levels`);
     } while (open.length > 0);
   }

@@ -7,7 +7,8 @@ import type { Produced } from './produced.ts';
 import type { Work } from './work.ts';
 
 /** Mutations that do what D tools do; a name is enough to ask a human once too often. */
-const DESTRUCTIVE = /delete|destroy|remove|purge|prune|merge(?!request)|accept|cancel|archive|transfer|revoke|rotate|reset|erase|replace|commit|unlink|block|ban|stop/i;
+const DESTRUCTIVE =
+  /delete|destroy|remove|purge|prune|merge(?!request)|accept|cancel|archive|transfer|revoke|rotate|reset|erase|replace|commit|unlink|block|ban|stop/i;
 /** Fields with values that tools withhold (gitlab.md 4, "Masking"). An alias would hide them from every filter of results. */
 const WITHHELD = /variables|runnerstoken|registrationtoken|importurl|feedtoken|incomingemailtoken|staticobjecttoken/i;
 

@@ -12,7 +12,8 @@ export const GROUPS: readonly ToolDeclaration[] = [
     description: 'Groups that the caller can see.',
     ...{ toolset: 'groups', tier: 1, kind: 'R', routes: ['/groups'], list: true, shape: GROUP },
     params: { search: text(), owned: flag(), top_level_only: flag(), min_access_level: integer('10 guest - 50 owner') },
-    hints: ({ first }) => (typeof first.id === 'number' ? [{ tool: 'list_group_projects', arguments: { group_id: first.id }, why: 'projects of the first group' }] : []),
+    hints: ({ first }) =>
+      typeof first.id === 'number' ? [{ tool: 'list_group_projects', arguments: { group_id: first.id }, why: 'projects of the first group' }] : [],
   },
   {
     name: 'get_group',

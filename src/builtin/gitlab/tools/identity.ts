@@ -72,7 +72,8 @@ export const IDENTITY: readonly ToolDeclaration[] = [
       todo_project_id: { ...integer('only of this project'), as: 'project_id' },
     },
     projects: ['todo_project_id'],
-    hints: ({ first }) => (typeof first.id === 'number' ? [{ tool: 'mark_todo_done', arguments: { id: first.id }, why: 'tick the first one off' }] : []),
+    hints: ({ first }) =>
+      typeof first.id === 'number' ? [{ tool: 'mark_todo_done', arguments: { id: first.id }, why: 'tick the first one off' }] : [],
   },
   {
     name: 'mark_todo_done',

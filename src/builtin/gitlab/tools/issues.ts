@@ -2,7 +2,18 @@ import type { ToolDeclaration } from './declaration.ts';
 import { flag, integer, integers, joined, must, text, texts, word } from './parameters.ts';
 import { DISCUSSION, ISSUE, ISSUE_ITEM, NOTE } from './shapes.ts';
 
-const KEYSET = ['created_at', 'updated_at', 'title', 'due_date', 'relative_position', 'label_priority', 'milestone_due', 'popularity', 'priority', 'weight'];
+const KEYSET = [
+  'created_at',
+  'updated_at',
+  'title',
+  'due_date',
+  'relative_position',
+  'label_priority',
+  'milestone_due',
+  'popularity',
+  'priority',
+  'weight',
+];
 
 export const ISSUES: readonly ToolDeclaration[] = [
   {
@@ -22,7 +33,10 @@ export const ISSUES: readonly ToolDeclaration[] = [
       created_after: text('ISO 8601'),
       order_by: word('created_at', 'updated_at', 'due_date', 'priority', 'title', 'weight', 'popularity'),
     },
-    hints: ({ first }) => (typeof first.iid === 'number' ? [{ tool: 'get_issue', arguments: { project_id: first.project_id, issue_iid: first.iid }, why: 'the first issue in full' }] : []),
+    hints: ({ first }) =>
+      typeof first.iid === 'number'
+        ? [{ tool: 'get_issue', arguments: { project_id: first.project_id, issue_iid: first.iid }, why: 'the first issue in full' }]
+        : [],
   },
   {
     name: 'get_issue',

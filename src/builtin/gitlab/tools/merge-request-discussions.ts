@@ -27,7 +27,8 @@ async function createThread(work: Work) {
   const { args } = work;
   const { file, line, position } = args;
   if (position !== undefined || (file === undefined && line === undefined)) return produced(await sent(work));
-  if (typeof file !== 'string' || typeof line !== 'number') throw new TurnpikeError('request/params', 'create_merge_request_thread needs file and line together');
+  if (typeof file !== 'string' || typeof line !== 'number')
+    throw new TurnpikeError('request/params', 'create_merge_request_thread needs file and line together');
   return produced(await sent(work, { ...args, position: await computedPosition(work, file, line) }));
 }
 
@@ -95,7 +96,15 @@ export const MERGE_REQUEST_DISCUSSIONS: readonly ToolDeclaration[] = [
     name: 'resolve_merge_request_thread',
     title: 'Resolve a thread',
     description: 'Resolves or reopens a thread of a merge request.',
-    ...{ toolset: 'merge_requests', tier: 1, kind: 'W', method: 'PUT', routes: ['M/discussions/{discussion_id}'], shape: DISCUSSION, idempotent: true },
+    ...{
+      toolset: 'merge_requests',
+      tier: 1,
+      kind: 'W',
+      method: 'PUT',
+      routes: ['M/discussions/{discussion_id}'],
+      shape: DISCUSSION,
+      idempotent: true,
+    },
     params: { resolved: must(flag()) },
   },
 ];

@@ -18,7 +18,9 @@ function afterReading(found: Found): readonly Hint[] {
   if (where.merge_request_iid === undefined) return [];
   const { state, sha } = found.first;
   const merge: Hint[] =
-    state === 'opened' && typeof sha === 'string' ? [{ tool: 'merge_merge_request', arguments: { ...where, sha }, why: 'merge it as it is now' }] : [];
+    state === 'opened' && typeof sha === 'string'
+      ? [{ tool: 'merge_merge_request', arguments: { ...where, sha }, why: 'merge it as it is now' }]
+      : [];
   return [
     { tool: 'list_merge_request_diffs', arguments: where, why: 'its changes' },
     { tool: 'mr_discussions', arguments: where, why: 'what was said about it' },
@@ -165,7 +167,15 @@ export const MERGE_REQUESTS: readonly ToolDeclaration[] = [
     ...{ ...REST, tier: 2, kind: 'R', routes: ['M/approval_state'] },
     shape: {
       approval_rules_overwritten: true,
-      rules: { id: true, name: true, rule_type: true, approvals_required: true, approved: true, approved_by: { username: true }, eligible_approvers: { username: true } },
+      rules: {
+        id: true,
+        name: true,
+        rule_type: true,
+        approvals_required: true,
+        approved: true,
+        approved_by: { username: true },
+        eligible_approvers: { username: true },
+      },
     },
   },
   {

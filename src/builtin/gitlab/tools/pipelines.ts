@@ -79,7 +79,9 @@ export const PIPELINES: readonly ToolDeclaration[] = [
     ...{ toolset: 'ci', tier: 1, kind: 'R', routes: ['P/pipelines/{pipeline_id}/jobs'], list: true, shape: JOB },
     params: { scope: texts('such as failed, running'), include_retried: flag() },
     hints: ({ args, first }) =>
-      typeof first.id === 'number' ? [{ tool: 'get_pipeline_job_output', arguments: { project_id: args.project_id, job_id: first.id }, why: 'log of the first job' }] : [],
+      typeof first.id === 'number'
+        ? [{ tool: 'get_pipeline_job_output', arguments: { project_id: args.project_id, job_id: first.id }, why: 'log of the first job' }]
+        : [],
   },
   {
     name: 'list_environments',
@@ -87,7 +89,18 @@ export const PIPELINES: readonly ToolDeclaration[] = [
     description: 'Environments of a project.',
     ...{ toolset: 'ci', tier: 2, kind: 'R', routes: ['P/environments'], list: true },
     params: { name: text(), search: text(), states: word('available', 'stopping', 'stopped') },
-    shape: { id: true, name: true, slug: true, description: true, external_url: true, state: true, tier: true, created_at: true, updated_at: true, auto_stop_at: true },
+    shape: {
+      id: true,
+      name: true,
+      slug: true,
+      description: true,
+      external_url: true,
+      state: true,
+      tier: true,
+      created_at: true,
+      updated_at: true,
+      auto_stop_at: true,
+    },
   },
   {
     name: 'list_deployments',
@@ -122,6 +135,10 @@ async function lint(work: Work) {
   const { content, ref, dry_run, include_jobs } = work.args;
   if (content !== undefined) return produced(await sent(work));
   const simulated = dry_run === true ? { dry_run: true, ...(ref === undefined ? {} : { dry_run_ref: String(ref) }) } : {};
-  const query = { ...simulated, ...(ref === undefined ? {} : { content_ref: String(ref) }), ...(include_jobs === undefined ? {} : { include_jobs: include_jobs === true }) };
+  const query = {
+    ...simulated,
+    ...(ref === undefined ? {} : { content_ref: String(ref) }),
+    ...(include_jobs === undefined ? {} : { include_jobs: include_jobs === true }),
+  };
   return produced(await readObject(work, 'P/ci/lint', query));
 }

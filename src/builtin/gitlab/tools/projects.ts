@@ -18,7 +18,8 @@ export const PROJECTS: readonly ToolDeclaration[] = [
       archived: flag(),
       min_access_level: integer('10 guest - 50 owner'),
     },
-    hints: ({ first }) => (typeof first.id === 'number' ? [{ tool: 'get_project', arguments: { project_id: first.id }, why: 'the first project in full' }] : []),
+    hints: ({ first }) =>
+      typeof first.id === 'number' ? [{ tool: 'get_project', arguments: { project_id: first.id }, why: 'the first project in full' }] : [],
   },
   {
     name: 'get_project',
@@ -75,7 +76,8 @@ export const PROJECTS: readonly ToolDeclaration[] = [
     description: 'Forks a project into a namespace.',
     ...{ toolset: 'projects', tier: 2, kind: 'W', method: 'POST', routes: ['P/fork'], shape: PROJECT_ITEM },
     params: { namespace_path: text(), name: text(), path: text() },
-    beyondFence: ({ namespace_path, path, name, project_id }) => [namespace_path, path ?? name ?? `fork of ${String(project_id)}`].filter(Boolean).join('/'),
+    beyondFence: ({ namespace_path, path, name, project_id }) =>
+      [namespace_path, path ?? name ?? `fork of ${String(project_id)}`].filter(Boolean).join('/'),
   },
   {
     name: 'list_project_members',

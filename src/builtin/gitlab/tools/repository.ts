@@ -1,6 +1,6 @@
+import { shape } from '../output/shape.ts';
 import type { ToolDeclaration } from './declaration.ts';
 import { flag, must, text, word } from './parameters.ts';
-import { shape } from '../output/shape.ts';
 import { BRANCH, COMMIT, COMMIT_ITEM, DIFF, TAG } from './shapes.ts';
 
 const REPOSITORY_TOOL = { toolset: 'repository' } as const;
@@ -40,7 +40,16 @@ export const REPOSITORY: readonly ToolDeclaration[] = [
     name: 'delete_branch',
     title: 'Delete a branch',
     description: 'Deletes a branch.',
-    ...{ ...REPOSITORY_TOOL, tier: 1, kind: 'D', method: 'DELETE', routes: ['RP/branches/{branch}'], shape: shape('status'), idempotent: true, trusted: true },
+    ...{
+      ...REPOSITORY_TOOL,
+      tier: 1,
+      kind: 'D',
+      method: 'DELETE',
+      routes: ['RP/branches/{branch}'],
+      shape: shape('status'),
+      idempotent: true,
+      trusted: true,
+    },
     effect: ({ branch, project_id }) => `Delete the branch ${String(branch)} of project ${String(project_id)}?`,
   },
   {
@@ -58,7 +67,9 @@ export const REPOSITORY: readonly ToolDeclaration[] = [
       with_stats: flag(),
     },
     hints: ({ args, first }) =>
-      typeof first.id === 'string' ? [{ tool: 'get_commit_diff', arguments: { project_id: args.project_id, sha: first.id }, why: 'changes of the first commit' }] : [],
+      typeof first.id === 'string'
+        ? [{ tool: 'get_commit_diff', arguments: { project_id: args.project_id, sha: first.id }, why: 'changes of the first commit' }]
+        : [],
   },
   {
     name: 'get_commit',

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../../core/mcp.ts';
 import type { Query } from '../client/api.ts';
 import { apiPath, projectOrGroup } from '../client/api-path.ts';
 import type { ToolDeclaration } from './declaration.ts';
-import { LIST_PARAMS, type Param, type Params, PATH_PARAMS } from './parameters.ts';
+import { LIST_PARAMS, PATH_PARAMS, type Param, type Params } from './parameters.ts';
 
 const ROOTS: Readonly<Record<string, string>> = {
   P: '/projects/{project_id}',
@@ -48,7 +48,11 @@ function encoded(name: string, value: unknown): string {
 export function routeOf(declaration: ToolDeclaration, args: JsonObject): string {
   const route = declaration.routes.find((candidate) => placeholders(candidate).every((name) => args[name] !== undefined));
   if (route !== undefined) return route;
-  const choices = declaration.routes.map((candidate) => placeholders(candidate).filter((name) => args[name] === undefined).join(' and '));
+  const choices = declaration.routes.map((candidate) =>
+    placeholders(candidate)
+      .filter((name) => args[name] === undefined)
+      .join(' and '),
+  );
   throw new TurnpikeError('request/params', `${declaration.name} needs ${[...new Set(choices)].join(' or ')}`);
 }
 

@@ -36,9 +36,10 @@ export class Runner {
 
   /**
    * One call of a tool.
+   * @param maxBytes of the result; a prompt shares its own between several
    * @throws `policy/denied`, `catalog/tool`, `request/params`; what `ask` throws. Errors of GitLab are results.
    */
-  async run(name: string, asked: JsonObject, call: GitLabCall): Promise<ToolOutcome> {
+  async run(name: string, asked: JsonObject, call: GitLabCall, maxBytes = this.settings.maxResultBytes): Promise<ToolOutcome> {
     const masker = new Masker(call.context.secrets, this.settings.masking);
     const declaration = this.#declarations.get(name);
     if (declaration === undefined) throw this.access.refusal(name) ?? new TurnpikeError('catalog/tool');
@@ -48,7 +49,7 @@ export class Runner {
       const work: Work = {
         ...{ declaration, args, asked, call, signal, masker, isAllowed },
         api: context.api,
-        settings: this.settings,
+        settings: { ...this.settings, maxResultBytes: maxBytes },
         clock: this.clock,
         cursors: this.#cursors,
         checkProject: (id) => this.access.checkProject(id, context, signal),

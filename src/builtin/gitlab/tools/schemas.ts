@@ -17,7 +17,13 @@ export function inputSchemaOf(declaration: ToolDeclaration, hasDefaultProject: b
   return objectSchema(params);
 }
 
-const COMMON = { next_steps: { type: 'array' }, notice: { type: 'string' }, truncated: { type: 'object' }, masked: { type: 'integer' }, error: { type: 'object' } };
+const COMMON = {
+  next_steps: { type: 'array' },
+  notice: { type: 'string' },
+  truncated: { type: 'object' },
+  masked: { type: 'integer' },
+  error: { type: 'object' },
+};
 const ITEM: JsonObject = { type: 'object', properties: { item: { type: 'object' }, ...COMMON }, additionalProperties: false };
 const LIST: JsonObject = {
   type: 'object',

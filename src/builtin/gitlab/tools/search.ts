@@ -36,7 +36,13 @@ export const SEARCH: readonly ToolDeclaration[] = [
     projectOf: ({ scope }) => (scope === 'projects' ? 'id' : 'project_id'),
     hints: ({ args, first }) =>
       args.scope === 'blobs' && typeof first.path === 'string'
-        ? [{ tool: 'get_file_contents', arguments: { project_id: first.project_id, file_path: first.path, ref: first.ref ?? 'HEAD' }, why: 'the first file' }]
+        ? [
+            {
+              tool: 'get_file_contents',
+              arguments: { project_id: first.project_id, file_path: first.path, ref: first.ref ?? 'HEAD' },
+              why: 'the first file',
+            },
+          ]
         : [],
   },
 ];

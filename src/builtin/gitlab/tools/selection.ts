@@ -1,5 +1,5 @@
 import { TurnpikeError } from '../../../core/errors.ts';
-import { type ToolDeclaration, TOOLSETS, type Toolset } from './declaration.ts';
+import { TOOLSETS, type ToolDeclaration, type Toolset } from './declaration.ts';
 import type { GitLabSettings } from './settings.ts';
 
 /** Other servers' names of our toolsets. */
@@ -37,7 +37,10 @@ function toolsetTools(all: readonly ToolDeclaration[], name: string): readonly T
   const plain = withSecond ? name.slice(0, -1) : name;
   const toolset = Object.hasOwn(ALIASES, plain) ? ALIASES[plain] : TOOLSETS.find((one) => one === plain);
   if (toolset === undefined) {
-    throw new TurnpikeError('config/invalid', `Unknown toolset "${name}" in gitlab.toolsets (GITLAB_TOOLSETS). Known: ${TOOLSETS.join(', ')}, default, all`);
+    throw new TurnpikeError(
+      'config/invalid',
+      `Unknown toolset "${name}" in gitlab.toolsets (GITLAB_TOOLSETS). Known: ${TOOLSETS.join(', ')}, default, all`,
+    );
   }
   return all.filter((declaration) => declaration.toolset === toolset && (declaration.tier === 1 || (withSecond && declaration.tier === 2)));
 }

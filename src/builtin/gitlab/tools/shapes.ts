@@ -5,7 +5,9 @@ import { shape } from '../output/shape.ts';
 export const USER = shape('id username name state web_url public_email locked bot');
 export const MEMBER = shape('id username name state access_level expires_at web_url membership_state');
 
-export const COMMIT = shape('id short_id title author_name author_email authored_date committed_date parent_ids web_url stats{additions deletions total}');
+export const COMMIT = shape(
+  'id short_id title author_name author_email authored_date committed_date parent_ids web_url stats{additions deletions total}',
+);
 export const COMMIT_ITEM = shape(
   'id short_id title message author_name author_email authored_date committer_name committed_date parent_ids web_url status project_id stats{additions deletions total} last_pipeline{id status ref web_url}',
 );
@@ -55,7 +57,9 @@ export const JOB_ITEM = shape(
   `${JOB_FIELDS} erased_at archived manual_confirmation_message tag_list commit{id short_id title author_name} runner{id description runner_type} artifacts{file_type filename size file_format} artifacts_expire_at`,
 );
 
-export const LABEL = shape('id name color description description_html open_issues_count closed_issues_count open_merge_requests_count priority is_project_label archived');
+export const LABEL = shape(
+  'id name color description description_html open_issues_count closed_issues_count open_merge_requests_count priority is_project_label archived',
+);
 export const MILESTONE = shape('id iid project_id group_id title description state start_date due_date expired created_at updated_at web_url');
 export const RELEASE = shape(
   'tag_name name description description_html created_at released_at upcoming_release author{username} commit{id short_id title} milestones{iid title} assets{count links{id name url direct_asset_url link_type} sources{format url}} evidences{sha filepath} _links{self}',
@@ -65,4 +69,6 @@ export const VARIABLE = shape('key variable_type protected masked hidden raw env
 export const BRANCH = shape(
   'name merged protected default developers_can_push developers_can_merge can_push web_url commit{id short_id title author_name committed_date}',
 );
-export const TAG = shape('name message target protected created_at commit{id short_id title author_name committed_date} release{tag_name description}');
+export const TAG = shape(
+  'name message target protected created_at commit{id short_id title author_name committed_date} release{tag_name description}',
+);

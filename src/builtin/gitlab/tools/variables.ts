@@ -30,7 +30,9 @@ export const VARIABLES: readonly ToolDeclaration[] = [
     run: async (work) => {
       const wanted = work.args.reveal === true;
       if (wanted && !work.settings.allowReveal) {
-        throw new TurnpikeError('policy/denied', 'Values of variables are withheld. An operator can set gitlab.allowReveal', { rule: 'gitlab.allowReveal' });
+        throw new TurnpikeError('policy/denied', 'Values of variables are withheld. An operator can set gitlab.allowReveal', {
+          rule: 'gitlab.allowReveal',
+        });
       }
       const { value, ...rest } = await sent(work);
       // Only what GitLab says is neither masked nor hidden; older ones do not know `hidden`.
@@ -50,14 +52,36 @@ export const VARIABLES: readonly ToolDeclaration[] = [
     name: 'update_project_variable',
     title: 'Update a CI/CD variable',
     description: 'Changes a CI/CD variable of a project.',
-    ...{ toolset: 'variables', tier: 2, kind: 'W', method: 'PUT', routes: ['P/variables/{key}'], shape: VARIABLE, withhold: ['value'], idempotent: true },
-    params: { value: must(text()), ...omitHidden(FIELDS), filter_scope: as('filter[environment_scope]', { ...text('which of several'), to: 'query' }) },
+    ...{
+      toolset: 'variables',
+      tier: 2,
+      kind: 'W',
+      method: 'PUT',
+      routes: ['P/variables/{key}'],
+      shape: VARIABLE,
+      withhold: ['value'],
+      idempotent: true,
+    },
+    params: {
+      value: must(text()),
+      ...omitHidden(FIELDS),
+      filter_scope: as('filter[environment_scope]', { ...text('which of several'), to: 'query' }),
+    },
   },
   {
     name: 'delete_project_variable',
     title: 'Delete a CI/CD variable',
     description: 'Deletes a CI/CD variable of a project.',
-    ...{ toolset: 'variables', tier: 2, kind: 'D', method: 'DELETE', routes: ['P/variables/{key}'], shape: VARIABLE, withhold: ['value'], idempotent: true },
+    ...{
+      toolset: 'variables',
+      tier: 2,
+      kind: 'D',
+      method: 'DELETE',
+      routes: ['P/variables/{key}'],
+      shape: VARIABLE,
+      withhold: ['value'],
+      idempotent: true,
+    },
     params: { environment_scope: SCOPE },
     effect: ({ key, project_id }) => `Delete the CI/CD variable ${String(key)} of project ${String(project_id)}?`,
   },
