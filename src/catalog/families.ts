@@ -87,6 +87,7 @@ function appended(array: Buffer, element: Buffer): Buffer {
 /** Keywords whose schemas apply to the arguments themselves. */
 const IN_PLACE = ['if', 'then', 'else', 'not'];
 const IN_PLACE_LISTS = ['allOf', 'anyOf', 'oneOf'];
+const IN_PLACE_MAPS = ['dependentSchemas', 'dependencies'];
 
 /**
  * Whether a schema of arguments speaks of one of this name: then it is the tool's, and cutting it out of calls would change them. Looked
@@ -99,12 +100,12 @@ function takesArgument(root: unknown, argument: string): boolean {
     const schema = waiting.pop();
     if (!isJsonObject(schema) || seen.has(schema)) continue;
     seen.add(schema);
-    const { properties, required, dependentSchemas, $ref } = schema;
+    const { properties, required, $ref } = schema;
     if (isJsonObject(properties) && Object.hasOwn(properties, argument)) return true;
     if (Array.isArray(required) && required.includes(argument)) return true;
     for (const keyword of IN_PLACE) waiting.push(schema[keyword]);
     for (const keyword of IN_PLACE_LISTS) if (Array.isArray(schema[keyword])) waiting.push(...(schema[keyword] as unknown[]));
-    if (isJsonObject(dependentSchemas)) waiting.push(...Object.values(dependentSchemas));
+    for (const keyword of IN_PLACE_MAPS) if (isJsonObject(schema[keyword])) waiting.push(...Object.values(schema[keyword]));
     if (typeof $ref === 'string' && isJsonObject(root)) waiting.push(atPointer(root, $ref));
   }
   return false;
