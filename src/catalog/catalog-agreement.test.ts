@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
 import { Catalog } from './catalog.ts';
+import type { ToolResolution } from './resolutions.ts';
 import { SampleSource, sampleCaller, sampleSet, sampleTool, sampleUpstream } from './sample-source.ts';
 import type { CatalogSettings, UpstreamSettings } from './settings.ts';
 
@@ -29,6 +30,7 @@ const upstream = (name: string) =>
     .record({
       naming: fc.constantFrom('prefixed' as const, 'prefixed' as const, 'passthrough' as const),
       toolPrefix: fc.option(fc.constantFrom('a', 'p'), { nil: undefined }),
+      family: fc.option(fc.record({ name: fc.constantFrom('f', 'f', 'a'), instanceArg: fc.constantFrom('i', 'i', 'i', 'j') }), { nil: undefined }),
       tenants: fc.option(some(TENANTS), { nil: undefined }),
       tools: fc.record({
         allow: fc.option(fc.array(glob, { maxLength: 2 }), { nil: undefined }),
@@ -37,7 +39,9 @@ const upstream = (name: string) =>
         trustAnnotations: fc.boolean(),
       }),
     })
-    .map((settings): UpstreamSettings => sampleUpstream(name, settings));
+    .map(({ family, ...settings }): UpstreamSettings => {
+      return sampleUpstream(name, settings.naming === 'passthrough' ? settings : { ...settings, family });
+    });
 
 const settings: fc.Arbitrary<CatalogSettings> = fc.record({
   catalog: fc.record({ prefix: fc.constantFrom('x', 'y'), maxNameLength: fc.constantFrom(16, 64) }),
@@ -67,7 +71,7 @@ function build(config: CatalogSettings, offers: readonly Offer[], order: readonl
 
 const offers = fc.tuple(...UPSTREAMS.map(() => offer));
 const order = fc.shuffledSubarray([0, 1, 2], { minLength: 3 });
-const toolset = fc.constantFrom(undefined, 'server:a', 'server:b,server:a_b', 'tool:x_a_b_c', 'server:b,tool:x_a_b_c');
+const toolset = fc.constantFrom(undefined, 'server:a', 'server:b,server:a_b', 'tool:x_a_b_c', 'server:b,tool:x_a_b_c', 'family:f', 'tool:x_f_read');
 
 function viewOf(catalog: Catalog, tenant: string, selectors: string | undefined) {
   try {
@@ -83,6 +87,12 @@ function listed(view: NonNullable<ReturnType<typeof viewOf>>, kind: 'tools' | 'p
   return ids.map(({ name, uri, annotations }) => ({ name: uri ?? name, original: JSON.stringify(annotations) }));
 }
 
+/** Whom a call of a tool or prompt may reach. */
+function targetsOf(resolution: ToolResolution): { readonly upstream: string; readonly original: string }[] {
+  const found = resolution.kind === 'family' ? resolution.tool.available.map((name) => resolution.tool.choose(name)) : [resolution];
+  return found.filter((one) => one.kind === 'found').filter(({ decision }) => decision.kind === 'allowed');
+}
+
 describe('listing and calling', () => {
   it('agree for every policy, tenant and toolset: listed if and only if callable without refusal', () => {
     fc.assert(
@@ -94,13 +104,13 @@ describe('listing and calling', () => {
           const names = listed(view, kind).map(({ name }) => name);
           expect(new Set(names).size).toBe(names.length);
           const prefixes = ['', `${config.catalog.prefix}_`];
-          const heads = ['', 'a_', 'p_', 'b_', 'a_b_'];
+          const heads = ['', 'a_', 'p_', 'b_', 'a_b_', 'f_'];
           const candidates = new Set(prefixes.flatMap((prefix) => heads.flatMap((head) => TOOLS.map((tool) => `${prefix}${head}${tool}`))));
           for (const name of new Set([...names, ...candidates])) {
             const resolution = kind === 'tools' ? view.resolveTool(name) : view.resolvePrompt(name);
-            const isCallable = resolution.kind === 'found' && resolution.decision.kind === 'allowed';
-            expect(isCallable, name).toBe(names.includes(name));
-            if (resolution.kind === 'found') expect(view.upstreams).toContain(resolution.upstream);
+            const targets = targetsOf(resolution);
+            expect(targets.length > 0, name).toBe(names.includes(name));
+            for (const { upstream } of targets) expect(view.upstreams).toContain(upstream);
           }
         }
         for (const { name } of listed(view, 'resources')) expect(view.resolveResource(name).kind, name).toBe('found');
@@ -116,12 +126,16 @@ describe('listing and calling', () => {
         const seen = new Set<string>();
         for (const { part, forms } of view.runs('tools')) {
           for (const { exposed } of forms) {
-            const resolution = view.resolveTool(exposed);
-            expect(resolution).toMatchObject({ kind: 'found', upstream: part.upstream.name });
-            if (resolution.kind === 'found') seen.add(`${resolution.upstream} ${resolution.original}`);
+            const [first, ...others] = targetsOf(view.resolveTool(exposed));
+            expect(first?.upstream).toBe(part.upstream.name);
+            for (const { upstream, original } of first === undefined ? [] : [first, ...others]) {
+              expect(view.nameOfTool(upstream, original)).toBe(exposed);
+              // No tool is listed under two names.
+              expect(seen.has(`${upstream} ${original}`)).toBe(false);
+              seen.add(`${upstream} ${original}`);
+            }
           }
         }
-        expect(seen.size).toBe(view.list('tools').items.length);
         const uris = new Set<string>();
         for (const { part, forms } of view.runs('resources')) {
           for (const { exposed } of forms) {
@@ -155,8 +169,9 @@ describe('listing and calling', () => {
         const after = viewOf(build(config, stopped, sequence), 'red', selectors);
         if (after === undefined) return;
         for (const { name } of listed(after, 'tools')) {
-          const [was, is] = [before.resolveTool(name), after.resolveTool(name)];
-          expect(was).toMatchObject({ kind: 'found', upstream: is.kind === 'found' ? is.upstream : '?' });
+          const was = targetsOf(before.resolveTool(name)).map(({ upstream, original }) => `${upstream} ${original}`);
+          for (const { upstream, original } of targetsOf(after.resolveTool(name))) expect(was).toContain(`${upstream} ${original}`);
+          expect(after.resolveTool(name).kind).toBe(before.resolveTool(name).kind);
         }
         for (const uri of [...URIS, ...listed(before, 'resources').map(({ name }) => name)]) {
           const [was, is] = [before.resolveResource(uri), after.resolveResource(uri)];

@@ -3,6 +3,7 @@ import type { Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { invalidParamHeader } from '../core/mcp-headers.ts';
 import type { CapabilitySet, CapabilitySource, UpstreamSnapshot, UpstreamState, UpstreamStatus } from '../core/ports.ts';
+import { familyConflicts } from './family-groups.ts';
 import { type Finding, findingKey } from './findings.ts';
 import { compare, type Holding, NameTable } from './name-table.ts';
 import { type Part, PartBuilder } from './parts.ts';
@@ -30,6 +31,8 @@ interface Visible {
   readonly key: string;
   readonly upstreams: readonly string[];
   readonly table: NameTable;
+  /** Upstreams of each family that is shown under its own name. */
+  readonly families: ReadonlyMap<string, readonly string[]>;
   readonly unavailable: readonly Unavailable[];
   readonly missing: readonly string[];
   readonly cutByTenant: boolean;
@@ -173,7 +176,13 @@ export class Catalog {
   /** Collisions are told as somebody who may see all upstreams would meet them. */
   #findingsOf(holdings: readonly Holding[]): readonly Finding[] {
     const parts: Part[] = holdings.filter(({ live }) => live).map(({ part }) => part);
-    const findings = [...parts.flatMap((part) => part.findings), ...new NameTable(holdings).collisions()];
+    const settings = [...this.#settings.values()];
+    const conflicts = familyConflicts(settings);
+    const findings = [
+      ...parts.flatMap((part) => part.findings),
+      ...conflictFindings(settings, conflicts),
+      ...new NameTable(holdings, conflicts).findings(),
+    ];
     const keys = new Map(findings.map((finding) => [findingKey(finding), finding]));
     for (const [key, finding] of keys) if (!this.#reported.has(key)) this.#report(finding);
     this.#reported = new Set(keys.keys());
@@ -204,7 +213,13 @@ export class Catalog {
       if (!isLive) missing.push(name);
     }
     const cutByTenant = [...this.#settings.values()].some(({ tenants }) => tenants !== undefined);
-    return { key, upstreams, table: new NameTable(held), unavailable, missing, cutByTenant };
+    const settings = upstreams.map((name) => this.#settings.get(name)).filter((one) => one !== undefined);
+    const conflicts = familyConflicts(settings);
+    const families = new Map<string, string[]>();
+    for (const { name, family } of settings) {
+      if (family !== undefined && !conflicts.has(family.name)) families.set(family.name, [...(families.get(family.name) ?? []), name]);
+    }
+    return { key, upstreams, table: new NameTable(held, conflicts), families, unavailable, missing, cutByTenant };
   }
 }
 
@@ -212,10 +227,19 @@ function builderOf(settings: CatalogSettings, clock: Clock, earlier?: PartBuilde
   return new PartBuilder(settings.catalog, settings.upstreams, compilePolicy(settings), { clock, invalidParamHeader }, earlier);
 }
 
+/** Told of each upstream that a family's name would stand for. */
+function conflictFindings(settings: readonly UpstreamSettings[], conflicts: ReadonlyMap<string, string>): Finding[] {
+  return settings.flatMap(({ name, family }) => {
+    const text = family && conflicts.get(family.name);
+    return text === undefined ? [] : [{ upstream: name, kind: 'tools', name: family?.name ?? '', rule: 'family-fallback', dropped: false, text }];
+  });
+}
+
 function makeView(visible: Visible, toolset: string): View {
   const selected = parseToolset(toolset, {
     hasServer: (name) => visible.upstreams.includes(name),
     hasTool: (exposed) => visible.table.slot('tools', exposed) !== undefined,
+    membersOf: (family) => visible.families.get(family) ?? [],
   });
   return new View({ ...visible, toolset: selected });
 }

@@ -1,48 +1,12 @@
-import { editObject, toJson } from '../core/json.ts';
 import type { Era } from '../core/mcp.ts';
 import { ParamHeaders } from '../core/mcp-headers.ts';
 import type { Capability, CapabilityKind } from '../core/ports.ts';
-import { sha256 } from '../core/secret.ts';
-import { type Dialect, inDialect } from './dialects.ts';
+import { FamilySide } from './families.ts';
+import { Form } from './forms.ts';
 import { exposedName, REVERSIBLE_SCHEME, reversibleTemplateHead, reversibleUri, uriHead } from './names.ts';
 import type { Decision } from './policy.ts';
 import type { NameSettings, UpstreamSettings } from './settings.ts';
 import { compileTemplate, type UriTemplate } from './uri-template.ts';
-
-/** The member that names a capability. */
-const NAMED_BY: { readonly [kind in CapabilityKind]: string } = { tools: 'name', prompts: 'name', resources: 'uri', templates: 'uriTemplate' };
-
-/** A capability under one exposed name: the innermost of the three layers of list bytes (performance.md, "Lists"). */
-export class Form {
-  readonly exposed: string;
-  readonly #kind: CapabilityKind;
-  readonly #era: Era;
-  readonly #bytes: Buffer;
-  readonly #dialects = new Map<Dialect, Buffer>();
-  #digest: Buffer | undefined;
-
-  constructor(kind: CapabilityKind, era: Era, original: string, exposed: string, bytes: Buffer) {
-    this.#kind = kind;
-    this.#era = era;
-    this.exposed = exposed;
-    this.#bytes = exposed === original ? bytes : editObject(bytes, { [NAMED_BY[kind]]: toJson(exposed) });
-  }
-
-  bytes(dialect: Dialect): Buffer {
-    let bytes = this.#dialects.get(dialect);
-    if (bytes === undefined) {
-      bytes = inDialect(this.#kind, this.#bytes, this.#era, dialect);
-      this.#dialects.set(dialect, bytes);
-    }
-    return bytes;
-  }
-
-  /** Equal digests: equal bytes in every dialect. */
-  get digest(): Buffer {
-    this.#digest ??= sha256(Buffer.concat([Buffer.from(`${this.#era}:`), this.#bytes]));
-    return this.#digest;
-  }
-}
 
 /** One capability of one upstream, ready to be put into views. */
 export interface Entry {
@@ -60,6 +24,8 @@ export interface Entry {
   readonly template?: UriTemplate;
   /** Tools: the headers that their schema asks for. */
   readonly mirrored: ParamHeaders;
+  /** Tools of upstreams with a family: what they are as a part of it. Which of the two they are shown as, `NameTable` knows. */
+  readonly family?: FamilySide;
 }
 
 const NONE = new ParamHeaders({});
@@ -80,8 +46,11 @@ export function entryOf(
   if (kind === 'tools' || kind === 'prompts') {
     const plain = form(exposedName(original, upstream, names));
     let mirrored = kind === 'tools' ? undefined : NONE;
+    const family =
+      kind === 'tools' && upstream.family !== undefined ? { family: new FamilySide(upstream.family, capability, bytes, era, names) } : {};
     return {
       ...base,
+      ...family,
       plain,
       reversible: plain,
       head: '',

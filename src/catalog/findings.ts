@@ -3,6 +3,7 @@ import type { CapabilityKind } from '../core/ports.ts';
 /** Why something is not listed, or is listed and looks wrong. */
 export type FindingRule =
   | 'collision'
+  | 'family-fallback'
   | 'hidden-characters'
   | 'instructions'
   | 'malformed'

@@ -4,7 +4,7 @@ import { objectOf, toJson } from '../core/json.ts';
 import { type JsonObject, META, TURNPIKE_META } from '../core/mcp.ts';
 import type { CapabilityKind } from '../core/ports.ts';
 import type { Dialect } from './dialects.ts';
-import type { Form } from './entries.ts';
+import type { Form } from './forms.ts';
 import { type Cursors, PAGE_SIZE } from './pages.ts';
 import { joinForms } from './parts.ts';
 import type { View } from './view.ts';

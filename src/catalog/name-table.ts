@@ -1,6 +1,8 @@
 import { CAPABILITY_KINDS, type CapabilityKind } from '../core/ports.ts';
-import type { Entry, Form } from './entries.ts';
+import type { Entry } from './entries.ts';
+import { FamilyGroups } from './family-groups.ts';
 import type { Finding } from './findings.ts';
+import type { Form } from './forms.ts';
 import { reservedOwner } from './names.ts';
 import type { Part } from './parts.ts';
 
@@ -21,12 +23,19 @@ export interface Slot {
   /** Upstream names, sorted. */
   readonly owners: readonly string[];
   readonly ambiguous: boolean;
+  /** The claims are one tool of a family: a call says which of them it means. */
+  readonly family: boolean;
 }
 
 export interface Listed {
   readonly entry: Entry;
+  readonly exposed: string;
+  /** As it is listed alone; a tool of a family is listed for all its members. */
   readonly form: Form;
+  readonly slot: Slot;
 }
+
+const NO_CONFLICTS: ReadonlyMap<string, string> = new Map();
 
 /**
  * Who owns which name among a set of visible upstreams (security class 16): decided once, for listing and calling. An
@@ -37,9 +46,15 @@ export class NameTable {
   readonly holdings: readonly Holding[];
   readonly #slots: Readonly<Record<CapabilityKind, ReadonlyMap<string, Slot>>>;
   readonly #originals = new Map<string, Claim>();
+  readonly #families: FamilyGroups;
 
-  constructor(holdings: readonly Holding[]) {
+  /** @param conflicts families that are shown under the names of their servers, with the reason (`familyConflicts`) */
+  constructor(holdings: readonly Holding[], conflicts: ReadonlyMap<string, string> = NO_CONFLICTS) {
     this.holdings = holdings.toSorted((a, b) => compare(a.part.upstream.name, b.part.upstream.name));
+    this.#families = new FamilyGroups(
+      this.holdings.map(({ part }) => part),
+      conflicts,
+    );
     this.#slots = {
       tools: this.#claimNames('tools'),
       prompts: this.#claimNames('prompts'),
@@ -52,6 +67,11 @@ export class NameTable {
     return this.#slots[kind].get(exposed);
   }
 
+  /** The name under which an entry is listed and called, if its name is unique. */
+  nameOf(entry: Entry): string {
+    return entry.family !== undefined && this.#families.isShown(entry) ? entry.family.exposed : entry.plain.exposed;
+  }
+
   /** A resource by its upstream and the upstream's own URI. */
   resource(upstream: string, original: string): Claim | undefined {
     return this.#originals.get(originalKey(upstream, original));
@@ -61,19 +81,21 @@ export class NameTable {
   *listed(kind: CapabilityKind, part: Part): Generator<Listed> {
     const seen = new Set<string>();
     for (const entry of part.listable(kind)) {
-      const slot = this.slot(kind, entry.plain.exposed);
+      const exposed = this.nameOf(entry);
+      const slot = this.slot(kind, exposed);
       const isName = kind === 'tools' || kind === 'prompts';
       if (slot === undefined || (isName && slot.ambiguous)) continue;
       const form = slot.ambiguous ? entry.reversible : entry.plain;
-      if (seen.has(form.exposed)) continue;
-      seen.add(form.exposed);
-      yield { entry, form };
+      const listed = slot.ambiguous ? form.exposed : exposed;
+      if (seen.has(listed)) continue;
+      seen.add(listed);
+      yield { entry, exposed: listed, form, slot };
     }
   }
 
-  /** Names that several claim. */
-  collisions(): Finding[] {
-    const findings: Finding[] = [];
+  /** Names that several claim, and tools that their family cannot show once. */
+  findings(): Finding[] {
+    const findings: Finding[] = this.#families.findings();
     for (const kind of CAPABILITY_KINDS) {
       for (const [exposed, { claims, owners, ambiguous }] of this.#slots[kind]) {
         if (!ambiguous) continue;
@@ -94,10 +116,20 @@ export class NameTable {
     );
     return new Map(
       [...claims].map(([exposed, found]) => {
-        const reserved = kind === 'tools' ? reservedOwner(exposed) : undefined;
-        return [exposed, slotOf(found, reserved, found.length > 1 || reserved !== undefined)];
+        if (kind === 'prompts') return [exposed, slotOf(found, [], found.length > 1)];
+        const reserved = reservedOwner(exposed);
+        const others = [...this.#families.vacatedBy(exposed), ...(reserved === undefined ? [] : [reserved])];
+        const isFamily = this.#isFamily(found);
+        const slot = slotOf(found, others, found.length > 1 && !isFamily, isFamily);
+        return [exposed, others.length > 0 && slot.owners.length > 1 ? { ...slot, ambiguous: true } : slot];
       }),
     );
+  }
+
+  /** Whether claims are one tool of one family. */
+  #isFamily(claims: readonly Claim[]): boolean {
+    const family = claims[0]?.entry.family?.family;
+    return family !== undefined && claims.every(({ entry }) => entry.family?.family === family && this.#families.isShown(entry));
   }
 
   #claimUris(kind: 'resources' | 'templates'): Map<string, Slot> {
@@ -105,7 +137,7 @@ export class NameTable {
     if (kind === 'resources') {
       for (const claim of [...claims.values()].flat()) this.#originals.set(originalKey(claim.entry.upstream, claim.entry.original), claim);
     }
-    return new Map([...claims].map(([exposed, found]) => [exposed, slotOf(found, undefined, found.length > 1)]));
+    return new Map([...claims].map(([exposed, found]) => [exposed, slotOf(found, [], found.length > 1)]));
   }
 
   #collect(kind: CapabilityKind, isRepeat: (claim: Claim, before: readonly Claim[]) => boolean): Map<string, Claim[]> {
@@ -113,8 +145,9 @@ export class NameTable {
     for (const { part, live } of this.holdings) {
       for (const entry of part.entries(kind)) {
         const claim = { entry, live };
-        const before = claims.get(entry.plain.exposed);
-        if (before === undefined) claims.set(entry.plain.exposed, [claim]);
+        const exposed = this.nameOf(entry);
+        const before = claims.get(exposed);
+        if (before === undefined) claims.set(exposed, [claim]);
         else if (!isRepeat(claim, before)) before.push(claim);
       }
     }
@@ -122,9 +155,10 @@ export class NameTable {
   }
 }
 
-function slotOf(claims: readonly Claim[], reserved: string | undefined, ambiguous: boolean): Slot {
-  const owners = new Set([...claims.map(({ entry }) => entry.upstream), ...(reserved === undefined ? [] : [reserved])]);
-  return { claims, owners: [...owners].sort(compare), ambiguous };
+/** @param others who own the name besides */
+function slotOf(claims: readonly Claim[], others: readonly string[], ambiguous: boolean, family = false): Slot {
+  const owners = new Set([...claims.map(({ entry }) => entry.upstream), ...others]);
+  return { claims, owners: [...owners].sort(compare), ambiguous, family };
 }
 
 function isSame(a: Entry, b: Entry): boolean {

@@ -9,7 +9,7 @@ export const MAX_VET_MS = 50;
 const CLOCK_EVERY = 512;
 
 /** Keywords of JSON Schema 2020-12 and draft 7 by what they hold. */
-const SCHEMA_VALUED: ReadonlySet<string> = new Set([
+export const SCHEMA_VALUED: ReadonlySet<string> = new Set([
   'additionalItems',
   'additionalProperties',
   'contains',
@@ -23,7 +23,7 @@ const SCHEMA_VALUED: ReadonlySet<string> = new Set([
   'unevaluatedItems',
   'unevaluatedProperties',
 ]);
-const LIST_VALUED: ReadonlySet<string> = new Set(['allOf', 'anyOf', 'items', 'oneOf', 'prefixItems']);
+export const LIST_VALUED: ReadonlySet<string> = new Set(['allOf', 'anyOf', 'items', 'oneOf', 'prefixItems']);
 export const MAP_VALUED: ReadonlySet<string> = new Set([
   '$defs',
   'definitions',

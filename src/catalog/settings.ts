@@ -35,9 +35,17 @@ export interface UpstreamSettings {
   /** Default: the name. */
   readonly toolPrefix?: string | undefined;
   readonly naming: 'prefixed' | 'passthrough';
+  /** Equivalent upstreams show their tools once, under the family's name; a call chooses among them by an argument. */
+  readonly family?: FamilySettings | undefined;
   /** Who may see it; absent: everybody. */
   readonly tenants?: readonly string[] | undefined;
   readonly tools: ToolSettings;
+}
+
+export interface FamilySettings {
+  readonly name: string;
+  /** The argument that names the upstream of a call. */
+  readonly instanceArg: string;
 }
 
 export interface ToolSettings {

@@ -14,6 +14,8 @@ export interface Toolset {
 export interface Selectable {
   readonly hasServer: (name: string) => boolean;
   readonly hasTool: (exposed: string) => boolean;
+  /** Upstreams that a family shows under its own name; none: there is no such family. */
+  readonly membersOf: (family: string) => readonly string[];
 }
 
 /**
@@ -30,6 +32,7 @@ export function parseToolset(header: string, selectable: Selectable): Toolset {
     const sort = selector.slice(0, Math.max(0, colon));
     const name = selector.slice(colon + 1);
     if (sort === 'server' && selectable.hasServer(name)) servers.add(name);
+    else if (sort === 'family' && selectable.membersOf(name).length > 0) for (const member of selectable.membersOf(name)) servers.add(member);
     else if (sort === 'tool' && selectable.hasTool(name)) tools.add(name);
     else throw new TurnpikeError('request/params', `unknown toolset selector '${selector}'`);
   }

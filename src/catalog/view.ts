@@ -1,13 +1,13 @@
-import { type Edits, toJson } from '../core/json.ts';
-import type { ParamHeaders } from '../core/mcp-headers.ts';
-import { CAPABILITY_KINDS, type Capability, type CapabilityKind } from '../core/ports.ts';
+import { toJson } from '../core/json.ts';
+import { CAPABILITY_KINDS, type CapabilityKind } from '../core/ports.ts';
 import { sha256 } from '../core/secret.ts';
-import type { Entry, Form } from './entries.ts';
+import type { Entry } from './entries.ts';
+import type { Form } from './forms.ts';
 import { type Caching, lifetimeOf, mergedLifetime } from './lifetimes.ts';
-import type { Claim, Listed, NameTable } from './name-table.ts';
+import type { Claim, Listed, NameTable, Slot } from './name-table.ts';
 import { parseReversibleUri, REVERSIBLE_SCHEME } from './names.ts';
 import type { Part } from './parts.ts';
-import type { Decision } from './policy.ts';
+import { FamilyTool, foundAt, type Resolution, type ResourceResolution, type ToolResolution } from './resolutions.ts';
 import type { Toolset } from './toolset.ts';
 import type { StepBudget } from './uri-template.ts';
 
@@ -16,29 +16,6 @@ export interface Unavailable {
   readonly upstream: string;
   readonly reason: string;
 }
-
-/** What a name means in a view. `text` is for the caller. */
-export type Resolution =
-  | {
-      readonly kind: 'found';
-      readonly upstream: string;
-      /** What the upstream calls it. */
-      readonly original: string;
-      readonly capability: Capability;
-      readonly decision: Decision;
-      /** The headers that a tool's schema asks for. */
-      readonly mirrored: ParamHeaders;
-      /** What makes the request one for the upstream: its own name, where that is another one. */
-      readonly renamed: Edits | undefined;
-    }
-  | { readonly kind: 'ambiguous'; readonly text: string }
-  | { readonly kind: 'unknown'; readonly text: string };
-
-/** `capability` is the listed resource or the template; a resource named by `turnpike://` may be neither. */
-export type ResourceResolution =
-  | { readonly kind: 'found'; readonly upstream: string; readonly original: string; readonly capability?: Capability }
-  | { readonly kind: 'ambiguous'; readonly text: string }
-  | { readonly kind: 'unknown'; readonly text: string };
 
 /** Neighbours of one upstream in a list. */
 export interface Run {
@@ -77,7 +54,7 @@ export class View {
   readonly #forms = new Map<CapabilityKind, readonly Form[]>();
   readonly #fingerprints = new Map<CapabilityKind, string>();
   readonly #caching = new Map<CapabilityKind, Caching>();
-  readonly #tools = new Map<string, Resolution>();
+  readonly #tools = new Map<string, ToolResolution>();
   #id: string | undefined;
 
   constructor(source: ViewSource) {
@@ -114,17 +91,25 @@ export class View {
     return memo(this.#runs, kind, () => this.#makeRuns(kind));
   }
 
-  resolveTool(name: string): Resolution {
+  resolveTool(name: string): ToolResolution {
     const known = this.#tools.get(name);
     if (known !== undefined) return known;
-    const found = this.#resolveName('tools', 'tool', name);
+    const slot = this.#table.slot('tools', name);
+    const found = slot?.family === true && !slot.ambiguous ? this.#resolveFamily(name, slot) : this.#resolveName('tool', name, slot);
     // Names that mean nothing are the caller's own, without end.
-    if (found.kind === 'found') this.#tools.set(name, found);
+    if (found.kind === 'found' || found.kind === 'family') this.#tools.set(name, found);
     return found;
   }
 
   resolvePrompt(name: string): Resolution {
-    return this.#resolveName('prompts', 'prompt', name);
+    return this.#resolveName('prompt', name, this.#table.slot('prompts', name));
+  }
+
+  /** The name under which this view has a tool of an upstream, if it has it. */
+  nameOfTool(upstream: string, original: string): string | undefined {
+    const part = this.#table.holdings.find((holding) => holding.part.upstream.name === upstream)?.part;
+    const entry = part?.entries('tools').find((one) => one.original === original && this.#selects(one));
+    return entry === undefined ? undefined : this.#table.nameOf(entry);
   }
 
   /** A URI as a client may have it: from a list, `turnpike://S/…`, or made from a listed template, tried in this order. */
@@ -146,15 +131,19 @@ export class View {
     return notFound('resource', uriTemplate);
   }
 
-  #resolveName(kind: 'tools' | 'prompts', noun: string, name: string): Resolution {
-    const slot = this.#table.slot(kind, name);
+  #resolveName(noun: string, name: string, slot: Slot | undefined): Resolution {
     const selected = slot?.claims.filter((claim) => this.#selects(claim.entry)) ?? [];
     const [claim] = selected;
     if (slot === undefined || claim === undefined) return notFound(noun, name);
     if (slot.ambiguous) return ambiguous(noun, name, slot.owners);
-    if (!claim.live) return notFound(noun, name);
-    const { upstream, original, capability, decision, mirrored } = claim.entry;
-    return { kind: 'found', upstream, original, capability, decision, mirrored, renamed: name === original ? undefined : { name: toJson(original) } };
+    return claim.live ? foundAt(name, claim.entry) : notFound(noun, name);
+  }
+
+  #resolveFamily(name: string, { claims }: Slot): ToolResolution {
+    const members = claims.filter(({ entry, live }) => live && this.#selects(entry)).map(({ entry }) => entry);
+    const family = members[0]?.family;
+    if (family === undefined) return notFound('tool', name);
+    return { kind: 'family', tool: new FamilyTool(name, family.family, family.argument, members) };
   }
 
   #resolveReversible(uri: string, upstream: string, original: string): ResourceResolution {
@@ -191,9 +180,9 @@ export class View {
     return { kind: 'found', upstream, original: kind === 'templates' ? uri.slice(head.length) : original, capability };
   }
 
-  #selects({ kind, upstream, plain }: Entry): boolean {
+  #selects(entry: Entry): boolean {
     const { toolset } = this.#source;
-    return toolset === undefined || toolset.servers.has(upstream) || (kind === 'tools' && toolset.tools.has(plain.exposed));
+    return toolset === undefined || toolset.servers.has(entry.upstream) || (entry.kind === 'tools' && toolset.tools.has(this.#table.nameOf(entry)));
   }
 
   #selectsServer(upstream: string): boolean {
@@ -216,10 +205,20 @@ export class View {
       if (!live) continue;
       const listed: Listed[] = [...this.#table.listed(kind, part)].filter(({ entry }) => this.#selects(entry));
       if (listed.length === 0) continue;
-      const whole = listed.length === part.listable(kind).length && listed.every(({ entry, form }) => form === entry.plain);
-      runs.push({ part, forms: listed.map(({ form }) => form), whole });
+      const forms = listed.map((one) => this.#formOf(one)).filter((form) => form !== undefined);
+      if (forms.length === 0) continue;
+      const whole = listed.length === part.listable(kind).length && listed.every(({ entry }, index) => forms[index] === entry.plain);
+      runs.push({ part, forms, whole });
     }
     return runs;
+  }
+
+  /** A tool of a family stands once in the list, where its first member is, and names all of them. */
+  #formOf({ entry, exposed, form, slot }: Listed): Form | undefined {
+    if (!slot.family || entry.family === undefined) return form;
+    const resolution = this.resolveTool(exposed);
+    if (resolution.kind !== 'family' || resolution.tool.available[0] !== entry.upstream) return undefined;
+    return entry.family.form(resolution.tool.available);
   }
 
   #lifetime(kind: CapabilityKind): Caching {

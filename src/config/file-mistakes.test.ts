@@ -70,7 +70,7 @@ const MISTAKES: readonly (readonly [string, string | Uint8Array, readonly string
     ['t.yaml:1:29 upstreams[0].type: is not available in this version (expected stdio, streamable-http or sse)'],
   ],
   ['later store', 'store: {type: redis}\n', ['t.yaml:1:15 store.type: is not available in this version (expected sqlite or memory)']],
-  ['later block', upstream('url: "http://x", family: {}'), ['t.yaml:2:43 upstreams[0].family: unknown key; not available in this version']],
+  ['later block', upstream('url: "http://x", gitlab: {}'), ['t.yaml:2:43 upstreams[0].gitlab: unknown key; not available in this version']],
   ['section of no mapping', 'listen: 8080\n', ['t.yaml:1:9 listen: is a number (expected a mapping)']],
   ['section of nothing', 'listen:\n', ['t.yaml:1:8 listen: has no value (expected a mapping)']],
   ['list of no list', 'upstreams: {}\n', ['t.yaml:1:12 upstreams: is a mapping (expected a list)']],

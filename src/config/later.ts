@@ -21,7 +21,6 @@ const LATER: ReadonlySet<string> = new Set([
   'upstreams[].auth.mint',
   'upstreams[].auth.oauth',
   'upstreams[].credentials',
-  'upstreams[].family',
   'upstreams[].gitlab',
   'upstreams[].kubernetes',
   'workflows',

@@ -8,6 +8,7 @@ import { isObjectParam } from '../core/param-value.ts';
 import type { UpstreamRequest } from './attempt.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
+import { chosenTool } from './family-calls.ts';
 import { requireText } from './params.ts';
 import type { Services } from './services.ts';
 import { taskSupportOf } from './tasks/task-shapes.ts';
@@ -21,8 +22,8 @@ export async function callTool(services: Services, exchange: Exchange, note: Cal
   const name = requireText(exchange, 'name');
   note.exposed(name);
   const found = ofView(services, exchange, name);
-  const tool = found instanceof Promise ? await found : found;
-  if (tool.kind !== 'found') throw new TurnpikeError(tool.kind === 'ambiguous' ? 'catalog/ambiguous' : 'catalog/tool', tool.text);
+  const resolved = found instanceof Promise ? await found : found;
+  const tool = resolved.kind === 'found' ? resolved : await chosenTool(services, exchange, name, resolved);
   const { upstream, original, capability, decision, mirrored, renamed } = tool;
   note.resolved(upstream, original);
   if (decision.kind === 'denied') {

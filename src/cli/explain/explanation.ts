@@ -1,13 +1,13 @@
-import { exposedName } from '../../catalog/names.ts';
 import { compilePolicy, type Decision, decide } from '../../catalog/policy.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { nearest } from '../../config/nearest.ts';
-import type { UpstreamConfig } from '../../config/schema.ts';
+import type { Config, UpstreamConfig } from '../../config/schema.ts';
 import { hasScope, type Scope } from '../../core/caller.ts';
 import type { Capability } from '../../core/ports.ts';
 import { redactText } from '../../telemetry/redact.ts';
 import { EXIT, type ExitCode } from '../exit-code.ts';
 import type { NamedCaller } from './callers.ts';
+import { familyText, headsOf, nameIn } from './family-names.ts';
 import { type Grounds, groundsOf, verdictOf } from './grounds.ts';
 import type { Survey } from './survey.ts';
 import { addressText, credentialText, sharingText } from './wiring-plan.ts';
@@ -25,6 +25,7 @@ export interface Explanation {
 interface Target {
   readonly upstream: UpstreamConfig;
   readonly capability: Capability;
+  /** Its name for somebody who may see every upstream. */
   readonly exposed: string;
 }
 
@@ -43,7 +44,10 @@ export function explanationOf(
   survey: Survey,
 ): Explanation {
   const all = targetsIn(loaded, survey);
-  const exact = all.filter(({ exposed }) => exposed === name);
+  const views = everybody.map(({ caller }) => survey.catalog.viewFor(caller));
+  // Who cannot see every member of a family may have another name for a tool than who can.
+  const isCalled = ({ upstream, capability: { id } }: Target) => views.some((view) => view.nameOfTool(upstream.name, id) === name);
+  const exact = all.filter((target) => target.exposed === name || (target.upstream.family !== undefined && isCalled(target)));
   const meant = exact.length > 0 ? exact : all.filter(({ upstream, capability: { id } }) => id === name || `${upstream.name}:${id}` === name);
   if (meant.length === 0) return unknown(name, all, loaded, survey);
   const shown = meant.slice(0, MAX_TARGETS);
@@ -57,11 +61,12 @@ export function explanationOf(
   };
 }
 
-function targetsIn({ config }: LoadedConfig, { snapshots }: Survey): Target[] {
+function targetsIn({ config }: LoadedConfig, { snapshots, whole }: Survey): Target[] {
+  const view = whole.viewFor(ANYBODY);
   return snapshots.flatMap(({ status, capabilities }) => {
     const upstream = config.upstreams.find(({ name }) => name === status.name);
     if (upstream === undefined || capabilities === undefined) return [];
-    return capabilities.lists.tools.map((capability) => ({ upstream, capability, exposed: exposedName(capability.id, upstream, config.catalog) }));
+    return capabilities.lists.tools.map((capability) => ({ upstream, capability, exposed: nameIn(view, upstream, capability.id, config) }));
   });
 }
 
@@ -78,17 +83,21 @@ function explain(
   const subject = { upstream: upstream.name, originalName: capability.id, annotations: capability.parsed.annotations };
   const decision = decide(subject, compilePolicy({ policy: config.policy, upstreams: config.upstreams }));
   const grounds = groundsOf(subject, { policy: config.policy, upstreams: config.upstreams });
-  const resolved = survey.whole.viewFor(ANYBODY).resolveTool(exposed);
+  const view = survey.whole.viewFor(ANYBODY);
+  const resolved = view.resolveTool(exposed);
   const dropped = survey.whole
     .findings()
     .find((one) => one.upstream === upstream.name && one.kind === 'tools' && one.dropped && one.rule !== 'collision' && one.name === capability.id);
-  const answers = callers.map((caller) => answerTo(caller, target, decision, survey));
+  const answers = callers.map((caller) => answerTo(caller, target, decision, survey, config));
+  const chosen = resolved.kind === 'family' ? ` with ${upstream.family?.instanceArg} ${upstream.name}` : '';
   const rows: (readonly [string, string])[] = [
-    ['Route', `${exposed} → ${upstream.name} (${addressText(upstream, loaded)}), where it is called ${redactText(capability.id, 200)}`],
+    ['Route', `${exposed}${chosen} → ${upstream.name} (${addressText(upstream, loaded)}), where it is called ${redactText(capability.id, 200)}`],
     ['Upstream', `${status?.state ?? 'unknown'}${era === undefined ? '' : `, ${era}`}`],
   ];
-  const said = nameText(target, loaded);
+  const said = nameText(target, resolved.kind === 'family' ? resolved.tool.family : upstream.toolPrefix, loaded);
   if (said !== undefined) rows.push(['Name', said]);
+  const family = familyText(resolved, upstream, capability.id, survey);
+  if (family !== undefined) rows.push(['Family', family]);
   if (dropped !== undefined) rows.push(['Dropped', `${dropped.rule}: ${redactText(dropped.text)}`]);
   if (resolved.kind === 'ambiguous')
     rows.push(['Collision', `${redactText(resolved.text)}; set toolPrefix of one of them, or leave one out with tools.deny`]);
@@ -108,26 +117,32 @@ const ANYBODY = { principal: { issuer: 'local', subject: 'explain' }, tenant: ''
 /** What a caller is answered: the same view and the same texts as in the gateway. */
 function answerTo(
   { caller }: NamedCaller,
-  { upstream, exposed }: Target,
+  { upstream, capability, exposed }: Target,
   decision: Decision,
   { catalog }: Survey,
+  config: Config,
 ): { readonly text: string; readonly code: ExitCode } {
   const whose = `tenant ${redactText(caller.tenant, 80)}`;
   const isInvisible = upstream.tenants !== undefined && !upstream.tenants.includes(caller.tenant);
   const note = isInvisible ? `; ${upstream.name} is not for this tenant, but for ${upstream.tenants?.join(', ')}` : '';
-  const resolution = catalog.viewFor(caller).resolveTool(exposed);
-  if (resolution.kind !== 'found') {
+  const view = catalog.viewFor(caller);
+  const name = isInvisible ? exposed : nameIn(view, upstream, capability.id, config);
+  const as = name === exposed ? '' : ` as ${name}`;
+  const meant = view.resolveTool(name);
+  const resolution = meant.kind === 'family' ? meant.tool.choose(upstream.name) : meant;
+  if (resolution.kind === 'unknown' || resolution.kind === 'ambiguous') {
     const isRefused = isInvisible || decision.kind === 'hidden';
     return { text: `"${redactText(resolution.text)}" (${whose}${note})`, code: isRefused ? EXIT.denied : EXIT.failed };
   }
-  if (resolution.decision.kind === 'denied')
-    return { text: `refused: "${redactText(resolution.decision.text)}" (${whose}${note})`, code: EXIT.denied };
-  const scope = resolution.decision.kind === 'allowed' ? scopeOf(resolution.decision) : 'turnpike:write';
+  const verdict: Decision = resolution.decision;
+  if (verdict.kind === 'denied') return { text: `refused: "${redactText(verdict.text)}" (${whose}${note})`, code: EXIT.denied };
+  const scope = verdict.kind === 'allowed' ? scopeOf(verdict) : 'turnpike:write';
   const held = [...caller.scopes].join(' ');
   if (!hasScope(caller, scope)) {
     return { text: `refused with 403 insufficient_scope: it needs ${scope}, and the caller has ${held} (${whose}${note})`, code: EXIT.denied };
   }
-  return { text: `goes to ${resolution.upstream} (${whose}; scopes ${held}${note})`, code: EXIT.done };
+  const to = resolution.kind === 'found' ? resolution.upstream : upstream.name;
+  return { text: `goes to ${to}${as} (${whose}; scopes ${held}${note})`, code: EXIT.done };
 }
 
 function scopeOf({ safety }: Extract<Decision, { kind: 'allowed' }>): Scope {
@@ -149,11 +164,10 @@ function policyText(decision: Decision, grounds: Grounds, { provenance }: Loaded
 }
 
 /** What was done to the name, if anything. */
-function nameText({ upstream, capability, exposed }: Target, { config }: LoadedConfig): string | undefined {
+function nameText({ upstream, capability, exposed }: Target, prefix: string, { config }: LoadedConfig): string | undefined {
   const parts: string[] = [];
   if (upstream.naming === 'passthrough') parts.push('as the upstream gives it (naming: passthrough)');
-  else if (capability.id.startsWith(`${upstream.toolPrefix}_`))
-    parts.push(`begins with ${upstream.toolPrefix}_ already, so the prefix is not put twice`);
+  else if (capability.id.startsWith(`${prefix}_`)) parts.push(`begins with ${prefix}_ already, so the prefix is not put twice`);
   if (upstream.naming !== 'passthrough' && /[^A-Za-z0-9_.-]/u.test(capability.id)) parts.push('characters that names may not hold became _');
   if (exposed.length === config.catalog.maxNameLength && !exposed.endsWith(capability.id))
     parts.push('was cut, and ends in a hash of the whole (catalog.maxNameLength)');
@@ -168,7 +182,7 @@ function unknown(name: string, all: readonly Target[], { config }: LoadedConfig,
   for (const { status, capabilities } of snapshots) {
     if (capabilities !== undefined) continue;
     const upstream = config.upstreams.find((one) => one.name === status.name);
-    const isItsName = upstream !== undefined && name.startsWith(exposedName('', upstream, config.catalog));
+    const isItsName = upstream !== undefined && headsOf(upstream, config).some((head) => name.startsWith(head));
     const why = redactText(failures.get(status.name) ?? status.lastError ?? status.state);
     problems.push(`upstream ${status.name} could not be asked${isItsName ? ', and by its name the tool is one of its own' : ''}: ${why}`);
   }

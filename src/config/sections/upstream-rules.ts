@@ -29,9 +29,11 @@ export function headerValueProblem(value: string): string | undefined {
 
 /** Rules for every type. */
 export function sharedRules(upstream: unknown, context: Context): void {
-  const { naming, toolPrefix, timeouts, retry } = objectOf(upstream);
-  if (naming === 'passthrough' && toolPrefix !== undefined) {
-    context.addIssue({ code: 'custom', path: ['toolPrefix'], message: 'has no use with naming passthrough (expected one or the other)' });
+  const given = objectOf(upstream);
+  const { naming, timeouts, retry } = given;
+  for (const key of naming === 'passthrough' ? ['toolPrefix', 'family'] : []) {
+    if (given[key] === undefined) continue;
+    context.addIssue({ code: 'custom', path: [key], message: 'has no use with naming passthrough (expected one or the other)' });
   }
   const { call, callMax } = objectOf(timeouts);
   if (typeof call === 'number' && typeof callMax === 'number' && callMax < call) {

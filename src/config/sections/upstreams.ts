@@ -11,6 +11,10 @@ export const REMOTE_TYPES = ['streamable-http', 'sse'] as const;
 export const PROTOCOLS = ['auto', '2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'] as const;
 const LATER_AUTH = ['auto', 'passthrough', 'forward', 'exchange', 'mint', 'oauth'];
 
+/** aggregator.md section 1. */
+const FAMILY_NAME = /^[a-zA-Z][a-zA-Z0-9_-]*$/;
+const ARGUMENT = /^[a-zA-Z][a-zA-Z0-9_]*$/;
+
 const url = () => text('an http or https URL without user name and password', httpUrlProblem);
 const globs = () => words('a list of patterns of *, ? and [a-z], up to 200 characters each', globProblem);
 const name = () => text(NAME_EXPECTED, (value) => (NAME_PATTERN.test(value) ? undefined : 'is no name'));
@@ -29,6 +33,18 @@ const shared = {
   naming: choice(['prefixed', 'passthrough'])
     .prefault('prefixed')
     .meta({ description: '`passthrough`: its names as they are; one upstream at most.' }),
+  family: z
+    .strictObject({
+      name: text('a letter, then letters, digits, _ and -', (value) => (FAMILY_NAME.test(value) ? undefined : 'is no name of a family')).meta({
+        description: 'The family: upstreams with one such name show each of their tools once, as `{prefix}_{family}_{tool}`.',
+        example: 'gitlab',
+      }),
+      instanceArg: text('a letter, then letters, digits and _', (value) => (ARGUMENT.test(value) ? undefined : 'is no name of an argument')).meta({
+        description: 'The argument by which a call names the upstream it means.',
+        example: 'instance',
+      }),
+    })
+    .exactOptional(),
   protocol: choice(PROTOCOLS).prefault('auto').meta({ description: 'The revision to speak; `auto` asks.' }),
   timeouts: z
     .strictObject({

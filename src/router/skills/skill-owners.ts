@@ -1,6 +1,7 @@
 import { compare } from '../../catalog/name-table.ts';
 import { REVERSIBLE_SCHEME, reversibleTemplateHead } from '../../catalog/names.ts';
-import type { ResourceResolution, View } from '../../catalog/view.ts';
+import type { ResourceResolution } from '../../catalog/resolutions.ts';
+import type { View } from '../../catalog/view.ts';
 import { TurnpikeError } from '../../core/errors.ts';
 import type { Exchange } from '../../core/exchange.ts';
 import { isJsonObject, type JsonObject, SKILLS_EXTENSION } from '../../core/mcp.ts';
