@@ -45,8 +45,8 @@ export class FailureWindow {
 
   /** Counts one failure. */
   record(key: string): void {
+    this.forgetOld();
     const now = this.#clock.monotonic();
-    this.#forgetOld(now);
     const times = this.#failures.get(key) ?? [];
     times.push(now);
     if (times.length > this.#max) times.shift();
@@ -57,7 +57,9 @@ export class FailureWindow {
     if (oldest !== undefined) this.#failures.delete(oldest);
   }
 
-  #forgetOld(now: number): void {
+  /** Forgets keys whose failures are all outside the window. `record` does so, too. */
+  forgetOld(): void {
+    const now = this.#clock.monotonic();
     for (const [key, times] of this.#failures) {
       if (now - (times.at(-1) ?? 0) < this.#windowMs) return;
       this.#failures.delete(key);
