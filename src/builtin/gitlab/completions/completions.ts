@@ -1,8 +1,8 @@
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { Completer, CompletionCall } from '../../server/server.ts';
+import type { GitLabContext } from '../tools/gitlab-call.ts';
 import { found, silentCall } from '../tools/internal-run.ts';
 import type { Runner } from '../tools/runner.ts';
-import type { GitLabContext } from '../tools/work.ts';
 
 /** What can be completed (gitlab.md 4, "Completions"). */
 export const NOUNS = ['project', 'group', 'ref', 'tag', 'label', 'milestone', 'user', 'issue', 'merge_request', 'pipeline', 'job'] as const;

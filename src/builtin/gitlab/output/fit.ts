@@ -4,7 +4,7 @@ import { markdownOf } from './markdown.ts';
 import type { Cut, Draft, Payload } from './payload.ts';
 
 /** The result of a draft in at most `maxBytes` bytes, cut at whole parts, then inside its largest texts and lists. */
-export function fit(draft: Draft, maxBytes: number): ToolOutcome {
+export function fitted(draft: Draft, maxBytes: number): ToolOutcome {
   const isFitting = (payload: Payload) => sizeOf(outcomeOf(payload)) <= maxBytes;
   const whole = draft.build(draft.count);
   if (isFitting(whole)) return outcomeOf(whole);

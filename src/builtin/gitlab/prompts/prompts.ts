@@ -2,9 +2,9 @@ import { TurnpikeError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { BuiltinCall, BuiltinPrompt, PromptArgument } from '../../server/server.ts';
 import { completers, type Noun } from '../completions/completions.ts';
+import type { GitLabContext } from '../tools/gitlab-call.ts';
 import { found } from '../tools/internal-run.ts';
 import type { Runner } from '../tools/runner.ts';
-import type { GitLabContext } from '../tools/work.ts';
 
 type Args = Readonly<Record<string, string>>;
 /** Reads with a tool; `share` is its part of what the prompt may be long. */

@@ -1,10 +1,10 @@
 import { TurnpikeError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/mcp.ts';
-import type { BuiltinResource, BuiltinTemplate, Completer } from '../../server/server.ts';
+import type { BuiltinCall, BuiltinResource, BuiltinTemplate, Completer } from '../../server/server.ts';
 import { completers, type Noun } from '../completions/completions.ts';
+import type { GitLabContext } from '../tools/gitlab-call.ts';
 import { found } from '../tools/internal-run.ts';
 import type { Runner } from '../tools/runner.ts';
-import type { GitLabContext } from '../tools/work.ts';
 
 type Variables = Readonly<Record<string, string>>;
 
@@ -21,6 +21,12 @@ interface Declared {
 }
 
 const PROJECT = '/project/{id}';
+
+const USER: Declared = {
+  ...{ name: 'user', title: 'User', description: 'The user whose credential is used', path: '/user', tool: 'whoami' },
+  args: () => ({}),
+  complete: {},
+};
 
 const TEMPLATES: readonly Declared[] = [
   {
@@ -94,24 +100,14 @@ export function instanceName(apiUrl: string): string {
   return `${host}${pathname.replace(/\/api\/v4$/, '')}`.replaceAll('/', '%2F');
 }
 
-/** `gitlab://{instance}/user`, where `whoami` may run. */
-export function resourcesOf(runner: Runner): (context: GitLabContext) => readonly BuiltinResource<GitLabContext>[] {
-  if (runner.access.refusal('whoami') !== undefined) return () => [];
-  return ({ api }) => [
-    {
-      ...{
-        uri: `gitlab://${instanceName(api.apiUrl)}/user`,
-        name: 'user',
-        title: 'User',
-        description: 'The user whose credential is used',
-        mimeType: MIME,
-      },
-      async read(uri, call) {
-        const { text } = await found(runner, 'whoami', {}, call);
-        return { contents: [{ uri, mimeType: MIME, text }] };
-      },
-    },
-  ];
+/**
+ * `gitlab://{instance}/user`, where there is only one instance; where callers choose theirs it is a template.
+ * @param apiUrl of the instance where there is only one
+ */
+export function resourcesOf(runner: Runner, apiUrl: string | undefined): readonly BuiltinResource<GitLabContext>[] {
+  if (apiUrl === undefined || runner.access.refusal('whoami') !== undefined) return [];
+  const { name, title, description } = USER;
+  return [{ ...{ name, title, description, mimeType: MIME }, uri: `gitlab://${instanceName(apiUrl)}${USER.path}`, read: reader(runner, USER, {}) }];
 }
 
 /**
@@ -121,18 +117,25 @@ export function resourcesOf(runner: Runner): (context: GitLabContext) => readonl
 export function templatesOf(runner: Runner, apiUrl: string | undefined): readonly BuiltinTemplate<GitLabContext>[] {
   const nouns = completers(runner);
   const instance = apiUrl === undefined ? undefined : instanceName(apiUrl);
-  return TEMPLATES.filter(({ tool }) => runner.access.refusal(tool) === undefined).map((declared) => ({
-    ...{ name: declared.name, title: declared.title, description: declared.description, mimeType: MIME },
-    uriTemplate: `gitlab://${instance ?? '{instance}'}${declared.path}`,
-    complete: { ...completersOf(declared, nouns), ...(instance === undefined ? { instance: ownInstance } : {}) },
-    async read(uri, variables, call) {
-      const own = instanceName(call.context.api.apiUrl);
-      // The variable arrives decoded; a caller reads at its own instance only.
-      if (variables.instance !== undefined && variables.instance !== decodeURIComponent(own)) throw new TurnpikeError('catalog/resource');
-      const { text } = await found(runner, declared.tool, declared.args(variables), call);
-      return { contents: [{ uri, mimeType: MIME, text }] };
-    },
-  }));
+  const offered = instance === undefined ? [USER, ...TEMPLATES] : TEMPLATES;
+  return offered
+    .filter(({ tool }) => runner.access.refusal(tool) === undefined)
+    .map((declared) => ({
+      ...{ name: declared.name, title: declared.title, description: declared.description, mimeType: MIME },
+      uriTemplate: `gitlab://${instance ?? '{instance}'}${declared.path}`,
+      complete: { ...completersOf(declared, nouns), ...(instance === undefined ? { instance: ownInstance } : {}) },
+      read: (uri, variables, call) => reader(runner, declared, variables)(uri, call),
+    }));
+}
+
+function reader(runner: Runner, { tool, args }: Declared, variables: Variables) {
+  return async (uri: string, call: BuiltinCall<GitLabContext>) => {
+    const own = instanceName(call.context.api.apiUrl);
+    // The variable arrives decoded; a caller reads at its own instance only.
+    if (variables.instance !== undefined && variables.instance !== decodeURIComponent(own)) throw new TurnpikeError('catalog/resource');
+    const { text } = await found(runner, tool, args(variables), call);
+    return { contents: [{ uri, mimeType: MIME, text }] };
+  };
 }
 
 const ownInstance: Completer<GitLabContext> = async (typed, { context }) => {

@@ -5,10 +5,10 @@ import { sha256 } from '../../../core/secret.ts';
 import { cleanLine } from '../output/clean-text.ts';
 import type { ToolDeclaration } from './declaration.ts';
 import { Fence, fenced } from './fence.ts';
+import type { GitLabCall, GitLabContext } from './gitlab-call.ts';
 import { placeholders } from './routing.ts';
 import { selectTools } from './selection.ts';
 import type { GitLabSettings } from './settings.ts';
-import type { GitLabCall, GitLabContext } from './work.ts';
 
 /** What a call may touch, once it is admitted. */
 export interface Admission {

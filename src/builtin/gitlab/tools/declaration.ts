@@ -1,8 +1,13 @@
+import type { Clock } from '../../../core/clock.ts';
 import type { JsonObject } from '../../../core/mcp.ts';
+import type { GitLabApi } from '../client/api.ts';
+import type { Masker } from '../output/masking.ts';
 import type { Shape } from '../output/shape.ts';
+import type { Cursors } from './cursors.ts';
+import type { GitLabCall } from './gitlab-call.ts';
 import type { Params } from './parameters.ts';
-import type { Produced } from './produced.ts';
-import type { Work } from './work.ts';
+import type { Hint, Produced } from './produced.ts';
+import type { GitLabSettings } from './settings.ts';
 
 /** Groups of tools that operators switch on (gitlab.md 4, "Toolsets"). */
 export const TOOLSETS = [
@@ -23,13 +28,6 @@ export type Toolset = (typeof TOOLSETS)[number];
 
 /** Read, write, destructive. */
 export type Kind = 'R' | 'W' | 'D';
-
-/** What may come next, before it is known whether the caller may run it. */
-export interface Hint {
-  readonly tool: string;
-  readonly arguments: JsonObject;
-  readonly why: string;
-}
 
 /** What was found, for hints. */
 export interface Found {
@@ -91,4 +89,25 @@ export interface ToolDeclaration {
   readonly hints?: (found: Found) => readonly Hint[];
   /** For what is more than one request of the above. */
   readonly run?: (work: Work) => Promise<Produced>;
+}
+
+/** What a tool works with: the call was admitted, projects in `args` are numeric where there is a fence. */
+export interface Work {
+  readonly declaration: ToolDeclaration;
+  readonly args: JsonObject;
+  /** As the caller wrote them. */
+  readonly asked: JsonObject;
+  readonly call: GitLabCall;
+  readonly api: GitLabApi;
+  readonly signal: AbortSignal;
+  readonly settings: GitLabSettings;
+  readonly clock: Clock;
+  readonly masker: Masker;
+  readonly cursors: Cursors;
+  /** Whether an item of another project may be shown; undefined without a fence. */
+  readonly isAllowed: ((item: JsonObject) => boolean) | undefined;
+  /** Refuses a project that the fence does not hold, found only while working. */
+  checkProject(id: number): Promise<void>;
+  /** Asks the human about a call that turns out to be destructive. */
+  confirm(): void;
 }

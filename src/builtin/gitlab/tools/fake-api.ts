@@ -5,9 +5,9 @@ import type { ElicitAnswer, ToolOutcome } from '../../server/server.ts';
 import type { ApiAnswer, ApiPage, ApiRequest, GitLabApi } from '../client/api.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 import { ALL_TOOLS } from './all-tools.ts';
+import type { GitLabCall, GitLabContext } from './gitlab-call.ts';
 import { Runner } from './runner.ts';
 import { DEFAULT_SETTINGS, type GitLabSettings, type Sealing } from './settings.ts';
-import type { GitLabCall, GitLabContext } from './work.ts';
 
 /** For tests: what was sent, without the signal and what is undefined. */
 export interface Sent {

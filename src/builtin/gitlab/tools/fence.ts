@@ -4,7 +4,7 @@ import { isJsonObject } from '../../../core/mcp.ts';
 import { apiPath, projectOrGroup } from '../client/api-path.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 import { cleanLine } from '../output/clean-text.ts';
-import type { GitLabContext } from './work.ts';
+import type { GitLabContext } from './gitlab-call.ts';
 
 /** How long the id of a path counts, in milliseconds (gitlab.md 4, "Fence"). */
 const KEPT_FOR = 600_000;

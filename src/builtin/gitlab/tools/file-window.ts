@@ -2,11 +2,11 @@ import type { JsonObject } from '../../../core/mcp.ts';
 import type { Query } from '../client/api.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 import type { Masker } from '../output/masking.ts';
+import type { Work } from './declaration.ts';
 import { linesOf, shownLine } from './line-reader.ts';
 import { clamp } from './listing.ts';
 import type { Produced } from './produced.ts';
 import { pathOf } from './routing.ts';
-import type { Work } from './work.ts';
 
 /** More never fits into a result. */
 const MAX_BYTES = 1_000_000;

@@ -1,13 +1,12 @@
 import { isJsonObject } from '../../../core/mcp.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 import { shape } from '../output/shape.ts';
-import type { ToolDeclaration } from './declaration.ts';
+import type { ToolDeclaration, Work } from './declaration.ts';
 import { readFile } from './file-window.ts';
 import { as, flag, integer, must, objects, own, text, word } from './parameters.ts';
 import { produced } from './rest.ts';
 import { pathOf, sentOf } from './routing.ts';
 import { COMMIT_ITEM } from './shapes.ts';
-import type { Work } from './work.ts';
 
 const FILE = 'RP/files/{file_path}';
 const ACTION = {

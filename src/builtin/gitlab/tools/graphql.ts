@@ -1,10 +1,9 @@
 import { TurnpikeError } from '../../../core/errors.ts';
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
-import type { ToolDeclaration } from './declaration.ts';
+import type { ToolDeclaration, Work } from './declaration.ts';
 import { type GraphqlDocument, readDocument } from './graphql-document.ts';
 import { must, text } from './parameters.ts';
 import type { Produced } from './produced.ts';
-import type { Work } from './work.ts';
 
 /** Mutations that do what D tools do; a name is enough to ask a human once too often. */
 const DESTRUCTIVE =

@@ -1,10 +1,9 @@
 import { GitLabError } from '../client/gitlab-error.ts';
 import { shape } from '../output/shape.ts';
-import type { ToolDeclaration } from './declaration.ts';
+import type { ToolDeclaration, Work } from './declaration.ts';
 import { flag, integer, text, word } from './parameters.ts';
 import { produced, readObject, sent } from './rest.ts';
 import { USER } from './shapes.ts';
-import type { Work } from './work.ts';
 
 /** Days before its end from which on a token is warned about (gitlab.md 1.3). */
 const WARNED_DAYS = 7;

@@ -1,8 +1,8 @@
 import { TurnpikeError } from '../../../core/errors.ts';
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
 import type { ToolOutcome } from '../../server/server.ts';
+import type { GitLabCall, GitLabContext } from './gitlab-call.ts';
 import type { Runner } from './runner.ts';
-import type { GitLabCall, GitLabContext } from './work.ts';
 
 /** What a tool found, for resources, prompts and completions: the same path as a call of the tool, so the same rules. */
 export interface Found {

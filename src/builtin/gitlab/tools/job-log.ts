@@ -1,12 +1,12 @@
 import type { JsonObject } from '../../../core/mcp.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 import type { Masker } from '../output/masking.ts';
-import type { Hint } from './declaration.ts';
+import type { Work } from './declaration.ts';
+
 import { linesOf, shownLine } from './line-reader.ts';
 import { clamp } from './listing.ts';
-import type { Produced } from './produced.ts';
+import type { Hint, Produced } from './produced.ts';
 import { pathOf } from './routing.ts';
-import type { Work } from './work.ts';
 
 const DEFAULT_LIMIT = 200;
 const MAX_LIMIT = 2_000;

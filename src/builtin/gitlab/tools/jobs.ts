@@ -1,9 +1,10 @@
 import type { JsonObject } from '../../../core/mcp.ts';
 import { shape } from '../output/shape.ts';
-import type { Found, Hint, ToolDeclaration } from './declaration.ts';
+import type { Found, ToolDeclaration } from './declaration.ts';
 import { readArtifact } from './file-window.ts';
 import { readLog } from './job-log.ts';
 import { integer, must, objects, own, text } from './parameters.ts';
+import type { Hint } from './produced.ts';
 import { JOB_ITEM } from './shapes.ts';
 
 function log({ args, first }: Found): readonly Hint[] {

@@ -1,9 +1,9 @@
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { ApiPage, Query } from '../client/api.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
+import type { Work } from './declaration.ts';
 import type { ProducedList } from './produced.ts';
 import { pathOf, routeOf, sentOf } from './routing.ts';
-import type { Work } from './work.ts';
 
 const DEFAULT_PER_PAGE = 20;
 const MAX_PER_PAGE = 100;

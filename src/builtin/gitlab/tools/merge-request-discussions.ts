@@ -1,13 +1,12 @@
 import { TurnpikeError } from '../../../core/errors.ts';
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
-import type { ToolDeclaration } from './declaration.ts';
+import type { ToolDeclaration, Work } from './declaration.ts';
 import { positionsOf } from './diff-positions.ts';
 import { listed } from './listing.ts';
 import { flag, integer, must, object, own, text, word } from './parameters.ts';
 import { produced, readObject, sent } from './rest.ts';
 import { pathOf } from './routing.ts';
 import { DISCUSSION, NOTE } from './shapes.ts';
-import type { Work } from './work.ts';
 
 /** Changed files that are looked through for the one a thread is about. */
 const MAX_FILES = 3_000;

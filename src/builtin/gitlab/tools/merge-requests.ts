@@ -1,12 +1,12 @@
 import { TurnpikeError } from '../../../core/errors.ts';
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
-import type { Found, Hint, ToolDeclaration } from './declaration.ts';
+import type { Found, ToolDeclaration, Work } from './declaration.ts';
 import { listed } from './listing.ts';
 import { flag, integer, integers, joined, must, own, text, texts, word } from './parameters.ts';
+import type { Hint } from './produced.ts';
 import { produced, sent } from './rest.ts';
 import { pathOf, sentOf } from './routing.ts';
 import { APPROVALS, COMMIT, DIFF, MERGE_REQUEST, MERGE_REQUEST_ITEM, PIPELINE } from './shapes.ts';
-import type { Work } from './work.ts';
 
 /** Where a merge request is, for hints. */
 function at({ args, first }: Found): JsonObject {

@@ -3,9 +3,9 @@ import type { BuiltinOffer } from '../../server/server.ts';
 import { promptsOf } from '../prompts/prompts.ts';
 import { resourcesOf, templatesOf } from '../resources/resources.ts';
 import { ALL_TOOLS } from './all-tools.ts';
+import type { GitLabContext } from './gitlab-call.ts';
 import { Runner, type RunnerOptions } from './runner.ts';
 import { builtinTool } from './schemas.ts';
-import type { GitLabContext } from './work.ts';
 
 export interface GitLabOfferOptions extends RunnerOptions {
   /** Of Turnpike. */
@@ -32,7 +32,7 @@ export function gitlabOffer(options: GitLabOfferOptions): GitLabOffer {
       serverInfo: { name: 'turnpike-gitlab', title: 'GitLab', version: options.version },
       instructions: INSTRUCTIONS,
       tools: runner.access.visible.map((declaration) => builtinTool(declaration, runner)),
-      resources: resourcesOf(runner),
+      resources: resourcesOf(runner, options.apiUrl),
       templates: templatesOf(runner, options.apiUrl),
       prompts: promptsOf(runner),
     },

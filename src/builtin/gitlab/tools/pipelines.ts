@@ -1,8 +1,8 @@
-import type { Found, Hint, ToolDeclaration } from './declaration.ts';
+import type { Found, ToolDeclaration, Work } from './declaration.ts';
 import { flag, must, objects, text, texts, word } from './parameters.ts';
+import type { Hint } from './produced.ts';
 import { produced, readObject, sent } from './rest.ts';
 import { JOB, PIPELINE, PIPELINE_ITEM } from './shapes.ts';
-import type { Work } from './work.ts';
 
 const VARIABLE = { key: must(text()), value: must(text()), variable_type: word('env_var', 'file') };
 

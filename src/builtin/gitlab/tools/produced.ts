@@ -1,6 +1,12 @@
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { Pagination } from '../client/api.ts';
-import type { Hint } from './declaration.ts';
+
+/** What may come next, before it is known whether the caller may run it. */
+export interface Hint {
+  readonly tool: string;
+  readonly arguments: JsonObject;
+  readonly why: string;
+}
 
 /** One thing, as GitLab said it. */
 export interface ProducedItem {

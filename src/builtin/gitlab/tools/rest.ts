@@ -1,9 +1,9 @@
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
 import type { Query } from '../client/api.ts';
+import type { Work } from './declaration.ts';
 import { listed } from './listing.ts';
 import type { Produced, ProducedItem } from './produced.ts';
 import { pathOf, routeOf, sentOf } from './routing.ts';
-import type { Work } from './work.ts';
 
 /** The tool as its declaration says: one request, one item or one page. */
 export async function viaRest(work: Work): Promise<Produced> {

@@ -6,10 +6,10 @@ import { Masker } from '../output/masking.ts';
 import { Access } from './access.ts';
 import { answerOf, failureOf } from './answer.ts';
 import { Cursors } from './cursors.ts';
-import type { ToolDeclaration } from './declaration.ts';
+import type { ToolDeclaration, Work } from './declaration.ts';
+import type { GitLabCall } from './gitlab-call.ts';
 import { viaRest } from './rest.ts';
 import type { GitLabSettings, Sealing } from './settings.ts';
-import type { GitLabCall, Work } from './work.ts';
 
 export interface RunnerOptions {
   readonly settings: GitLabSettings;

@@ -1,10 +1,10 @@
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { BuiltinTool } from '../../server/server.ts';
 import type { ToolDeclaration } from './declaration.ts';
+import type { GitLabContext } from './gitlab-call.ts';
 import { objectSchema } from './parameters.ts';
 import { expanded, paramsOf } from './routing.ts';
 import type { Runner } from './runner.ts';
-import type { GitLabContext } from './work.ts';
 
 /** Input schema of a tool. With a default project nobody needs to name one. */
 export function inputSchemaOf(declaration: ToolDeclaration, hasDefaultProject: boolean): JsonObject {

@@ -1,12 +1,11 @@
 import { sleep } from '../../../core/clock.ts';
 import type { JsonObject } from '../../../core/mcp.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
-import type { ToolDeclaration } from './declaration.ts';
+import type { ToolDeclaration, Work } from './declaration.ts';
 import { clamp } from './listing.ts';
 import { integer, own } from './parameters.ts';
 import { produced, sent } from './rest.ts';
 import { JOB_ITEM, PIPELINE_ITEM } from './shapes.ts';
-import type { Work } from './work.ts';
 
 /** States at which waiting ends (gitlab.md 4). */
 const ENDS: ReadonlySet<unknown> = new Set(['success', 'failed', 'canceled', 'skipped', 'manual']);
