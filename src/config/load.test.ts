@@ -233,6 +233,17 @@ describe('computed defaults', () => {
     expect((await listen('listen: {allowedHosts: [A.example.com]}\n')).allowedHosts).toEqual(['a.example.com']);
   });
 
+  it('upstreams of one family say so each for themselves', async () => {
+    const text =
+      'upstreams:\n  - {name: a, type: stdio, command: x, family: {name: f-1, instanceArg: region_2}}\n  - {name: b, type: sse, url: "http://x", family: {name: f-1, instanceArg: other}}\n';
+    const { config, provenance } = await load(text);
+    expect(config.upstreams.map(({ family, toolPrefix }) => [family, toolPrefix])).toEqual([
+      [{ name: 'f-1', instanceArg: 'region_2' }, 'a'],
+      [{ name: 'f-1', instanceArg: 'other' }, 'b'],
+    ]);
+    expect(provenance.get('upstreams[1].family.instanceArg')?.source).toBe('file');
+  });
+
   it('upstreams take prefix, folder, pool and endpoint from around them', async () => {
     const text =
       'pool: {idleTimeout: 1m, limits: {perUpstream: 7}}\nupstreams:\n  - {name: a, type: stdio, command: x, pool: {closeDelay: 1s}}\n  - {name: b, type: sse, url: "http://x"}\n';

@@ -133,6 +133,26 @@ const MISTAKES: readonly (readonly [string, string, readonly string[]])[] = [
     ['t.yaml:2:76 upstreams[0].toolPrefix: has no use with naming passthrough (expected one or the other)'],
   ],
   [
+    'passthrough with family',
+    upstream('url: "http://x", naming: passthrough, family: {name: f, instanceArg: i}'),
+    ['t.yaml:2:72 upstreams[0].family: has no use with naming passthrough (expected one or the other)'],
+  ],
+  [
+    'half a family',
+    upstream('url: "http://x", family: {name: f}'),
+    ['t.yaml:2:43 upstreams[0].family.instanceArg: is missing (expected a letter, then letters, digits and _)'],
+  ],
+  [
+    'names of a family',
+    upstream('url: "http://x", family: {name: "1f", instanceArg: in-stance, of: b}'),
+    [
+      't.yaml:2:58 upstreams[0].family.name: is no name of a family (expected a letter, then letters, digits, _ and -)',
+      't.yaml:2:77 upstreams[0].family.instanceArg: is no name of an argument (expected a letter, then letters, digits and _)',
+      't.yaml:2:88 upstreams[0].family.of: unknown key',
+    ],
+  ],
+  ['a family by name', upstream('url: "http://x", family: f'), ['t.yaml:2:51 upstreams[0].family: is a string (expected a mapping)']],
+  [
     'connect below',
     upstream('url: "http://x", timeouts: {connect: 500ms}'),
     ['t.yaml:2:63 upstreams[0].timeouts.connect: is too small (expected a duration such as 250ms, 30s, 5m, 1h, 90d, from 1s to 5m)'],
