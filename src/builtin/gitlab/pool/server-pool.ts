@@ -303,7 +303,11 @@ export class ServerPool<S> implements AsyncDisposable {
   }
 
   #tell(kind: ServerPoolEvent['kind'], { name, kind: credential, apiUrl }: About, error?: unknown): void {
-    this.#options.observe?.({ kind, fingerprint: shortName(name), credential, apiUrl, ...(error === undefined ? {} : { error }) });
+    try {
+      this.#options.observe?.({ kind, fingerprint: shortName(name), credential, apiUrl, ...(error === undefined ? {} : { error }) });
+    } catch {
+      // Telemetry must not decide who is let in.
+    }
   }
 }
 
