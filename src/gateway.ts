@@ -9,11 +9,12 @@ import type { Config } from './config/schema.ts';
 import { secretValues } from './config/secret-values.ts';
 import { unpinnedLaunches } from './config/unpinned.ts';
 import { refusals, weakenedSettings } from './config/weakened.ts';
+import { principalKey } from './core/caller.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
+import { Fingerprinter } from './core/fingerprinter.ts';
 import { LinkedAbort } from './core/linked-abort.ts';
 import { OwnAbort } from './core/own-abort.ts';
-import { Fingerprinter } from './core/secret.ts';
 import { serveHttp } from './edge/app.ts';
 import type { Edge } from './edge/edge.ts';
 import { Envelopes } from './edge/envelope.ts';
@@ -26,6 +27,7 @@ import { Sessions } from './edge/sessions.ts';
 import { serveStdio } from './edge/stdio.ts';
 import { Work } from './edge/work.ts';
 import { type HandleOptions, serveForeign } from './embedding.ts';
+import { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import { type NextConfig, Reload, type ReloadReport } from './reload.ts';
@@ -50,6 +52,7 @@ import { Connections } from './upstream/connections.ts';
 import { EraMemory } from './upstream/era-memory.ts';
 import { Reaper } from './upstream/process/reaper.ts';
 import { Registry } from './upstream/registry.ts';
+import type { UpstreamSettings } from './upstream/settings.ts';
 import { packageVersion } from './version.ts';
 import { upstreamSettings } from './wiring.ts';
 
@@ -152,7 +155,24 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const reaper = new Reaper({ clock, environment, onFailure: (error) => logger.error('the reaper of child processes failed', { error }) });
   parts.defer(() => reaper.stop());
   const serverInfo = { name: 'turnpike', version };
-  let now: InForce = inForce(config, { clock, serverInfo, instruments });
+  const sealing = keys.derive('seal');
+  const cursorsOfLists = new Sealer(sealing, 'gl1.', clock);
+  const gitlab = parts.use(
+    new GitLabUpstreams(config, {
+      clock,
+      version,
+      logger,
+      sealing: {
+        seal: (purpose, value) => cursorsOfLists.seal(purpose, value),
+        open: (purpose, text) => {
+          const opened = cursorsOfLists.openJson(purpose, text);
+          return opened.ok ? opened.value : undefined;
+        },
+      },
+      endSessions: (principal) => reload.revoke((other) => principalKey(other) === principalKey(principal)),
+    }),
+  );
+  let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab });
   const ports = {
     clock,
     reaper,
@@ -165,7 +185,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       logger.debug('dropped', { upstream, what });
     },
     onAdvice: (upstream: string, advice: string) => logger.warn(`upstream '${upstream}' ${advice}`, { upstream }),
-    ...(transport === undefined ? {} : { transport }),
+    transport: (settings: UpstreamSettings) => transport?.(settings) ?? gitlab.transport(settings.name),
   };
   const registry = parts.use(
     new Registry(
@@ -216,7 +236,6 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       },
     }),
   );
-  const sealing = keys.derive('seal');
   const cursors = new Sealer(sealing, 'cu1.', clock);
   const lists = new ListBytes({
     serverInfo,
@@ -323,7 +342,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     },
   };
   let listening: Listening | undefined;
-  const reload = new Reload({
+  const reload: Reload = new Reload({
+    gitlab,
     clock,
     logger,
     stdio,
@@ -363,6 +383,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     async start(signal) {
       signal.throwIfAborted();
       if (listener) listening = await listenHttp(edge.settings, (request, response) => void serveHttp(edge, ops, request, response));
+      gitlab.start(ended.signal);
       startup.begin(registry.start(ended.signal));
     },
     async settled(signal) {

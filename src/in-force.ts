@@ -1,5 +1,6 @@
 import { Authentication } from './auth/authenticator.ts';
 import type { ChallengeOptions } from './auth/challenge.ts';
+import { GitLabTokens, type TokenVerifier } from './auth/gitlab-token.ts';
 import { NoAuthenticator } from './auth/none.ts';
 import { StaticTokens } from './auth/static-token.ts';
 import { sameValue } from './config/changes.ts';
@@ -34,15 +35,22 @@ export interface InForceOptions {
   readonly clock: Clock;
   readonly serverInfo: JsonObject;
   readonly instruments: Instruments;
+  /** Of mode `gitlab`. */
+  readonly gitlab: TokenVerifier;
 }
 
 /** Makes it; of `before` stays what would be made again from the same settings, with what it has counted. Throws `config/invalid`. */
-export function inForce(config: Config, { clock, serverInfo, instruments }: InForceOptions, before?: InForce): InForce {
+export function inForce(config: Config, { clock, serverInfo, instruments, gitlab }: InForceOptions, before?: InForce): InForce {
   const { auth, limits, listen } = config;
   const isSameAuth = before !== undefined && sameValue([before.config.auth.modes, before.config.auth.static], [auth.modes, auth.static]);
   const limited = ({ limits: { ip, ipBurst, user, userBurst }, auth: { failures } }: Config) => ({ ip, ipBurst, user, userBurst, failures });
   const isSameAdmission = before !== undefined && sameValue(limited(before.config), limited(config));
-  const authenticators = () => auth.modes.map((mode) => (mode === 'none' ? new NoAuthenticator() : new StaticTokens(auth.static, clock)));
+  const authenticators = () =>
+    auth.modes.map((mode) => {
+      if (mode === 'none') return new NoAuthenticator();
+      if (mode === 'gitlab') return new GitLabTokens(gitlab, { everyBearer: !auth.modes.includes('static') });
+      return new StaticTokens(auth.static, clock);
+    });
   return {
     config,
     router: routerSettings(config, serverInfo),

@@ -13,6 +13,7 @@ import type { JsonObject } from './core/mcp.ts';
 import type { Secret } from './core/secret.ts';
 import type { Listeners } from './edge/listeners.ts';
 import type { Sessions } from './edge/sessions.ts';
+import type { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { type InForce, inForce, revokedBy } from './in-force.ts';
 import type { ParkingLot } from './router/parking/parking-lot.ts';
 import type { Instruments } from './telemetry/instruments.ts';
@@ -52,6 +53,7 @@ export interface ReloadOptions {
   readonly stdio: boolean;
   readonly serverInfo: JsonObject;
   readonly instruments: Instruments;
+  readonly gitlab: GitLabUpstreams;
   readonly registry: Registry;
   readonly connections: Connections;
   readonly catalog: Catalog;
@@ -124,7 +126,7 @@ export class Reload {
 
   /** In one step: no request finds a part of the one and a part of the other. */
   #apply(next: NextConfig): ReloadReport {
-    const { clock, serverInfo, instruments, registry, connections, catalog, stdio, prepare, put, stopped } = this.#options;
+    const { clock, serverInfo, instruments, gitlab, registry, connections, catalog, stdio, prepare, put, stopped } = this.#options;
     const before = this.#options.now();
     const isDefault = (path: string) => (next.provenance?.get(path)?.source ?? 'default') === 'default';
     const { config, changed, needsRestart } = mergeConfig(before.config, next.config, isDefault);
@@ -137,15 +139,16 @@ export class Reload {
     // Everything that can fail comes first.
     compilePolicy(config);
     prepare(config);
-    const after = inForce(config, { clock, serverInfo, instruments }, before);
-    put(after);
+    const after = inForce(config, { clock, serverInfo, instruments, gitlab }, before);
     const restarted = new Set(upstreams.restarted);
+    gitlab.reconfigure(config, (name) => !restarted.has(name));
+    put(after);
     const begin = registry.replace(
       config.upstreams.map((upstream) => upstreamSettings(upstream, config)),
       { restarts: (name) => restarted.has(name), retire: (name, own) => connections.retire(name, own) },
     );
     catalog.reconfigure(config);
-    this.#revoke(revokedBy(before.config.auth, config.auth));
+    this.revoke(revokedBy(before.config.auth, config.auth));
     this.#watchOver(before.config, config);
     catalog.announce(new Set([...config.upstreams.map(({ name }) => name), ...names]));
     void begin(stopped);
@@ -153,7 +156,7 @@ export class Reload {
   }
 
   /** Whoever may not come in any more loses what they left here, at once. */
-  #revoke(isRevoked: (principal: Principal) => boolean): void {
+  revoke(isRevoked: (principal: Principal) => boolean): void {
     const { sessions, listeners, parking, connections } = this.#options;
     const isGone = ({ principal }: Caller) => isRevoked(principal);
     void parking.end(new TurnpikeError('auth/invalid'), isGone).catch(() => {});
@@ -205,7 +208,7 @@ function upstreamChanges(before: Config, after: Config, touched: ReadonlySet<str
 
 function usesAny(upstream: UpstreamConfig, files: ReadonlySet<string>): boolean {
   if (upstream.type === 'stdio' || upstream.tls === undefined) return false;
-  const { caFile, certFile, keyFile } = upstream.tls;
+  const { caFile, certFile, keyFile } = { certFile: undefined, keyFile: undefined, ...upstream.tls };
   return [caFile, certFile, keyFile].some((file) => file !== undefined && files.has(file));
 }
 

@@ -19,6 +19,8 @@ function targetOf(upstream: UpstreamConfig, config: Config): UpstreamSettings['t
     const { command, args, env, cwd, allowUnsafeEnv } = upstream;
     return { type: 'stdio', command, args, env, cwd: cwd ?? config.store.dir, allowUnsafeEnv };
   }
+  if (upstream.type === 'gitlab')
+    return { type: 'builtin', kind: 'gitlab', settings: { gitlab: upstream.gitlab, auth: upstream.auth, tls: upstream.tls, proxy: upstream.proxy } };
   const { endpoints, headers, tls, proxy, auth } = upstream;
   const { perUpstream, total } = config.bridge.park;
   const credential = auth.mode === 'header' && auth.header !== undefined ? { [auth.header.name]: auth.header.value } : {};
@@ -54,7 +56,12 @@ function routed(upstream: UpstreamConfig): RouterUpstreamSettings {
 
 /** Names an upstream's address and mode: what was sealed for another address is void (security class 13). Holds no secret. */
 function configHash(upstream: UpstreamConfig): string {
-  const address = upstream.type === 'stdio' ? [upstream.command, upstream.args] : upstream.endpoints.map(({ url }) => url);
+  const address =
+    upstream.type === 'stdio'
+      ? [upstream.command, upstream.args]
+      : upstream.type === 'gitlab'
+        ? upstream.gitlab.url
+        : upstream.endpoints.map(({ url }) => url);
   return createHash('sha256')
     .update(JSON.stringify([upstream.name, upstream.type, address, upstream.auth.mode]))
     .digest('base64url')

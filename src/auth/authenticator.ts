@@ -9,17 +9,19 @@ export interface AuthContext {
   readonly peer: string | undefined;
   /** Address of the client: `peer`, or what a trusted proxy says. */
   readonly address: string | undefined;
+  /** The values of `X-GitLab-API-URL`, if it was sent. */
+  readonly instance?: readonly string[] | undefined;
 }
 
 /**
  * `unclaimed`: not a credential of this mode, ask the next one. `accepted` and `refused` are final.
  * `unavailable`: it is one of this mode, but it cannot be checked now; final, too.
- * `reason` is for the log and never holds a part of the credential.
+ * `reason` is for the log and never holds a part of the credential; `error` is what the caller is answered, where it says more than the rule.
  */
 export type Verdict =
   | { readonly kind: 'accepted'; readonly identity: Identity }
-  | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'unavailable'; readonly reason: string; readonly retryAfter: number }
+  | { readonly kind: 'refused'; readonly reason: string; readonly error?: TurnpikeError }
+  | { readonly kind: 'unavailable'; readonly reason: string; readonly retryAfter: number; readonly error?: TurnpikeError }
   | { readonly kind: 'unclaimed' };
 
 export const UNCLAIMED: Verdict = Object.freeze({ kind: 'unclaimed' });
@@ -136,6 +138,7 @@ function brokenBy(error: unknown, signal: AbortSignal): Verdict {
 }
 
 function enter(verdict: Decision, mode: string): Identity {
+  if (verdict.kind !== 'accepted' && verdict.error !== undefined) throw verdict.error;
   if (verdict.kind === 'unavailable') {
     throw new TurnpikeError('auth/unavailable', undefined, { reason: `mode ${mode}: ${verdict.reason}`, retryAfter: verdict.retryAfter });
   }

@@ -1,8 +1,8 @@
-import type { Principal, Scope } from '../core/caller.ts';
+import type { CallerCredential, Principal, Scope } from '../core/caller.ts';
 import { LOCAL_ISSUER, SCOPES } from '../core/caller.ts';
 
 /** Modes of `auth.modes` that exist. */
-export type AuthMode = 'none' | 'static';
+export type AuthMode = 'none' | 'static' | 'gitlab';
 
 /** Who was proven to call: a caller without its session. */
 export interface Identity {
@@ -10,6 +10,8 @@ export interface Identity {
   readonly principal: Principal;
   readonly tenant: string;
   readonly scopes: ReadonlySet<Scope>;
+  /** The proof itself, where upstreams may act with it. */
+  readonly credential?: CallerCredential;
   /** Milliseconds since the epoch after which the credential proves nothing any more. */
   readonly expiresAt?: number;
 }

@@ -1,3 +1,5 @@
+import type { Secret } from './secret.ts';
+
 /** Who was authenticated: issuer + subject (RFC 7519 `iss`, `sub`); `static` and `local` stand in where there is no issuer. */
 export interface Principal {
   readonly issuer: string;
@@ -8,6 +10,17 @@ export interface Principal {
 export const SCOPES = ['turnpike:read', 'turnpike:write', 'turnpike:admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/**
+ * What a caller presented, where an upstream may act with it (`auth.mode: passthrough`). Kept as long as the request, or the call that
+ * it began, and nowhere else.
+ */
+export interface CallerCredential {
+  readonly scheme: 'bearer' | 'private-token' | 'job-token';
+  readonly token: Secret;
+  /** The canonical API URL of the GitLab that verified it: it goes nowhere else (identity.md section 8). */
+  readonly instance: string;
+}
+
 /** Everything that is known about the one who asks. Always an argument, never ambient. */
 export interface Caller {
   readonly principal: Principal;
@@ -16,6 +29,7 @@ export interface Caller {
   readonly scopes: ReadonlySet<Scope>;
   /** The legacy MCP session, when the message came through one. */
   readonly sessionId?: string;
+  readonly credential?: CallerCredential;
   /** Display only, self-reported: decides nothing. */
   readonly clientInfo?: { readonly name: string; readonly version: string };
 }

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { Fingerprinter } from './secret.ts';
+import { Fingerprinter } from './fingerprinter.ts';
 
 /** What a fingerprint is, without anything remembered. */
 function plain(key: Buffer, parts: readonly string[]): string {

@@ -32,6 +32,8 @@ export interface SendOptions {
   readonly method?: string;
   /** Protocol headers minted from the body (`mcp-name`, `mcp-param-*`, …); ignored by channels. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Whom it acts for, where an upstream in this process must know it. */
+  readonly caller?: Caller | undefined;
   /** Whether the message is a request. */
   readonly expectsAnswer: boolean;
   /**
@@ -95,6 +97,8 @@ export interface UpstreamCall {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly relay: Relay;
   readonly signal: AbortSignal;
+  /** Whom it acts for. */
+  readonly caller?: Caller | undefined;
   /** The call goes on after its answer, until this aborts: as a task, under the token of its call (2025-11-25, "Tasks", "Task Progress"). */
   readonly lasting?: AbortSignal | undefined;
   /** Called when the request was handed to the transport: from here on it may have run. */

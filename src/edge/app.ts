@@ -189,7 +189,8 @@ function authenticate(
   };
   let identity: Identity | Promise<Identity>;
   try {
-    identity = edge.authentication.authenticate(credential, { peer: request.socket.remoteAddress, address }, edge.stopped);
+    const instance = request.headers['x-gitlab-api-url'] === undefined ? undefined : valuesOf(request, 'x-gitlab-api-url');
+    identity = edge.authentication.authenticate(credential, { peer: request.socket.remoteAddress, address, instance }, edge.stopped);
   } catch (error) {
     return refused(error);
   }
@@ -210,8 +211,8 @@ function ownSession(edge: Edge, session: Session, caller: Caller): Session {
   }
 }
 
-function callerOf({ principal, tenant, scopes }: Identity): Caller {
-  return { principal, tenant, scopes };
+function callerOf({ principal, tenant, scopes, credential }: Identity): Caller {
+  return credential === undefined ? { principal, tenant, scopes } : { principal, tenant, scopes, credential };
 }
 
 function answerThrown(edge: Edge, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {

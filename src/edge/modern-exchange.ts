@@ -58,6 +58,6 @@ export class ModernExchange implements Exchange {
   }
 }
 
-function withClient({ principal, tenant, scopes }: Caller, clientInfo: NonNullable<Caller['clientInfo']>): Caller {
-  return { principal, tenant, scopes, clientInfo };
+function withClient({ principal, tenant, scopes, credential }: Caller, clientInfo: NonNullable<Caller['clientInfo']>): Caller {
+  return credential === undefined ? { principal, tenant, scopes, clientInfo } : { principal, tenant, scopes, credential, clientInfo };
 }

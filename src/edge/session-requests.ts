@@ -127,7 +127,7 @@ class SessionExchange implements Exchange {
   #done = false;
 
   constructor({ session, message, caller, outlet, flow, headers }: SessionRequest, signal: AbortSignal) {
-    const { principal, tenant, scopes, clientInfo } = caller;
+    const { principal, tenant, scopes, credential, clientInfo } = caller;
     this.#message = message;
     this.#outlet = outlet;
     this.version = session.version;
@@ -135,7 +135,11 @@ class SessionExchange implements Exchange {
     this.method = message.method;
     this.params = message.params;
     this.spans = message.spans;
-    this.caller = { principal, tenant, scopes, sessionId: session.id, ...(clientInfo === undefined ? {} : { clientInfo }) };
+    this.caller = {
+      ...{ principal, tenant, scopes, sessionId: session.id },
+      ...(credential === undefined ? {} : { credential }),
+      ...(clientInfo === undefined ? {} : { clientInfo }),
+    };
     this.signal = signal;
     this.capabilities = session.capabilities;
     this.owner = session;

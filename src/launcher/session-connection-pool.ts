@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
-import { Fingerprinter } from '../core/secret.ts';
+import { Fingerprinter } from '../core/fingerprinter.ts';
 import type { EntrySnapshot } from '../pool/entry.ts';
 import { KeyedPool } from '../pool/keyed-pool.ts';
 import type { Lease } from '../pool/lease.ts';

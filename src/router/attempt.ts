@@ -146,6 +146,7 @@ function sentTo(era: Era, call: Call, input: RoundInput, wish: TaskWish | undefi
     headers: era === 'legacy' ? undefined : request.headers,
     relay,
     signal: life.signal,
+    caller: exchange.caller,
     lasting: wish?.over,
     logLevel: exchange.logLevel,
   };

@@ -1,8 +1,8 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ListBytes } from '../catalog/list-bytes.ts';
 import type { Clock } from '../core/clock.ts';
+import type { Fingerprinter } from '../core/fingerprinter.ts';
 import type { CapabilitySource, ConnectionSource } from '../core/ports.ts';
-import type { Fingerprinter } from '../core/secret.ts';
 import type { Sealer } from '../store/seal.ts';
 import type { AuditLog } from '../telemetry/audit.ts';
 import type { Instruments } from '../telemetry/instruments.ts';

@@ -1,5 +1,6 @@
+import type { NamedPrincipal } from '../core/fingerprinter.ts';
 import type { Era, RequestId } from '../core/mcp.ts';
-import type { NamedPrincipal, Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import type { CallOutcome } from './instruments.ts';
 import { redactText } from './redact.ts';
 import { ValueMask } from './value-mask.ts';

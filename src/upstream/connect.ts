@@ -28,7 +28,7 @@ export interface ConnectorPorts {
   readonly onDropped: (upstream: string, what: string) => void;
   /** What the operator should change in the configuration of an upstream; once for each. */
   readonly onAdvice?: (upstream: string, advice: string) => void;
-  /** Makes transports instead of the built-in ones, where it gives one: for tests. */
+  /** Makes the transports of built-in upstreams, and in tests those that stand for others. */
   readonly transport?: (settings: UpstreamSettings) => Transport | undefined;
 }
 
@@ -303,8 +303,8 @@ export class Connector {
     if (target.type === 'stdio') {
       return new StdioTransport({ name, ...target }, { clock, reaper, environment, onStderr: (line) => onStderr(name, line) });
     }
-    if (endpoint === undefined || this.#client === undefined)
-      throw new TurnpikeError('internal', undefined, { reason: 'a remote upstream without endpoint' });
+    if (target.type === 'builtin' || endpoint === undefined || this.#client === undefined)
+      throw new TurnpikeError('internal', undefined, { reason: `an upstream of type ${target.type} without a way to it` });
     const place = { url: endpoint.url, headers: target.headers, name };
     const options = { client: this.#client, clock };
     return endpoint.type === 'sse' ? new SseTransport(place, options) : new StreamableHttpTransport(place, options);

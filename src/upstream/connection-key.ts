@@ -1,6 +1,6 @@
 import { type Caller, LOCAL_ISSUER, principalKey, scopeKey } from '../core/caller.ts';
+import type { Fingerprinter } from '../core/fingerprinter.ts';
 import type { Era } from '../core/mcp.ts';
-import type { Fingerprinter } from '../core/secret.ts';
 import type { Cap, PoolKey } from '../pool/pool-key.ts';
 import { NO_PROFILE, type Profile } from './profile.ts';
 import type { UpstreamSettings } from './settings.ts';
@@ -30,7 +30,7 @@ export interface ConnectionKey extends PoolKey {
 
 /**
  * Whose a connection is (aggregator.md section 6, protocol.md section 10 "Capability profile", security class 7): upstream,
- * scope, tenant, profile. One for all: a modern upstream over HTTP, which keeps nothing between requests, and under
+ * scope, tenant, profile. One for all: a modern upstream over HTTP or in this process, which keeps nothing between requests, and under
  * `sharing: shared` what asks nobody anything, that is a modern upstream, or a legacy one with an empty profile.
  */
 export function connectionKey(settings: UpstreamSettings, options: KeyOptions): ConnectionKey {
@@ -66,7 +66,7 @@ export function connectionKey(settings: UpstreamSettings, options: KeyOptions): 
 
 /** Whether callers who do not know each other may get one connection. */
 export function isShared({ target, sharing }: UpstreamSettings, era: Era | undefined, profile: Profile): boolean {
-  return (target.type === 'remote' && era === 'modern') || (sharing === 'shared' && profile === NO_PROFILE);
+  return (target.type !== 'stdio' && era === 'modern') || (sharing === 'shared' && profile === NO_PROFILE);
 }
 
 /** How the connections of a session are marked in their keys. */

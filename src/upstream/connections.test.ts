@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../core/caller.ts';
+import { Fingerprinter } from '../core/fingerprinter.ts';
 import { toJson } from '../core/json.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { Era, JsonObject } from '../core/mcp.ts';
 import type { ConnectionLease, ConnectionOwner } from '../core/ports.ts';
-import { Fingerprinter } from '../core/secret.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { Connector } from './connect.ts';
 import { Connections } from './connections.ts';

@@ -1,9 +1,9 @@
 import type { Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
+import type { Fingerprinter } from '../core/fingerprinter.ts';
 import type { Era } from '../core/mcp.ts';
 import type { ConnectionLease, ConnectionOwner, ConnectionSource } from '../core/ports.ts';
-import type { Fingerprinter } from '../core/secret.ts';
 import type { EntrySnapshot } from '../pool/entry.ts';
 import { KeyedPool } from '../pool/keyed-pool.ts';
 import type { Lease } from '../pool/lease.ts';
@@ -232,7 +232,7 @@ export class Connections implements ConnectionSource {
   /** Whether a connection that was silent for long still answers; if not, its lease is over. One question for all who wait. */
   async #answers({ settings }: Connector, lease: Lease<Link>, signal: AbortSignal): Promise<boolean> {
     const link = lease.value;
-    const isStateless = settings.target.type === 'remote' && link.era === 'modern';
+    const isStateless = settings.target.type !== 'stdio' && link.era === 'modern';
     let probe = this.#probes.get(link);
     if (probe === undefined) {
       if (isStateless || link.idleFor <= PROBE_AFTER_MS) return true;

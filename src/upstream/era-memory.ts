@@ -48,6 +48,7 @@ export class EraMemory {
 }
 
 function idOf({ name, target }: UpstreamSettings): string {
-  const address = target.type === 'stdio' ? [target.command, ...target.args] : target.endpoints.map(({ url }) => url);
+  const address =
+    target.type === 'stdio' ? [target.command, ...target.args] : target.type === 'builtin' ? [target.kind] : target.endpoints.map(({ url }) => url);
   return sha256(JSON.stringify([name, address])).toString('base64url');
 }

@@ -170,6 +170,7 @@ export class Peer {
         deliver: (bytes) => this.#receive(bytes, pending),
         headers,
         flow: call.relay.flow,
+        caller: call.caller,
       });
       sent.then(() => {
         if (transport.kind === 'exchange' && this.#inFlight.has(pending)) fail(this.#protocolError('ended its answer without a response'));

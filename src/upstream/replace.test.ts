@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../core/caller.ts';
 import { TurnpikeError } from '../core/errors.ts';
+import { Fingerprinter } from '../core/fingerprinter.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { ConnectionLease } from '../core/ports.ts';
-import { Fingerprinter, Secret } from '../core/secret.ts';
+import { Secret } from '../core/secret.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { Link } from './connection.ts';
 import { Connections } from './connections.ts';
@@ -110,7 +111,7 @@ class Rig implements AsyncDisposable {
   }
 
   #transport({ name, target }: UpstreamSettings): SampleTransport {
-    const tool = target.type === 'stdio' ? target.command : (target.endpoints[0]?.url ?? '');
+    const tool = target.type === 'stdio' ? target.command : target.type === 'remote' ? (target.endpoints[0]?.url ?? '') : '';
     const handlers = { 'tools/list': () => ({ result: { tools: [{ name: tool }] } }) };
     const transport = new SampleTransport(target.type === 'stdio' ? 'channel' : 'exchange', sampleServer(this.era, handlers));
     const { open } = transport;

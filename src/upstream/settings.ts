@@ -4,7 +4,7 @@ import type { Secret } from '../core/secret.ts';
 /** What this folder needs of an upstream's configuration (aggregator.md section 1). All durations in milliseconds. */
 export interface UpstreamSettings {
   readonly name: string;
-  readonly target: StdioTarget | RemoteTarget;
+  readonly target: StdioTarget | RemoteTarget | BuiltinTarget;
   /** `auto`, or the one revision to speak. */
   readonly protocol: string;
   readonly timeouts: { readonly connect: number; readonly startup: number; readonly list: number };
@@ -34,6 +34,14 @@ export interface StdioTarget {
   readonly env: Readonly<Record<string, string | Secret>>;
   readonly cwd: string;
   readonly allowUnsafeEnv: boolean;
+}
+
+/** An upstream that answers in this process; its transports are made by whoever composes the gateway (`ConnectorPorts.transport`). */
+export interface BuiltinTarget {
+  readonly type: 'builtin';
+  readonly kind: 'gitlab';
+  /** The block of its type: with another one it is another upstream. */
+  readonly settings: object;
 }
 
 export interface RemoteTarget {

@@ -6,7 +6,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { toJson } from '../../src/core/json.ts';
 import type { Answer, JsonObject } from '../../src/core/mcp.ts';
 import type { Connection, UpstreamState } from '../../src/core/ports.ts';
-import { Fingerprinter } from '../../src/core/secret.ts';
+import { Fingerprinter } from '../../src/core/fingerprinter.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { ConnectorPorts } from '../../src/upstream/connect.ts';
 import { Connections } from '../../src/upstream/connections.ts';

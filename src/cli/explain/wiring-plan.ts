@@ -11,6 +11,7 @@ export function addressText(upstream: UpstreamConfig, loaded: LoadedConfig): str
   const index = loaded.config.upstreams.indexOf(upstream);
   const isReferred = (key: string) => [...loaded.referenced].some((path) => path.startsWith(`upstreams[${index}].${key}`));
   if (upstream.type === 'stdio') return `stdio, ${isReferred('command') ? 'a program by reference' : redactText(upstream.command)}`;
+  if (upstream.type === 'gitlab') return `gitlab, ${isReferred('gitlab.url') ? 'an address by reference' : redactText(upstream.gitlab.url)}`;
   const [first, ...others] = upstream.endpoints;
   const replicas = others.length === 0 ? '' : ` and ${others.length} more`;
   return `${upstream.type}, ${isReferred('url') || isReferred('endpoints') ? 'an address by reference' : redactText(first?.url ?? '')}${replicas}`;
@@ -24,7 +25,8 @@ export function credentialText(upstream: UpstreamConfig, { provenance, config }:
     const own = names.length === 0 ? '' : `${names.map((name) => redactText(name, 80)).join(', ')} of env, besides `;
     return `none of the caller's; the child process has ${own}${INHERITED}`;
   }
-  const headers = Object.keys(upstream.headers);
+  if (upstream.type === 'gitlab' && upstream.auth.mode === 'passthrough') return "the caller's own GitLab token, where this instance verified it";
+  const headers = upstream.type === 'gitlab' ? [] : Object.keys(upstream.headers);
   const also = headers.length === 0 ? '' : `; headers ${headers.map((name) => redactText(name, 80)).join(', ')} for everybody`;
   const { mode, header } = upstream.auth;
   if (mode !== 'header' || header === undefined) return `none is sent, and the caller's own never goes on${also}`;

@@ -34,6 +34,7 @@ export function upstreamsOf({ config }: LoadedConfig) {
     const texts = (values: Readonly<Record<string, { reveal(): string } | string>>) =>
       Object.fromEntries(Object.entries(values).map(([key, value]) => [key, typeof value === 'string' ? value : value.reveal()]));
     if (upstream.type === 'stdio') return { name, type, command: upstream.command, args: upstream.args, env: texts(upstream.env), cwd: upstream.cwd };
+    if (upstream.type === 'gitlab') return { name, type };
     const { header } = upstream.auth;
     return {
       name,

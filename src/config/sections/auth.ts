@@ -3,8 +3,8 @@ import { SCOPES } from '../../core/caller.ts';
 import { choices, date, duration, hasControlCharacters, integer, secret, secretFile, text } from '../leaves.ts';
 import { ALWAYS, listOf, objectOf, uniqueNames } from '../rules.ts';
 
-export const AUTH_MODES = ['none', 'static'] as const;
-const LATER_MODES = ['oauth', 'jwt', 'gitlab'];
+export const AUTH_MODES = ['none', 'static', 'gitlab'] as const;
+const LATER_MODES = ['oauth', 'jwt'];
 
 /** Longest Bearer that is read from a request. */
 const MAX_TOKEN = 16_384;

@@ -106,9 +106,14 @@ function tlsRules(tls: Readonly<Record<string, unknown>>, context: Context): voi
   }
 }
 
-function authRules(auth: Readonly<Record<string, unknown>>, context: Context): void {
+/** Rules for `type: gitlab`. */
+export function gitlabRules(upstream: unknown, context: Context): void {
+  authRules(objectOf(objectOf(upstream).auth), context, 'passthrough');
+}
+
+function authRules(auth: Readonly<Record<string, unknown>>, context: Context, other = 'none'): void {
   const { mode, header } = auth;
-  if (mode === 'none' && header !== undefined) {
+  if (mode === other && header !== undefined) {
     context.addIssue({ code: 'custom', path: ['auth', 'header'], message: 'is the block of another mode (expected mode: header, or no block)' });
   }
   if (mode === 'header' && header === undefined) {

@@ -3,9 +3,19 @@ import { httpUrlProblem } from '../addresses.ts';
 import { globProblem } from '../globs.ts';
 import { argumentList, boolean, choice, duration, hasControlCharacters, integer, number, path, secret, secretFile, text, words } from '../leaves.ts';
 import { ALWAYS } from '../rules.ts';
+import { gitlabBlock, tokenHeaderProblem } from './gitlab.ts';
 import { poolTimes } from './limits.ts';
 import { NAME_EXPECTED, NAME_PATTERN } from './policy.ts';
-import { headerNameProblem, headerValueProblem, RESERVED_NAMES, remoteRules, sharedRules, stdioRules, upstreamsRules } from './upstream-rules.ts';
+import {
+  gitlabRules,
+  headerNameProblem,
+  headerValueProblem,
+  RESERVED_NAMES,
+  remoteRules,
+  sharedRules,
+  stdioRules,
+  upstreamsRules,
+} from './upstream-rules.ts';
 
 export const REMOTE_TYPES = ['streamable-http', 'sse'] as const;
 export const PROTOCOLS = ['auto', '2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'] as const;
@@ -179,6 +189,46 @@ function remote<const T extends (typeof REMOTE_TYPES)[number]>(type: T, descript
     }));
 }
 
+const { protocol: _, ...builtin } = shared;
+
+const gitlab = z
+  .strictObject({
+    name: ownName,
+    type: z.literal('gitlab').meta({ description: 'GitLab, built in.' }),
+    ...builtin,
+    auth: z
+      .strictObject({
+        mode: choice(['passthrough', 'header'], ['none', ...LATER_AUTH.filter((mode) => mode !== 'passthrough')])
+          .prefault('passthrough')
+          .meta({ description: "`passthrough`: the caller's own GitLab token (`auth.modes: [gitlab]`); `header`: one token for all." }),
+        header: z
+          .strictObject({
+            name: text('PRIVATE-TOKEN, JOB-TOKEN or Authorization', tokenHeaderProblem).meta({ description: 'What kind of token it is.' }),
+            value: secret('a GitLab token', headerValueProblem, { referenceOnly: true })
+              .exactOptional()
+              .meta({ description: 'The token, after `Bearer` in Authorization; by reference only.' }),
+            valueFile: secretFile('value').exactOptional(),
+          })
+          .exactOptional(),
+      })
+      .prefault({}),
+    tls: z
+      .strictObject({
+        caFile: path({ mustExist: true }).exactOptional().meta({ description: 'PEM file with roots that are trusted besides those of the system.' }),
+        insecureSkipVerify: boolean()
+          .prefault(false)
+          .meta({ description: 'Accept any certificate: whoever is on the way can read and change everything.' }),
+      })
+      .exactOptional(),
+    proxy: secret('the http or https URL of a proxy', proxyProblem)
+      .exactOptional()
+      .meta({ description: 'HTTP proxy to go through; may hold a user name and password.' }),
+    gitlab: gitlabBlock,
+  })
+  .superRefine(sharedRules, ALWAYS)
+  .superRefine(gitlabRules, ALWAYS)
+  .transform((upstream) => ({ ...upstream, protocol: '2026-07-28' as const, toolPrefix: upstream.toolPrefix ?? upstream.name }));
+
 /** `upstreams` (aggregator.md 1). Every problem of every entry is told. */
 export const upstreamsSection = z
   .array(
@@ -186,6 +236,7 @@ export const upstreamsSection = z
       stdio,
       remote('streamable-http', 'Streamable HTTP, of either era.'),
       remote('sse', 'HTTP with SSE, revision 2024-11-05.'),
+      gitlab,
     ]),
   )
   .superRefine(upstreamsRules, ALWAYS)

@@ -1,0 +1,224 @@
+import type { TokenVerifier } from './auth/gitlab-token.ts';
+import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
+import type { CredentialKind } from './builtin/gitlab/client/api.ts';
+import { type ApiUrl, knownApiUrl } from './builtin/gitlab/client/api-url.ts';
+import { GitLabClient } from './builtin/gitlab/client/gitlab-client.ts';
+import { Instances } from './builtin/gitlab/client/instance.ts';
+import { GitLabClientPool } from './builtin/gitlab/client/instance-pool.ts';
+import { instanceRules } from './builtin/gitlab/client/instance-rules.ts';
+import { CredentialRejectedError, InvalidUrlError, PoolCapacityError, UpstreamUnavailableError } from './builtin/gitlab/pool/errors.ts';
+import { ServerPool } from './builtin/gitlab/pool/server-pool.ts';
+import type { Snapshot } from './builtin/gitlab/pool/server-pool-options.ts';
+import type { GitLabContext } from './builtin/gitlab/tools/gitlab-call.ts';
+import { gitlabOffer } from './builtin/gitlab/tools/offer.ts';
+import type { Sealing } from './builtin/gitlab/tools/settings.ts';
+import { BuiltinServer, type ContextLease } from './builtin/server/builtin-server.ts';
+import { BuiltinTransport } from './builtin/server/builtin-transport.ts';
+import type { Config, UpstreamConfig } from './config/schema.ts';
+import { type Caller, type Principal, principalKey } from './core/caller.ts';
+import type { Clock } from './core/clock.ts';
+import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
+import type { Transport } from './core/ports.ts';
+import { Secret } from './core/secret.ts';
+import type { Logger } from './telemetry/log.ts';
+
+export type GitLabUpstreamConfig = Extract<UpstreamConfig, { type: 'gitlab' }>;
+
+export interface GitLabUpstreamsOptions {
+  readonly clock: Clock;
+  readonly version: string;
+  readonly logger: Logger;
+  readonly sealing: Sealing;
+  /** GitLab does not take the credential of this principal any more. */
+  readonly endSessions: (principal: Principal) => void;
+}
+
+/** One upstream of the configuration: its instance, how it is reached, and what it offers. */
+interface Place {
+  readonly name: string;
+  readonly home: ApiUrl;
+  readonly isDynamic: boolean;
+  readonly instances: Instances;
+  readonly clients: GitLabClientPool;
+  readonly server: BuiltinServer<GitLabContext>;
+  readonly auth: GitLabUpstreamConfig['auth'];
+}
+
+type Served = Pick<GitLabContext, 'api' | 'principal'> & { readonly owner: Principal };
+
+const LOGIN = 'authentication required: please log in to access this resource';
+const EXPIRED = 'authentication failed: your session may have expired, please log in again';
+
+/** The upstreams of type `gitlab` (gitlab.md 2.7): one server for each credential at each instance, whichever upstream it is called by. */
+export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
+  readonly #options: GitLabUpstreamsOptions;
+  readonly #pool: ServerPool<Served>;
+  /** In the order of the configuration. */
+  #places = new Map<string, Place>();
+  /** Those that a reload replaced: what still runs there ends with the gateway at the latest. */
+  readonly #former: Place[] = [];
+
+  /** @throws `config/invalid` for a block that cannot be put in force */
+  constructor(config: Config, options: GitLabUpstreamsOptions) {
+    this.#options = options;
+    const { clock, version, logger } = options;
+    this.#pool = new ServerPool<Served>({}, (api, { principal }) => ({ api, principal: principalKey(principal), owner: principal }), {
+      clock,
+      endSessions: options.endSessions,
+      clients: (apiUrl, credential) => new GitLabClient({ apiUrl, credential, instances: this.#placeOf(apiUrl).clients, clock, version }),
+      observe: ({ kind, fingerprint, credential, apiUrl }) =>
+        logger.debug(`GitLab credential: ${kind}`, { fingerprint, credential, instance: this.#isKnown(apiUrl) ? apiUrl : 'other' }),
+    });
+    this.reconfigure(config);
+  }
+
+  /** Numbers of the pool of credentials. */
+  get credentials(): Snapshot {
+    return this.#pool.stats();
+  }
+
+  /** Takes other upstreams; those that are the same stay. Throws as the constructor, and then nothing has changed. */
+  reconfigure({ upstreams }: Config, isSame: (name: string) => boolean = () => false): void {
+    const places = new Map<string, Place>();
+    for (const upstream of upstreams) {
+      if (upstream.type !== 'gitlab') continue;
+      const known = this.#places.get(upstream.name);
+      places.set(upstream.name, known !== undefined && isSame(upstream.name) ? known : this.#make(upstream));
+    }
+    for (const place of this.#places.values()) if (!new Set(places.values()).has(place)) this.#former.push(place);
+    this.#places = places;
+  }
+
+  /** Asks about pooled credentials again from time to time, until `signal` aborts. */
+  start(signal: AbortSignal): void {
+    this.#pool.startRevalidation(signal);
+  }
+
+  /** The way to one of them; undefined for upstreams of other types. */
+  transport(name: string): Transport | undefined {
+    const place = this.#places.get(name);
+    return place && new BuiltinTransport(name, place.server, (options, signal) => this.#context(place, options.caller, signal));
+  }
+
+  async verify(...[credential, header, signal]: Parameters<TokenVerifier['verify']>): ReturnType<TokenVerifier['verify']> {
+    const [first] = this.#places.values();
+    if (first === undefined) return { kind: 'refused', reason: 'there is no upstream of type gitlab' };
+    const chosen = first.instances.choose(header);
+    if (chosen.kind === 'refused') {
+      const verdict =
+        chosen.status === 400 ? ({ kind: 'invalid', detail: chosen.detail ?? '' } as const) : ({ kind: 'forbidden', reason: chosen.reason } as const);
+      return { kind: 'refused', reason: chosen.reason, error: new InvalidUrlError(verdict) };
+    }
+    const { scheme, token } = credential;
+    const instance = chosen.url.canonical;
+    try {
+      const { owner } = await this.#pool.getOrCreate(token.reveal(), { kind: scheme, gitlabUrl: instance, signal });
+      const identity = { mode: 'gitlab', principal: owner, tenant: DEFAULT_TENANT, scopes: SCOPES, credential: { scheme, token, instance } } as const;
+      return { kind: 'accepted', identity };
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = asTurnpikeError(error);
+      if (error instanceof CredentialRejectedError || error instanceof InvalidUrlError)
+        return { kind: 'refused', reason: failure.message, error: failure };
+      if (error instanceof UpstreamUnavailableError || error instanceof PoolCapacityError)
+        return { kind: 'unavailable', reason: failure.message, retryAfter: failure.details.retryAfter ?? 5, error: failure };
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+    await Promise.all([...this.#former, ...this.#places.values()].map(({ clients }) => clients.close()));
+  }
+
+  /** For whom a call acts: with what the operator gave to all, or with the caller's own, where it was verified. */
+  async #context(place: Place, caller: Caller | undefined, signal: AbortSignal): Promise<ContextLease<GitLabContext>> {
+    const upstream = place.name;
+    const { kind, token, instance } = this.#credentialOf(place, caller);
+    try {
+      const lease = await this.#pool.lease(token.reveal(), { kind, gitlabUrl: instance, signal });
+      const { api, principal } = lease.server;
+      return { context: { api, principal, secrets: [token] }, signal: lease.signal, release: () => lease.release() };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof CredentialRejectedError) throw new TurnpikeError('upstream/login', EXPIRED, { upstream, reason: error.message });
+      if (error instanceof PoolCapacityError) throw new TurnpikeError('upstream/capacity', error.message, { upstream, retryable: true });
+      if (error instanceof UpstreamUnavailableError)
+        throw new TurnpikeError('upstream/down', error.message, { upstream, retryable: true, cause: error });
+      throw error;
+    }
+  }
+
+  #credentialOf({ name, home, isDynamic, instances, auth }: Place, caller: Caller | undefined) {
+    const { mode, header } = auth;
+    if (mode === 'header' && header?.value !== undefined) {
+      const kind = kindOf(header.name);
+      const text = header.value.reveal();
+      return { kind, token: kind === 'bearer' ? new Secret(text.replace(/^Bearer +/i, '')) : header.value, instance: home.canonical };
+    }
+    const credential = caller?.credential;
+    if (credential === undefined) throw new TurnpikeError('upstream/login', LOGIN, { upstream: name });
+    const { scheme: kind, token, instance } = credential;
+    // A token goes to the instance that verified it, and to no other.
+    const isHere = instance === home.canonical || (isDynamic && instances.choose(instance).kind === 'instance');
+    if (!isHere) throw new TurnpikeError('upstream/login', LOGIN, { upstream: name, reason: 'the credential is of another instance' });
+    return { kind, token, instance };
+  }
+
+  #make({ name, gitlab, auth, tls, proxy }: GitLabUpstreamConfig): Place {
+    const { clock, version, sealing, logger } = this.#options;
+    const { url, dynamicUrl, pool, ...settings } = gitlab;
+    const home = knownApiUrl(url);
+    const isDynamic = dynamicUrl.enabled;
+    const throughProxy = proxy === undefined ? {} : { httpProxy: proxy.reveal(), httpsProxy: proxy.reveal() };
+    const rules = instanceRules({
+      ...throughProxy,
+      dynamic: isDynamic,
+      apiUrl: url,
+      allowedHosts: dynamicUrl.allowedHosts.join(','),
+      allowPrivateHosts: dynamicUrl.allowPrivateHosts.join(','),
+    });
+    if (!rules.ok) throw new TurnpikeError('config/invalid', `upstream '${name}': ${rules.error}`);
+    const { allowsPrivate } = rules.value;
+    const { offer } = gitlabOffer({ settings, sealing, clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
+    return {
+      name,
+      home,
+      isDynamic,
+      instances: new Instances(rules.value),
+      clients: new GitLabClientPool({
+        ...pool,
+        ...throughProxy,
+        clock,
+        allowsPrivate,
+        isExempt: (canonical) => canonical === home.canonical,
+        ...(tls?.caFile === undefined ? {} : { caCertPath: tls.caFile }),
+        rejectUnauthorized: tls?.insecureSkipVerify !== true,
+      }),
+      server: new BuiltinServer(offer, {
+        clock,
+        onFailure: (what, error) => logger.error(`GitLab: ${what} failed`, { upstream: name, reason: asTurnpikeError(error).details.reason }),
+      }),
+      auth,
+    };
+  }
+
+  /** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */
+  #placeOf(apiUrl: string): Place {
+    const places = [...this.#places.values(), ...this.#former];
+    const place = places.find(({ home }) => home.canonical === apiUrl) ?? places.find(({ isDynamic }) => isDynamic);
+    if (place === undefined) throw new InvalidUrlError({ kind: 'forbidden', reason: 'no upstream has this instance' });
+    return place;
+  }
+
+  #isKnown(apiUrl: string): boolean {
+    return [...this.#places.values()].some(({ home }) => home.canonical === apiUrl);
+  }
+}
+
+const SCOPES = new Set(DEFAULT_SCOPES);
+
+function kindOf(header: string): CredentialKind {
+  const name = header.toLowerCase();
+  return name === 'authorization' ? 'bearer' : name === 'job-token' ? 'job-token' : 'private-token';
+}
