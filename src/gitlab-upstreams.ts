@@ -167,7 +167,8 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
 
   #make({ name, gitlab, auth, tls, proxy }: GitLabUpstreamConfig): Place {
     const { clock, version, sealing, logger } = this.#options;
-    const { url, dynamicUrl, pool, ...settings } = gitlab;
+    const { url, dynamicUrl, pool, ...given } = gitlab;
+    const settings = { deniedTools: '', project: '', ...given };
     const home = knownApiUrl(url);
     const isDynamic = dynamicUrl.enabled;
     const throughProxy = proxy === undefined ? {} : { httpProxy: proxy.reveal(), httpsProxy: proxy.reveal() };

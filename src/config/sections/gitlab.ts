@@ -33,8 +33,8 @@ export const gitlabBlock = z
       .prefault(['default'])
       .meta({ description: 'Toolsets that are offered; `NAME+` with its further tools, `default`, `all`.' }),
     tools: words('a list of tools').prefault([]).meta({ description: 'Single tools besides.' }),
-    deniedTools: text('a regular expression of up to 200 characters').prefault('').meta({ description: 'Tools that are not offered.' }),
-    project: text('an id or path of a project').prefault('').meta({ description: 'Project of calls that name none.' }),
+    deniedTools: text('a regular expression of up to 200 characters').exactOptional().meta({ description: 'Tools that are not offered.' }),
+    project: text('an id or path of a project').exactOptional().meta({ description: 'Project of calls that name none.' }),
     allowedProjects: words('a list of ids or paths of projects').prefault([]).meta({ description: 'The only projects that may be reached.' }),
     confirm: choice(['ask', 'allow', 'deny'])
       .prefault('ask')
