@@ -30,6 +30,7 @@ import { type HandleOptions, serveForeign } from './embedding.ts';
 import { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
+import type { ProxySettings } from './net/proxy-choice.ts';
 import { type NextConfig, Reload, type ReloadReport } from './reload.ts';
 import { ToldLevels } from './router/log-levels.ts';
 import { Offers } from './router/offers.ts';
@@ -71,6 +72,8 @@ export interface GatewayOverrides {
   /** What `telemetry.audit.file: '-'` writes to. Default: standard error. */
   readonly auditStream?: Writable;
   readonly version?: string;
+  /** Proxies to GitLab instances whose upstream names none (gitlab.md 2.1). Default: none. */
+  readonly proxies?: ProxySettings;
   /** Whether standard error is a terminal, for the log's format. Default: asked. */
   readonly terminal?: boolean;
 }
@@ -159,6 +162,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const cursorsOfLists = new Sealer(sealing, 'gl1.', clock);
   const gitlab = parts.use(
     new GitLabUpstreams(config, {
+      proxies: overrides.proxies ?? {},
       clock,
       version,
       logger,

@@ -20,6 +20,7 @@ import type { Clock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import type { Transport } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
+import type { ProxySettings } from './net/proxy-choice.ts';
 import type { Logger } from './telemetry/log.ts';
 
 export type GitLabUpstreamConfig = Extract<UpstreamConfig, { type: 'gitlab' }>;
@@ -29,6 +30,8 @@ export interface GitLabUpstreamsOptions {
   readonly version: string;
   readonly logger: Logger;
   readonly sealing: Sealing;
+  /** For upstreams that name none. */
+  readonly proxies: ProxySettings;
   /** GitLab does not take the credential of this principal any more. */
   readonly endSessions: (principal: Principal) => void;
 }
@@ -171,7 +174,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     const settings = { deniedTools: '', project: '', ...given };
     const home = knownApiUrl(url);
     const isDynamic = dynamicUrl.enabled;
-    const throughProxy = proxy === undefined ? {} : { httpProxy: proxy.reveal(), httpsProxy: proxy.reveal() };
+    const throughProxy = proxy === undefined ? this.#options.proxies : { httpProxy: proxy.reveal(), httpsProxy: proxy.reveal() };
     const rules = instanceRules({
       ...throughProxy,
       dynamic: isDynamic,

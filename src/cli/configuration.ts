@@ -1,11 +1,17 @@
+import { resolve } from 'node:path';
 import { type LoadedConfig, type LoadInput, loadConfig } from '../config/load.ts';
 import { unpinnedLaunches } from '../config/unpinned.ts';
 import { refusals, weakenedSettings } from '../config/weakened.ts';
+import type { ProxySettings } from '../net/proxy-choice.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** What `serve` and `check` were told about the configuration. */
 export interface ConfigOptions {
   readonly file?: string;
+  /** What stands in `file`, which is the name of no file then. */
+  readonly document?: Buffer;
+  /** As `GatewayOverrides.proxies`. */
+  readonly proxies?: ProxySettings;
   readonly stdio: boolean;
   /** As `flagOptions` names them. */
   readonly flags: Readonly<Record<string, string | boolean>>;
@@ -23,7 +29,13 @@ export interface JudgedConfig {
 }
 
 /** Loads and judges the configuration. No I/O but reading files. Throws `config/invalid`. */
-export async function judgedConfig({ file, stdio, flags, readFile }: ConfigOptions, { cwd, env }: Surroundings): Promise<JudgedConfig> {
+export async function judgedConfig(
+  { file, document, stdio, flags, readFile: read }: ConfigOptions,
+  { cwd, env }: Surroundings,
+): Promise<JudgedConfig> {
+  const own = file === undefined ? undefined : resolve(cwd, file);
+  const readFile: LoadInput['readFile'] =
+    document === undefined ? read : async (path) => (path === file || path === own ? document : (read ?? unread)(path));
   const loaded = await loadConfig({
     ...(file === undefined ? {} : { file }),
     cwd,
@@ -39,4 +51,8 @@ export async function judgedConfig({ file, stdio, flags, readFile }: ConfigOptio
   const unpinned = config.policy.requirePinned ? [] : unpinnedLaunches(config);
   const loose = unpinned.map(({ upstream, line, package: name }) => `upstream '${upstream}': '${line}' fetches ${name} without a fixed version`);
   return { loaded, weaknesses: [...weak, ...loose], refused };
+}
+
+function unread(): Promise<never> {
+  return Promise.reject(Object.assign(new Error('ENOENT: there are no files here'), { code: 'ENOENT' }));
 }

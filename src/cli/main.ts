@@ -17,6 +17,9 @@ export async function main({ args = process.argv.slice(2), env = {} }: MainOptio
   const around: Surroundings = {
     cwd: process.cwd(),
     env: { ...process.env, ...env },
+    unset: (name) => {
+      delete process.env[name];
+    },
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,

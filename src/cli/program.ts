@@ -1,7 +1,9 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { packageVersion } from '../version.ts';
 import { EXIT_HELP } from './exit-code.ts';
 import { addClientFlags, addConfigFlags, type ClientFlags, givenFlags, withClient } from './flags.ts';
+import { GITLAB_HELP } from './gitlab/help.ts';
+import { flagOf, VARIABLES } from './gitlab/variables.ts';
 import { addGuidance } from './guidance.ts';
 import { addCompletion, addExplain, addInit, addTop } from './people.ts';
 import type { RunState } from './run.ts';
@@ -25,6 +27,7 @@ export function buildProgram(around: Surroundings, state: RunState): Command {
   addList(program, around, state);
   addCall(program, around, state);
   addTop(program, around, state);
+  addGitlab(program, around, state);
   addCompletion(program, around);
   program
     .command('version')
@@ -54,6 +57,25 @@ function addServe(program: Command, around: Surroundings, state: RunState): void
     const { serve } = await import('./serve.ts');
     const { config, stdio = false } = options;
     state.code = await serve({ ...(config === undefined ? {} : { file: config }), stdio, flags: givenFlags(command, flags) }, around);
+  });
+}
+
+function addGitlab(program: Command, around: Surroundings, state: RunState): void {
+  const command = program
+    .command('gitlab')
+    .description('run the built-in GitLab server by itself, set up by the variables of the servers that it replaces')
+    .addOption(new Option('--transport <name>', 'as STREAMABLE_HTTP').choices(['stdio', 'streamable-http']))
+    .addHelpText('after', `\n${GITLAB_HELP}\n\n${EXIT_HELP}`);
+  for (const { name, kind, about } of VARIABLES) if (kind !== 'secret') command.option(`${flagOf(name)} <value>`, `${name}: ${about}`);
+  command.action(async (options: Readonly<Record<string, string>>) => {
+    const { gitlab } = await import('./gitlab/gitlab.ts');
+    const flags: Record<string, string> = {};
+    for (const { name } of VARIABLES) {
+      const value: unknown = command.getOptionValue(new Option(flagOf(name)).attributeName());
+      if (typeof value === 'string') flags[name] = value;
+    }
+    if (options.transport !== undefined) flags.STREAMABLE_HTTP = String(options.transport === 'streamable-http');
+    state.code = await gitlab(flags, around);
   });
 }
 

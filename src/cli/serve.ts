@@ -60,7 +60,9 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
       Promise.race([stop.first, hangUp.gone]).then((): End => ({ why: 'signal' })),
       crash.first.then((error): End => ({ why: 'crash', error })),
     ]);
-    const start = begin(config, { environment: around.env, clock, stdio, logger, version }, life.signal, (made) => {
+    const { proxies } = options;
+    const overrides = { environment: around.env, clock, stdio, logger, version, ...(proxies === undefined ? {} : { proxies }) };
+    const start = begin(config, overrides, life.signal, (made) => {
       gateway = made;
     });
     const early = await Promise.race([start.then(() => undefined), end]);

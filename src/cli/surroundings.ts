@@ -5,6 +5,8 @@ export interface Surroundings {
   /** Absolute. */
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Takes a variable out of the environment of the process itself. */
+  readonly unset?: (name: string) => void;
   readonly stdin: Readable;
   readonly stdout: Output;
   readonly stderr: Output;

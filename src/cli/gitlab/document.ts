@@ -1,0 +1,123 @@
+import { isLoopbackHost } from '../../config/addresses.ts';
+import type { JsonObject } from '../../core/mcp.ts';
+import { err, ok, type Result } from '../../core/result.ts';
+import type { Given, VariableName } from './variables.ts';
+
+/** What the variables come to. */
+export interface Standalone {
+  readonly stdio: boolean;
+  /** A configuration as a file would hold it: secrets by reference. */
+  readonly document: JsonObject;
+  readonly warnings: readonly string[];
+}
+
+const TOKENS = { GITLAB_PERSONAL_ACCESS_TOKEN: 'PRIVATE-TOKEN', GITLAB_JOB_TOKEN: 'JOB-TOKEN' } as const;
+
+/**
+ * The gateway that stands for the standalone server (gitlab.md 2.7): one upstream, its names as they are.
+ * @param insecure the certificates of instances are not to be checked (`NODE_TLS_REJECT_UNAUTHORIZED=0`)
+ * @returns why it cannot start
+ */
+export function standalone(given: Given, { insecure }: { readonly insecure: boolean }): Result<Standalone, string> {
+  const stdio = !given.flag('STREAMABLE_HTTP');
+  const remote = given.flag('REMOTE_AUTHORIZATION');
+  const dynamic = given.flag('ENABLE_DYNAMIC_API_URL');
+  const own = (Object.keys(TOKENS) as (keyof typeof TOKENS)[]).find((name) => given.has(name));
+  const host = given.text('HOST') ?? '127.0.0.1';
+  if (dynamic && !(remote && !stdio)) return err('ENABLE_DYNAMIC_API_URL=true requires REMOTE_AUTHORIZATION=true and STREAMABLE_HTTP=true');
+  if (!remote && own === undefined)
+    return err(
+      stdio
+        ? 'GITLAB_PERSONAL_ACCESS_TOKEN is missing: stdio needs the token to work with'
+        : 'GITLAB_PERSONAL_ACCESS_TOKEN is missing: set it, or REMOTE_AUTHORIZATION=true so that each request brings its own token',
+    );
+  const guarded = given.has('STREAMABLE_HTTP_AUTH_TOKEN');
+  if (!stdio && !remote && !guarded && !isLoopbackHost(host))
+    return err(
+      `HOST=${host} would let everybody act with the configured token: set STREAMABLE_HTTP_AUTH_TOKEN, or REMOTE_AUTHORIZATION=true, or HOST=127.0.0.1`,
+    );
+  const warnings = [
+    ...(insecure ? ['NODE_TLS_REJECT_UNAUTHORIZED=0: certificates of GitLab are not checked'] : []),
+    ...(given.list('GITLAB_ALLOWED_HOSTS').includes('*') ? ['GITLAB_ALLOWED_HOSTS=*: callers may name any public host'] : []),
+  ];
+  return ok({ stdio, document: documentOf(given, { stdio, remote, dynamic, host, own, guarded, insecure }), warnings });
+}
+
+interface Choices {
+  readonly stdio: boolean;
+  readonly remote: boolean;
+  readonly dynamic: boolean;
+  readonly host: string;
+  readonly own: keyof typeof TOKENS | undefined;
+  readonly guarded: boolean;
+  readonly insecure: boolean;
+}
+
+function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, insecure }: Choices): JsonObject {
+  const [url = 'https://gitlab.com', ...further] = given.list('GITLAB_API_URL');
+  const tls = { ...optional('caFile', given.text('GITLAB_CA_CERT_PATH')), ...(insecure ? { insecureSkipVerify: true } : {}) };
+  const perMinute = given.number('MAX_REQUESTS_PER_MINUTE', 60);
+  const level = given.text('LOG_LEVEL');
+  return {
+    ...(stdio ? {} : { listen: { host, port: given.number('PORT', 3002) } }),
+    auth: authOf({ stdio, remote, guarded }),
+    store: { type: 'memory' },
+    limits: {
+      sessions: given.number('MAX_SESSIONS', 1_000),
+      sessionIdle: `${given.number('SESSION_TIMEOUT_SECONDS', 3_600)}s`,
+      user: perMinute / 60,
+      userBurst: perMinute,
+    },
+    policy: { annotations: 'ignore' },
+    telemetry: { audit: { file: '-' }, ...(level === undefined ? {} : { log: { level: level.toLowerCase() } }) },
+    upstreams: [
+      {
+        name: 'gitlab',
+        type: 'gitlab',
+        naming: 'passthrough',
+        auth: remote || own === undefined ? { mode: 'passthrough' } : { mode: 'header', header: { name: TOKENS[own], value: reference(own) } },
+        ...(Object.keys(tls).length === 0 ? {} : { tls }),
+        gitlab: {
+          url,
+          dynamicUrl: {
+            enabled: dynamic,
+            allowedHosts: [...further.map(entryOf), ...given.list('GITLAB_ALLOWED_HOSTS')],
+            allowPrivateHosts: given.list('GITLAB_ALLOW_PRIVATE_HOSTS'),
+          },
+          pool: {
+            maxSize: given.number('GITLAB_POOL_MAX_SIZE', 100),
+            idleTimeout: `${given.number('GITLAB_POOL_IDLE_TIMEOUT', 300_000)}ms`,
+            cleanupInterval: `${given.number('GITLAB_POOL_CLEANUP_INTERVAL', 60_000)}ms`,
+          },
+          readOnly: given.flag('GITLAB_READ_ONLY_MODE'),
+          masking: given.flag('GITLAB_MASKING_ENABLED', true),
+          toolsets: given.has('GITLAB_TOOLSETS') ? given.list('GITLAB_TOOLSETS') : ['default'],
+          tools: given.list('GITLAB_TOOLS'),
+          ...optional('deniedTools', given.text('GITLAB_DENIED_TOOLS_REGEX')),
+          ...optional('project', given.text('GITLAB_PROJECT_ID')),
+          allowedProjects: given.list('GITLAB_ALLOWED_PROJECT_IDS'),
+        },
+      },
+    ],
+  };
+}
+
+function authOf({ stdio, remote, guarded }: Pick<Choices, 'stdio' | 'remote' | 'guarded'>): JsonObject {
+  if (stdio) return {};
+  if (remote) return { modes: ['gitlab'] };
+  if (!guarded) return { modes: ['none'] };
+  return { modes: ['static'], static: [{ name: 'http', token: reference('STREAMABLE_HTTP_AUTH_TOKEN') }] };
+}
+
+function reference(name: VariableName): string {
+  return `\${env:${name}}`;
+}
+
+function optional(key: string, value: string | undefined): JsonObject {
+  return value === undefined ? {} : { [key]: value };
+}
+
+/** An instance that the operator names, as an entry of the list of allowed ones. */
+function entryOf(url: string): string {
+  return url.replace(/^https:\/\//, '').replace(/\/api\/v4\/*$/, '');
+}

@@ -1,0 +1,33 @@
+import { proxySettings } from '../../net/proxy-choice.ts';
+import { EXIT, type ExitCode } from '../exit-code.ts';
+import { serve } from '../serve.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { standalone } from './document.ts';
+import { Given } from './variables.ts';
+
+/** As a file would be named. */
+const NAME = 'the variables of turnpike gitlab';
+const INSECURE = 'NODE_TLS_REJECT_UNAUTHORIZED';
+
+/** `turnpike gitlab`: the built-in GitLab by itself (gitlab.md 2.7). @param flags by variable */
+export async function gitlab(flags: Readonly<Record<string, string>>, around: Surroundings): Promise<ExitCode> {
+  const say = (text: string) => void around.stderr.write(`turnpike: ${text}\n`);
+  const given = Given.read(around.env, flags);
+  if (!given.ok) {
+    for (const problem of given.error) say(problem);
+    return EXIT.failed;
+  }
+  const insecure = around.env[INSECURE] === '0';
+  // Towards GitLab alone: nothing else of this process, and no child, is to trust everybody.
+  around.unset?.(INSECURE);
+  const { [INSECURE]: _, ...env } = around.env;
+  const made = standalone(given.value, { insecure });
+  if (!made.ok) {
+    say(made.error);
+    return EXIT.failed;
+  }
+  const { stdio, document, warnings } = made.value;
+  for (const warning of warnings) around.stderr.write(`Warning: ${warning}\n`);
+  const bytes = Buffer.from(JSON.stringify(document));
+  return serve({ file: NAME, document: bytes, stdio, flags: {}, proxies: proxySettings(env) }, { ...around, env: { ...env, ...flags } });
+}
