@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
-import { KnownGood } from './auth/known-good.ts';
 import { Catalog } from './catalog/catalog.ts';
 import { ListBytes } from './catalog/list-bytes.ts';
 import { Cursors } from './catalog/pages.ts';
@@ -27,6 +26,7 @@ import { Sessions } from './edge/sessions.ts';
 import { serveStdio } from './edge/stdio.ts';
 import { Work } from './edge/work.ts';
 import { type HandleOptions, serveForeign } from './embedding.ts';
+import { type FrontParts, GATEWAY_FRONT } from './front.ts';
 import { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
@@ -39,6 +39,8 @@ import { ResultMetas } from './router/result-metas.ts';
 import type { Services } from './router/services.ts';
 import { HostedTasks } from './router/tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
+import type { StandaloneSettings } from './standalone-door.ts';
+import { standaloneFront } from './standalone-front.ts';
 import { Startup } from './startup.ts';
 import { type ConnectionReport, connectionReports, type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
 import { openStore } from './store/open.ts';
@@ -74,6 +76,8 @@ export interface GatewayOverrides {
   readonly version?: string;
   /** Proxies to GitLab instances whose upstream names none (gitlab.md 2.1). Default: none. */
   readonly proxies?: ProxySettings;
+  /** The standalone GitLab server over HTTP (gitlab.md 2). Default: the gateway. */
+  readonly standalone?: StandaloneSettings;
   /** Whether standard error is a terminal, for the log's format. Default: asked. */
   readonly terminal?: boolean;
 }
@@ -166,6 +170,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       clock,
       version,
       logger,
+      instruments,
       sealing: {
         seal: (purpose, value) => cursorsOfLists.seal(purpose, value),
         open: (purpose, text) => {
@@ -176,7 +181,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       endSessions: (principal) => reload.revoke((other) => principalKey(other) === principalKey(principal)),
     }),
   );
-  let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab });
+  const front = overrides.standalone === undefined ? GATEWAY_FRONT : standaloneFront(overrides.standalone);
+  let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab, front });
   const ports = {
     clock,
     reaper,
@@ -293,13 +299,20 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get patience() {
       return now.config.bridge.roundTimeout;
     },
-    onEnd: (session) => void connections.endSession(session.id),
+    ...front.sessions,
+    onOpen: ({ id }) => logger.debug('session created', { session: id.slice(0, 8) }),
+    onEnd: ({ id }) => {
+      logger.debug('session closed', { session: id.slice(0, 8) });
+      void connections.endSession(id);
+    },
   });
   parts.defer(() => sessions.endAll());
+  const behind: FrontParts = { clock, logger, sessions, gitlab, config: () => now.config, admission: () => now.admission };
   instruments.attach({
     pools: () => [poolNumbers('upstream-connections', connections.stats())],
     sessions: () => sessions.size,
     parked: () => parking.size,
+    gitlab: () => gitlab.numbers(),
     upstreams: () => registry.snapshot().map(({ status }) => status),
   });
   const work = new Work();
@@ -319,7 +332,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get admission() {
       return now.admission;
     },
-    knownGood: new KnownGood({ clock }),
+    knownGood: front.proven(behind),
+    door: front.door(behind),
     get proxies() {
       return now.proxies;
     },
@@ -348,6 +362,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   let listening: Listening | undefined;
   const reload: Reload = new Reload({
     gitlab,
+    front,
     clock,
     logger,
     stdio,
@@ -370,12 +385,13 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     renewListener: async () => (await listening?.renew()) ?? (() => {}),
   });
   const ops = new Ops({
+    ...front.ops(behind),
     instruments,
     get metricsToken() {
       return now.config.telemetry.metrics.token;
     },
     lastReload: () => reload.last,
-    problems: () => readiness(now.config, registry, () => opened.ping(), work.draining),
+    problems: async () => ({ ...(await readiness(now.config, registry, () => opened.ping(), work.draining)), ...front.problems(behind) }),
   });
   const all = parts.move();
 

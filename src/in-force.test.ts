@@ -3,6 +3,7 @@ import { loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { LOCAL_ISSUER, STATIC_ISSUER } from './core/caller.ts';
 import { ManualClock } from './core/manual-clock.ts';
+import { GATEWAY_FRONT } from './front.ts';
 import { inForce, revokedBy } from './in-force.ts';
 import { Instruments } from './telemetry/instruments.ts';
 
