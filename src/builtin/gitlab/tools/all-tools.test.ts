@@ -244,8 +244,10 @@ const replyTo = (tool: string) => {
     : { id: 1, iid: 2, status: 'success', masked: true, value: 'variable-value' };
 };
 
+const CASES = ROWS.map(([tool, args, key, query = {}, body]) => ({ tool, args, key, query, body }));
+
 describe('every tool', () => {
-  it.each(ROWS)('%s %j sends %s', async (tool, args, key, query = {}, body) => {
+  it.each(CASES)('$tool $args sends $key', async ({ tool, args, key, query, body }) => {
     const { api, run } = bench({ [key]: replyTo(tool), 'GET /version': { version: '18.0.0' } }, { tools: ['execute_graphql'] });
     const outcome = await run(tool, args);
     expect(outcome.isError, JSON.stringify(outcome)).toBeUndefined();
@@ -253,7 +255,7 @@ describe('every tool', () => {
     expect({ key: `${sent?.method} ${sent?.path}`, query: sent?.query, body: sent?.body }).toEqual({ key, query, body });
   });
 
-  it.each(ROWS)('%s %j answers in its shape', async (tool, args, key) => {
+  it.each(CASES)('$tool $args answers in its shape', async ({ tool, args, key }) => {
     const { run } = bench({ [key]: replyTo(tool), 'GET /version': { version: '18.0.0' } }, { tools: ['execute_graphql'] });
     const { structuredContent = {}, content } = await run(tool, args);
     const declaration = ALL_TOOLS.find(({ name }) => name === tool);
@@ -275,13 +277,13 @@ describe('every tool', () => {
     expect(ALL_TOOLS.map(({ name }) => name).filter((name) => !tested.has(name))).toEqual([]);
   });
 
-  it.each(ROWS)('%s %j tells what GitLab refused', async (tool, args) => {
+  it.each(CASES)('$tool $args tells what GitLab refused', async ({ tool, args }) => {
     const { run } = bench({}, { tools: ['execute_graphql'] });
     const outcome = await run(tool, args).catch((error: unknown) => error);
     expect(outcome).toMatchObject({ isError: true, structuredContent: { error: { status: 404, code: 'not_found', retry_after_seconds: null } } });
   });
 
-  it.each(ROWS.filter(([, args]) => 'project_id' in args))('%s %j refuses a path that leaves its place', async (tool, args) => {
+  it.each(CASES.filter(({ args }) => 'project_id' in args))('$tool $args refuses a path that leaves its place', async ({ tool, args }) => {
     const { api, run } = bench({});
     const outcome = await run(tool, { ...args, project_id: '../user' });
     expect(outcome).toMatchObject({ isError: true, structuredContent: { error: { code: 'invalid_request' } } });

@@ -10,7 +10,7 @@ import { pathOf } from './routing.ts';
 
 /** More never fits into a result. */
 const MAX_BYTES = 1_000_000;
-const MAX_LINE = 50_000;
+const MAX_LINE = 20_000;
 /** Bytes at the beginning that tell whether a file is text, as git looks at them. */
 const LOOKED_AT = 8_000;
 
@@ -122,28 +122,35 @@ interface Peeked {
   readonly chunks: AsyncIterable<Buffer>;
 }
 
-/** Looks at the beginning of a body and gives the whole of it on. A binary one is ended. */
+/** Looks at the beginning of a body and gives the whole of it on, an error in it as well. A binary one is ended. */
 async function peek(chunks: AsyncIterable<Buffer>): Promise<Peeked> {
   const iterator = chunks[Symbol.asyncIterator]();
-  const head: Buffer[] = [];
+  const begun: Buffer[] = [];
+  let failure: { readonly error: unknown } | undefined;
   let size = 0;
-  let isDone = false;
-  while (size < LOOKED_AT && !isDone) {
-    const next = await iterator.next();
-    if (next.done === true) isDone = true;
-    else {
-      head.push(next.value);
+  while (size < LOOKED_AT && failure === undefined) {
+    try {
+      const next = await iterator.next();
+      if (next.done === true) break;
+      begun.push(next.value);
       size += next.value.length;
+    } catch (error) {
+      failure = { error };
     }
   }
-  const isBinary = Buffer.concat(head).subarray(0, LOOKED_AT).includes(0);
+  const isBinary = Buffer.concat(begun).subarray(0, LOOKED_AT).includes(0);
   if (isBinary) await iterator.return?.();
-  return { isBinary, chunks: rejoined(head, iterator) };
+  return { isBinary, chunks: rejoined(begun, iterator, failure) };
 }
 
-async function* rejoined(head: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+async function* rejoined(
+  head: readonly Buffer[],
+  rest: AsyncIterator<Buffer>,
+  failure: { readonly error: unknown } | undefined,
+): AsyncGenerator<Buffer> {
   try {
     yield* head;
+    if (failure !== undefined) throw failure.error;
     for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
   } finally {
     await rest.return?.();
@@ -153,7 +160,7 @@ async function* rejoined(head: readonly Buffer[], rest: AsyncIterator<Buffer>): 
 function aboutOf(headers: Readonly<Record<string, string>>, file: string, ref: string): JsonObject {
   const size = Number(headers['x-gitlab-size']);
   return {
-    file_path: headers['x-gitlab-file-path'] ?? file,
+    file_path: file,
     ref,
     ...(Number.isSafeInteger(size) && headers['x-gitlab-size'] !== '' ? { size } : {}),
     blob_id: headers['x-gitlab-blob-id'],
