@@ -56,7 +56,17 @@ async function floor(run: Run, script: string, args: readonly string[]): Promise
 }
 
 async function listOf({ url, token }: Target, era: Era): Promise<Buffer> {
-  const work = { transport: 'http' as const, clients: 1, text: 0, size: 0, events: 0, eventSize: 0, rate: undefined, watch: undefined };
+  const work = {
+    transport: 'http' as const,
+    clients: 1,
+    text: 0,
+    size: 0,
+    events: 0,
+    speech: 'progress' as const,
+    eventSize: 0,
+    rate: undefined,
+    watch: undefined,
+  };
   const client = await Client.open(new Script({ ...work, url, token, era, method: 'tools/list', tool: '' }));
   const { raw, at } = await client.call();
   client.close();

@@ -16,8 +16,9 @@ export interface LoadPlan {
   readonly text: number;
   /** Bytes of text in the result. */
   readonly size: number;
-  /** Progress notifications before the result. */
+  /** Notifications before the result, and of what kind: of progress a gateway may drop what comes too fast. */
   readonly events: number;
+  readonly speech: 'progress' | 'log';
   /** Bytes of text in each of them. */
   readonly eventSize: number;
   /** Calls per second that begin by the clock, whether or not earlier ones were answered; undefined: each client calls when it has its answer. */

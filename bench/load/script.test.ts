@@ -15,6 +15,7 @@ const plan: LoadPlan = {
   text: 100,
   size: 300,
   events: 0,
+  speech: 'progress',
   eventSize: 0,
   rate: undefined,
   watch: undefined,

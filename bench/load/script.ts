@@ -68,14 +68,17 @@ export class Script {
   }
 }
 
-function paramsOf({ era, method, tool, text, size, events, eventSize }: LoadPlan): object {
+function paramsOf({ era, method, tool, text, size, events, speech, eventSize }: LoadPlan): object {
   const meta = {
     // The id again: nothing else in the request is as surely unique.
     ...(events > 0 ? { progressToken: FIRST_ID } : {}),
     ...(era === 'modern' ? { [META.protocolVersion]: MODERN_VERSION, [META.clientInfo]: INFO, [META.clientCapabilities]: {} } : {}),
+    ...(era === 'modern' && speech === 'log' ? { [META.logLevel]: 'info' } : {}),
   };
   return {
-    ...(method === 'tools/call' ? { name: tool, arguments: { text: 'x'.repeat(text), size, ...(events > 0 ? { events, eventSize } : {}) } } : {}),
+    ...(method === 'tools/call'
+      ? { name: tool, arguments: { text: 'x'.repeat(text), size, ...(events > 0 ? { events, speech, eventSize } : {}) } }
+      : {}),
     ...(Object.keys(meta).length > 0 ? { _meta: meta } : {}),
   };
 }

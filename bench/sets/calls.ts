@@ -10,7 +10,7 @@ import { type Row, ratioRow } from '../verdict.ts';
 import type { BenchSet, Context } from './set.ts';
 
 /** What one call is like, where it is not as the options say. */
-type Work = Partial<Pick<LoadPlan, 'transport' | 'size' | 'events' | 'eventSize' | 'clients' | 'rate'>>;
+type Work = Partial<Pick<LoadPlan, 'transport' | 'size' | 'events' | 'speech' | 'eventSize' | 'clients' | 'rate'>>;
 
 const TEXT = 100;
 
@@ -27,6 +27,7 @@ export function planOf({ url, token, tool, pid }: Target, era: Era, { size, clie
     size,
     clients,
     events: 0,
+    speech: 'progress',
     eventSize: 0,
     rate: undefined,
     ...work,

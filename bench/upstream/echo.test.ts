@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { META, MODERN_VERSION } from '../../src/core/mcp.ts';
-import { Echo, objectionTo, progressOf } from './echo.ts';
+import { Echo, eventOf, objectionTo } from './echo.ts';
 
 const call = (args: object, meta: object = {}) => ({ id: 7, method: 'tools/call', params: { name: 'echo', arguments: args, _meta: meta } });
 
@@ -17,7 +17,7 @@ describe('echo server', () => {
   it('sends as many events as are asked for, with the token of the call', () => {
     const reply = echo.answer(call({ events: 2, eventSize: 30 }, { progressToken: 'p' }), false);
     expect(reply).toMatchObject({ events: 2 });
-    expect(JSON.parse(progressOf(reply as never, 1)).params).toEqual({
+    expect(JSON.parse(eventOf(reply as never, 1)).params).toEqual({
       progressToken: 'p',
       progress: 1,
       message: expect.stringMatching(/^[\s\S]{30}$/),

@@ -7,8 +7,9 @@ const COMPLETE = { resultType: 'complete', _meta: { [META.serverInfo]: INFO } };
 /** What a call is answered with, and the work before it. */
 export interface Reply {
   readonly message: JsonObject;
-  /** Progress notifications to send first. */
+  /** Notifications to send first, and their kind. */
   readonly events: number;
+  readonly speech: 'progress' | 'log';
   readonly progressToken: unknown;
   /** Characters of filling in each of them. */
   readonly eventSize: number;
@@ -19,7 +20,7 @@ export interface Reply {
 
 /**
  * The server behind all measurements, of both eras, without its transport. Arguments of a call choose the work: `text` is echoed, `size`
- * gives a result text of that many characters, `events` and `eventSize` send progress first, `delay` waits.
+ * gives a result text of that many characters, `events` and `eventSize` send progress first (with `speech: log`, log messages), `delay` waits.
  */
 export class Echo {
   readonly #tools: readonly object[];
@@ -59,6 +60,7 @@ function called(id: unknown, params: JsonObject, isModern: boolean): Reply {
   return {
     message: { jsonrpc: '2.0', id, result },
     events: Number(wish.events ?? 0),
+    speech: wish.speech === 'log' ? 'log' : 'progress',
     eventSize: Number(wish.eventSize ?? 0),
     delay: Number(wish.delay ?? 0),
     progressToken: meta.progressToken,
@@ -67,10 +69,14 @@ function called(id: unknown, params: JsonObject, isModern: boolean): Reply {
 }
 
 function reply(message: JsonObject, { status = 200 }: { readonly status?: number } = {}): Reply {
-  return { message, events: 0, progressToken: undefined, eventSize: 0, delay: 0, status };
+  return { message, events: 0, speech: 'progress', progressToken: undefined, eventSize: 0, delay: 0, status };
 }
 
-export function progressOf({ progressToken, eventSize }: Reply, progress: number): string {
+export function eventOf({ speech, progressToken, eventSize }: Reply, progress: number): string {
+  if (speech === 'log') {
+    const params = { level: 'info', logger: 'bench', data: filling(eventSize) };
+    return JSON.stringify({ jsonrpc: '2.0', method: 'notifications/message', params });
+  }
   const message = eventSize === 0 ? {} : { message: filling(eventSize) };
   return JSON.stringify({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken, progress, ...message } });
 }

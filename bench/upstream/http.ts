@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type JsonObject, MODERN_VERSION } from '../../src/core/mcp.ts';
 import { headerOf, MessageReader } from '../http1.ts';
-import { Echo, objectionTo, progressOf, type Reply } from './echo.ts';
+import { Echo, eventOf, objectionTo, type Reply } from './echo.ts';
 
 const { values } = parseArgs({ options: { tools: { type: 'string', default: '40' } } });
 const echo = new Echo(Number(values.tools));
@@ -50,7 +50,7 @@ async function stream(socket: Socket, reply: Reply): Promise<void> {
     'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n',
   );
   for (let progress = 1; progress <= reply.events; progress++) {
-    if (!event(socket, progressOf(reply, progress))) await drained(socket);
+    if (!event(socket, eventOf(reply, progress))) await drained(socket);
     if (socket.destroyed) return;
   }
   event(socket, JSON.stringify(reply.message));
@@ -63,5 +63,6 @@ function event(socket: Socket, text: string): boolean {
 }
 
 async function drained(socket: Socket): Promise<void> {
-  await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+  // A client that hangs up meanwhile is no failure of ours.
+  await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {});
 }

@@ -1,6 +1,6 @@
 // The echo server over its pipes, both eras. Answers to the lines of one chunk leave in one write, as a quick server does it.
 import { isJsonObject, type JsonObject, META, MODERN_VERSION } from '../../src/core/mcp.ts';
-import { Echo, progressOf } from './echo.ts';
+import { Echo, eventOf } from './echo.ts';
 
 const echo = new Echo(40);
 let rest = '';
@@ -20,6 +20,6 @@ function answer(message: JsonObject): string {
   const reply = echo.answer(message, meta[META.protocolVersion] === MODERN_VERSION);
   if (reply === undefined) return '';
   let out = '';
-  for (let progress = 1; progress <= reply.events; progress++) out += `${progressOf(reply, progress)}\n`;
+  for (let progress = 1; progress <= reply.events; progress++) out += `${eventOf(reply, progress)}\n`;
   return `${out}${JSON.stringify(reply.message)}\n`;
 }

@@ -18,6 +18,8 @@ import type { Session } from './session.ts';
 import { MESSAGE_PATH, openSseDoor, SSE_PATH, sessionOfMessage, takeMessages } from './sse-door.ts';
 import { answerPreflight, COMMON } from './steps/response-headers.ts';
 
+type Input = ReturnType<typeof parseMessages>;
+
 const MCP = '/mcp';
 const DOORS: ReadonlySet<string> = new Set([MCP, SSE_PATH, MESSAGE_PATH]);
 const DRAIN_RETRY_S = 5;
@@ -26,7 +28,7 @@ const DRAIN_RETRY_S = 5;
 export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', ignore);
   const place = edge.work.answering(response);
-  response.once('close', () => {
+  response.on('close', () => {
     edge.work.answered(place);
     if (response.writableFinished) edge.services.instruments.response(response.statusCode);
   });
@@ -58,15 +60,16 @@ async function servePost(edge: Edge, request: IncomingMessage, response: ServerR
   const session = named && ownSession(edge, named, caller);
   const admitted = edge.admission.admitPrincipal(identity.principal);
   if (admitted !== undefined) await admitted;
-  const input = await readMessages(edge, request, identity);
+  const input = messagesIn(edge, await readBody(request, edge.settings.listen.maxBodyBytes));
+  if (input.messages.length > 1) await admitOthers(edge, input, identity);
   const version = header(request, 'mcp-protocol-version')?.trim();
   const [message] = input.messages;
   const eras = input.messages.map((one) => eraOf(one, version));
-  if (!eras.includes('modern')) return serveLegacyPost(edge, request, response, caller, session, input);
+  if (!eras.includes('modern')) return await serveLegacyPost(edge, request, response, caller, session, input);
   if (input.batch || message === undefined)
     throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${MODERN_VERSION} knows no batches`);
   if (message.kind === 'response') throw new MessageError(message.id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} servers ask nothing`);
-  if (message.kind === 'request') return serveModern(edge, request, response, caller, message);
+  if (message.kind === 'request') return await serveModern(edge, request, response, caller, message);
   edge.headers.set(request, response);
   response.writeHead(202).end();
 }
@@ -107,16 +110,21 @@ async function serveOldTransport(edge: Edge, request: IncomingMessage, response:
     refuseNewWork(edge);
     return openSseDoor(edge, request, response, caller);
   }
-  takeMessages(edge, request, response, session, caller, await readMessages(edge, request, identity));
+  const input = messagesIn(edge, await readBody(request, edge.settings.listen.maxBodyBytes));
+  if (input.messages.length > 1) await admitOthers(edge, input, identity);
+  takeMessages(edge, request, response, session, caller, input);
 }
 
 /** The body as messages. What running calls wait for comes in while the gateway drains, too: answers of the client, and its cancels. */
-async function readMessages(edge: Edge, request: IncomingMessage, { principal }: Identity): Promise<ReturnType<typeof parseMessages>> {
-  const input = parseMessages(await readBody(request, edge.settings.listen.maxBodyBytes), edge.metas);
+function messagesIn(edge: Edge, body: Buffer): Input {
+  const input = parseMessages(body, edge.metas);
   if (edge.work.draining.aborted && input.messages.some(({ kind }) => kind === 'request')) refuseNewWork(edge);
-  // Every message of a batch is a request of its principal.
-  for (let more = input.messages.length; more > 1; more--) await edge.admission.admitPrincipal(principal);
   return input;
+}
+
+/** Every message of a batch is a request of its principal; the first was admitted before the body was read. */
+async function admitOthers(edge: Edge, { messages }: Input, { principal }: Identity): Promise<void> {
+  for (let more = messages.length; more > 1; more--) await edge.admission.admitPrincipal(principal);
 }
 
 /** While the gateway drains, work that was begun ends, and no new work begins. */

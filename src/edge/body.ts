@@ -15,7 +15,7 @@ export function readBody(request: IncomingMessage, max: number): Promise<Buffer>
       } else chunks.push(chunk);
     });
     let whole = false;
-    request.once('end', () => {
+    request.on('end', () => {
       whole = true;
       resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size));
     });
@@ -23,7 +23,7 @@ export function readBody(request: IncomingMessage, max: number): Promise<Buffer>
     const gone = () => {
       if (!whole) reject(new TurnpikeError('request/cancelled'));
     };
-    request.once('error', gone);
-    request.once('close', gone);
+    request.on('error', gone);
+    request.on('close', gone);
   });
 }

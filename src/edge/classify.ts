@@ -2,7 +2,7 @@ import { type ErrorDetails, TurnpikeError } from '../core/errors.ts';
 import { elements, type MemberSpan, member, parseJson, repeatedMember } from '../core/json.ts';
 import { type Era, isJsonObject, isRequestId, type JsonObject, META, MODERN_VERSION, type RequestId } from '../core/mcp.ts';
 import { scanRequest } from '../core/scan.ts';
-import { Metas } from './metas.ts';
+import { Metas, saidIn } from './metas.ts';
 import { ScannedMessage } from './scanned-message.ts';
 
 /** A request as it came in. */
@@ -13,8 +13,10 @@ export interface RequestMessage {
   readonly params: Buffer;
   /** `params`, read by the full parser. */
   readonly body: JsonObject;
-  /** `params._meta`, where that is an object. */
+  /** `params._meta`, where that is an object, without its progress token. */
   readonly meta: JsonObject | undefined;
+  /** What stands there as that token, whatever it is. */
+  readonly progressToken: unknown;
   /** Where the members of `params` lie, if that is known. */
   readonly spans?: readonly MemberSpan[];
 }
@@ -78,9 +80,9 @@ function toMessage(bytes: Buffer, value: unknown): Message {
   const metaTwice = meta && repeatedMember(meta);
   if (metaTwice !== undefined) throw invalid(`the member "params._meta.${metaTwice}" stands twice`);
   const body = value.params ?? {};
-  return id === undefined
-    ? { kind: 'notification', method: value.method, params, body }
-    : { kind: 'request', id, method: value.method, params, body, meta: isJsonObject(body._meta) ? body._meta : undefined };
+  if (id === undefined) return { kind: 'notification', method: value.method, params, body };
+  const said = saidIn(body._meta);
+  return { kind: 'request', id, method: value.method, params, body, meta: said?.meta, progressToken: said?.progressToken };
 }
 
 function toResponse(bytes: Buffer, value: JsonObject, id: RequestId | undefined, invalid: (what: string) => MessageError): Message {

@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
+import type { JsonObject } from '../core/mcp.ts';
 import { Metas } from './metas.ts';
 
-const read = (metas: Metas, text: string) => metas.parse(Buffer.from(text), 0, Buffer.byteLength(text));
+const said = (metas: Metas, text: string) => metas.parse(Buffer.from(text), 0, Buffer.byteLength(text));
+const read = (metas: Metas, text: string) => said(metas, text)?.meta;
 
 it('equal bytes are one object, which nobody can change; other bytes are another', () => {
   const metas = new Metas();
@@ -13,11 +15,10 @@ it('equal bytes are one object, which nobody can change; other bytes are another
   expect(read(metas, '{"a":{"b":["ue"]}}')).not.toBe(first);
 });
 
-it('reads only its part, keeps no token, nothing long, and no more than it may', () => {
+it('reads only its part, keeps nothing long, and no more than it may', () => {
   const metas = new Metas();
-  expect(metas.parse(Buffer.from('["",{"a":1}]'), 4, 11)).toEqual({ a: 1 });
+  expect(metas.parse(Buffer.from('["",{"a":1}]'), 4, 11)?.meta).toEqual({ a: 1 });
   expect(read(metas, '[]')).toBeUndefined();
-  expect(read(metas, '{"progressToken":1}')).not.toBe(read(metas, '{"progressToken":1}'));
   const long = JSON.stringify({ a: 'x'.repeat(3000) });
   expect(read(metas, long)).not.toBe(read(metas, long));
   const first = read(metas, '{"n":-1}');
@@ -27,4 +28,27 @@ it('reads only its part, keeps no token, nothing long, and no more than it may',
   // Those that came last are kept besides.
   for (let n = 1000; n < 1008; n++) for (let again = 0; again < 2; again++) read(metas, `{"n":${n}}`);
   expect(read(metas, '{"n":-1}')).not.toBe(first);
+});
+
+it('tells the token apart: what stands around it is one object, whatever the token', () => {
+  const metas = new Metas();
+  const around = (token: string) => said(metas, `{"a":1,"progressToken":${token},"b":{"progressToken":"inner"}}`);
+  const first = around('1');
+  expect(first).toEqual({ meta: { a: 1, b: { progressToken: 'inner' } }, progressToken: 1 });
+  for (const [token, value] of [
+    ['2', 2],
+    ['"ü"', 'ü'],
+    ['[1]', [1]],
+    ['null', null],
+  ] as const) {
+    const other = around(token);
+    expect(other?.progressToken).toEqual(value);
+    expect(other?.meta).toBe(first?.meta);
+  }
+  expect(Object.isFrozen(first?.meta)).toBe(true);
+  expect(said(metas, '{"a":1,"b":{"progressToken":"inner"}}')).toEqual({ meta: first?.meta as JsonObject, progressToken: undefined });
+  expect(said(metas, '{"a":"\\"progressToken\\":1"}')).toEqual({ meta: { a: '"progressToken":1' }, progressToken: undefined });
+  expect(said(metas, '{"progressToken":7}')).toEqual({ meta: {}, progressToken: 7 });
+  const long = said(metas, JSON.stringify({ progressToken: 7, a: 'x'.repeat(3000) }));
+  expect([long?.progressToken, long?.meta]).toEqual([7, { a: 'x'.repeat(3000) }]);
 });

@@ -48,7 +48,7 @@ export class ModernExchange implements Exchange {
     this.capabilities = envelope.capabilities;
     this.headers = headers;
     this.logLevel = envelope.logLevel;
-    this.progressToken = envelope.progressToken;
+    this.progressToken = message.progressToken as Exchange['progressToken'];
     this.notify = notify;
     this.flow = flow;
   }

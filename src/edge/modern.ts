@@ -12,7 +12,7 @@ import { dispatch, isServed } from '../router/dispatch.ts';
 import { listen } from '../router/listen.ts';
 import { MessageError, type RequestMessage } from './classify.ts';
 import type { Edge } from './edge.ts';
-import { encodeAnswer, encodeNotification, encodePieces } from './encode.ts';
+import { encodePieces } from './encode.ts';
 import { foreignHeaders } from './foreign-headers.ts';
 import { onlyValueOf } from './header-values.ts';
 import { ModernExchange } from './modern-exchange.ts';
@@ -40,28 +40,33 @@ export async function serveModern(
   checkHeaders(message, request);
   if (message.method !== LISTEN && !isServed(message.method, 'modern'))
     throw new MessageError(message.id, 'request/method', `Method not found: ${message.method}`);
-  using door = new ModernDoor(edge, request, response);
-  const exchange = new ModernExchange({
-    message,
-    envelope,
-    caller,
-    signal: door.signal,
-    headers: foreignHeaders(request),
-    notify: (method, params) => door.notify(method, params),
-    flow: door,
-  });
-  let answer: Answer;
+  const door = new ModernDoor(edge, request, response);
   try {
-    answer = message.method === LISTEN ? await listenTo(edge, exchange, door.events) : await dispatch(edge.services, exchange);
-  } catch (error) {
-    answer = answerTo(edge, exchange, error);
+    const exchange = new ModernExchange({
+      message,
+      envelope,
+      caller,
+      signal: door.signal,
+      headers: foreignHeaders(request),
+      notify: (method, params) => door.notify(method, params),
+      flow: door,
+    });
+    let answer: Answer;
+    try {
+      answer = message.method === LISTEN ? await listenTo(edge, exchange, door.events) : await dispatch(edge.services, exchange);
+    } catch (error) {
+      answer = answerTo(edge, exchange, error);
+    }
+    edge.services.instruments.request('modern', message.method, answer.kind === 'error' ? answer.code : undefined);
+    door.answer(message.id, answer);
+  } finally {
+    // Not with `using`: compiled, that is an object and two functions for each call.
+    door.leave();
   }
-  edge.services.instruments.request('modern', message.method, answer.kind === 'error' ? answer.code : undefined);
-  door.answer(message.id, answer);
 }
 
 /** What one request and its answer need of HTTP: its end with the connection, and the choice between one body and a stream. */
-class ModernDoor implements Disposable, Flow {
+class ModernDoor implements Flow {
   /** Whether the client takes event streams. */
   readonly events: boolean;
   readonly #edge: Edge;
@@ -102,7 +107,7 @@ class ModernDoor implements Disposable, Flow {
       this.#edge.headers.set(this.#request, this.#response);
       this.#stream = new SseWriter(this.#response, this.#edge.keepAlive);
     }
-    this.#stream.message(encodeNotification(method, params));
+    this.#stream.notification(method, params);
   }
 
   answer(id: RequestId, answer: Answer): void {
@@ -111,12 +116,13 @@ class ModernDoor implements Disposable, Flow {
       const status = answer.kind === 'error' ? (STATUS[answer.code] ?? 200) : 200;
       this.#edge.headers.sendJson(this.#request, this.#response, status, encodePieces(id, answer));
     } else {
-      this.#stream.message(encodeAnswer(id, answer));
+      this.#stream.answer(id, answer);
       this.#stream.end();
     }
   }
 
-  [Symbol.dispose](): void {
+  /** Nothing more is done for the request. */
+  leave(): void {
     this.#done = true;
     this.#life[Symbol.dispose]();
     this.#edge.work.end();

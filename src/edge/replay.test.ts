@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { type EventStream, Replay } from './replay.ts';
-import { SampleResponse } from './sample-response.ts';
+import { SampleResponse, turn } from './sample-response.ts';
 import { SseWriter } from './sse-writer.ts';
 
 const MIB = 1024 * 1024;
@@ -32,15 +32,16 @@ function made() {
 }
 
 describe('a stream', () => {
-  it('begins with an empty event, and numbers what follows', () => {
+  it('begins with an empty event, and numbers what follows', async () => {
     const { replay, opened } = made();
     const { stream, response } = opened();
     replay.send(stream, data('one'));
     replay.send(stream, data('two'));
+    await turn();
     expect(response.text).toBe('id: 0-0\nretry: 1000\ndata: \n\nid: 0-1\ndata: "one"\n\nid: 0-2\ndata: "two"\n\n');
   });
 
-  it('that was lost is resumed after the event that the client names, and goes on', () => {
+  it('that was lost is resumed after the event that the client names, and goes on', async () => {
     const { replay, opened, connect, lose } = made();
     const { stream } = opened();
     replay.send(stream, data('one'));
@@ -51,15 +52,17 @@ describe('a stream', () => {
     expect(found?.stream).toBe(stream);
     replay.resume(stream, writer, found?.missed ?? []);
     replay.send(stream, data('three'));
+    await turn();
     expect(response.text).toBe('id: 0-2\ndata: "two"\n\nid: 0-3\ndata: "three"\n\n');
   });
 
-  it('that is resumed while its old connection is still open leaves that one', () => {
+  it('that is resumed while its old connection is still open leaves that one', async () => {
     const { replay, opened, connect } = made();
     const { stream, response: before } = opened();
     const { response, writer } = connect();
     replay.resume(stream, writer, []);
     replay.send(stream, data('x'));
+    await turn();
     expect(before.ended).toBe(true);
     expect(before.text).not.toContain('"x"');
     expect(response.text).toContain('"x"');

@@ -1,6 +1,11 @@
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 
+/** What an event stream is given leaves at the end of the turn. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** For tests: an answer whose reader takes nothing until it is told to. */
 export class SampleResponse extends EventEmitter {
   readonly written: string[] = [];
@@ -41,7 +46,8 @@ export class SampleResponse extends EventEmitter {
     return true;
   }
 
-  end(): this {
+  end(bytes?: Buffer): this {
+    if (bytes !== undefined) this.write(bytes);
     this.ended = true;
     this.emit('close');
     return this;

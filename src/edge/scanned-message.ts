@@ -13,6 +13,7 @@ export class ScannedMessage {
   readonly params: Buffer;
   readonly spans: readonly MemberSpan[];
   readonly meta: JsonObject | undefined;
+  readonly progressToken: unknown;
   #body: JsonObject | undefined;
 
   constructor({ id, method, params, spans, meta }: ScannedRequest, metas: Metas) {
@@ -21,7 +22,9 @@ export class ScannedMessage {
     this.params = params;
     this.spans = spans;
     const span = meta === undefined ? undefined : spanOf(spans, '_meta');
-    this.meta = span && metas.parse(params, span.valueStart, span.end);
+    const said = span && metas.parse(params, span.valueStart, span.end);
+    this.meta = said?.meta;
+    this.progressToken = said?.progressToken;
   }
 
   /** Throws `request/invalid` when parser and scanner disagree: two readers of one message are a way around a denylist. */

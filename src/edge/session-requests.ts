@@ -12,7 +12,6 @@ import {
   type JsonObject,
   LATEST_LEGACY_VERSION,
   LEGACY_VERSIONS,
-  META,
   type RequestId,
 } from '../core/mcp.ts';
 import type { Flow } from '../core/ports.ts';
@@ -141,7 +140,7 @@ class SessionExchange implements Exchange {
     this.capabilities = session.capabilities;
     this.owner = session;
     this.logLevel = session.logLevel;
-    this.progressToken = tokenIn(message.meta);
+    this.progressToken = tokenIn(message.progressToken);
     this.headers = headers;
     this.flow = flow;
     if (outlet !== undefined) this.ask = (method, params, until) => this.#ask(outlet, method, params, until);
@@ -167,8 +166,7 @@ class SessionExchange implements Exchange {
 }
 
 /** The token under which the client wants progress, if it is one. */
-function tokenIn(meta: JsonObject | undefined): string | number | undefined {
-  const token = meta?.[META.progressToken];
+function tokenIn(token: unknown): string | number | undefined {
   return typeof token === 'string' || typeof token === 'number' ? token : undefined;
 }
 

@@ -3,7 +3,7 @@ import { ManualClock } from '../core/manual-clock.ts';
 import type { JsonObject } from '../core/mcp.ts';
 import { OwnAbort } from '../core/own-abort.ts';
 import { KeepAlive } from './keep-alive.ts';
-import { SampleResponse } from './sample-response.ts';
+import { SampleResponse, turn } from './sample-response.ts';
 import { Session } from './session.ts';
 import { SseWriter } from './sse-writer.ts';
 
@@ -111,6 +111,7 @@ describe('outside any request', () => {
     const able = made({ sampling: {} });
     const response = able.listen();
     const asked = able.session.request('sampling/createMessage', EMPTY, never);
+    await turn();
     expect(response.text).toContain('"method":"sampling/createMessage"');
     able.session.answered(1, result('{"ok":true}'));
     expect(await asked).toEqual(result('{"ok":true}'));
@@ -118,13 +119,14 @@ describe('outside any request', () => {
     expect(response.text).not.toContain('elicitation');
   });
 
-  it('log lines go to the GET stream, and other notifications nowhere', () => {
+  it('log lines go to the GET stream, and other notifications nowhere', async () => {
     const { session, listen } = made();
     session.notification('notifications/message', EMPTY);
     const response = listen();
     session.notification('notifications/message', Buffer.from('{"level":"info"}'));
     session.notification('notifications/tools/list_changed', EMPTY);
     session.notification('notifications/progress', EMPTY);
+    await turn();
     expect(response.text.match(/"method":"[^"]+"/g)).toEqual(['"method":"notifications/message"']);
     expect(response.text).toContain('{"level":"info"}');
   });

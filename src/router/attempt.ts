@@ -2,7 +2,7 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { type Edits, type MemberSpan, toJson } from '../core/json.ts';
 import type { Answer, Era, JsonObject } from '../core/mcp.ts';
-import type { ConnectionLease, UpstreamCall } from '../core/ports.ts';
+import type { ConnectionLease, ConnectionOwner, UpstreamCall } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { CallLife } from './call-life.ts';
 import { invalidState } from './carried-state.ts';
@@ -84,52 +84,51 @@ const MAX_MOVES = 8;
  * Lease and request; once more where that is certain not to run twice (security class 27): the request was certainly not
  * sent, or the call is repeatable and nothing of it has reached the client. Throws `upstream/*`, or why the call was to end.
  */
-export function send(call: Call, input: RoundInput): Promise<Answered> {
-  return attempt(call, input, { moves: 0, repeated: false });
-}
-
-function attempt(call: Call, input: RoundInput, { moves, repeated }: { readonly moves: number; readonly repeated: boolean }): Promise<Answered> {
-  return sendOnce(call, input).catch((error: unknown) => {
-    if (error instanceof EraChanged) throw error;
-    const failure = asTurnpikeError(error);
-    if (call.life.signal.aborted) throw failure;
-    if (failure.code === 'upstream/busy' && moves < MAX_MOVES) return attempt(call, input, { moves: moves + 1, repeated });
-    if (repeated || !mayRepeat(failure, call)) throw failure;
-    return attempt(call, input, { moves, repeated: true });
-  });
-}
-
-async function sendOnce(call: Call, input: RoundInput): Promise<Answered> {
-  const { services, exchange, request, life, relay, profile, label } = call;
+export async function send(call: Call, input: RoundInput): Promise<Answered> {
+  const { services, exchange, request, life, relay, profile } = call;
   const { upstream } = request;
-  const owner = exchange.owner && ownerThrough(exchange.owner, { services, caller: exchange.caller, upstream, label, profile });
-  const given = services.connections.lease(upstream, exchange.caller, profile, life.signal, owner);
-  const lease = given instanceof Promise ? await leased(call, given) : given;
-  const { connection } = lease;
-  let outcome: 'ok' | 'transport-error' = 'ok';
-  let wish: TaskWish | undefined;
-  let kept = false;
-  try {
-    if (call.assumed !== undefined && connection.era !== call.assumed) throw new EraChanged();
-    // What we ask about a task of the call is no call of the client.
-    if (request.method === exchange.method) services.instruments.bridgeCalls(exchange.era, connection.era).add();
-    wish = taskWish(services, exchange, request, connection);
-    if (exchange.logLevel !== undefined) await services.levels.tell(connection, exchange.logLevel, life.signal);
-    const sent = sentTo(connection.era, call, input, wish);
-    relay.sending(connection, sent, request);
-    const answer = await connection.request(sent);
-    const created = wish === undefined ? undefined : createdTask(answer, upstream, services.clock);
-    if (wish === undefined || created === undefined) return { answer, era: connection.era };
-    kept = true;
-    return { answer, era: connection.era, created: { ...created, lease, wish } };
-  } catch (error) {
-    if (error instanceof EraChanged) throw error;
-    outcome = outcomeOf(error, life);
-    throw forCaller(error, life, lease, upstream);
-  } finally {
-    if (!kept) wish?.end();
-    if (!kept) lease.release(outcome);
+  let moves = 0;
+  let repeated = false;
+  for (;;) {
+    let lease: ConnectionLease | undefined;
+    let outcome: 'ok' | 'transport-error' = 'ok';
+    let wish: TaskWish | undefined;
+    let kept = false;
+    try {
+      const given = services.connections.lease(upstream, exchange.caller, profile, life.signal, ownerOf(call));
+      lease = given instanceof Promise ? await given : given;
+      const { connection } = lease;
+      if (call.assumed !== undefined && connection.era !== call.assumed) throw new EraChanged();
+      // What we ask about a task of the call is no call of the client.
+      if (request.method === exchange.method) services.instruments.bridgeCalls(exchange.era, connection.era).add();
+      wish = taskWish(services, exchange, request, connection);
+      if (exchange.logLevel !== undefined) await services.levels.tell(connection, exchange.logLevel, life.signal);
+      const sent = sentTo(connection.era, call, input, wish);
+      relay.sending(connection, sent, request);
+      const answer = await connection.request(sent);
+      const created = wish === undefined ? undefined : createdTask(answer, upstream, services.clock);
+      if (wish === undefined || created === undefined) return { answer, era: connection.era };
+      kept = true;
+      return { answer, era: connection.era, created: { ...created, lease, wish } };
+    } catch (error) {
+      if (error instanceof EraChanged) throw error;
+      outcome = outcomeOf(error, life);
+      const failure = asTurnpikeError(forCaller(error, life, lease, upstream));
+      if (life.signal.aborted) throw failure;
+      if (failure.code === 'upstream/busy' && moves < MAX_MOVES) moves++;
+      else if (repeated || !mayRepeat(failure, call)) throw failure;
+      else repeated = true;
+    } finally {
+      if (!kept) {
+        wish?.end();
+        lease?.release(outcome);
+      }
+    }
   }
+}
+
+function ownerOf({ services, exchange, request: { upstream }, label, profile }: Call): ConnectionOwner | undefined {
+  return exchange.owner && ownerThrough(exchange.owner, { services, caller: exchange.caller, upstream, label, profile });
 }
 
 /** The call as it goes to an upstream of an era. */
@@ -154,14 +153,6 @@ function sentTo(era: Era, call: Call, input: RoundInput, wish: TaskWish | undefi
 
 /** The connection speaks another era than the call was begun for. Nothing was sent. */
 export class EraChanged extends Error {}
-
-async function leased({ life, request }: Call, lease: Promise<ConnectionLease>): Promise<ConnectionLease> {
-  try {
-    return await lease;
-  } catch (error) {
-    throw life.signal.aborted ? endOf(life, request.upstream) : error;
-  }
-}
 
 function editsFor(era: Era, request: UpstreamRequest, { responses, state }: RoundInput, wish: TaskWish | undefined): Edits | undefined {
   // A state of an upstream that meanwhile speaks another era: nobody is left who could read it.
@@ -192,9 +183,9 @@ export function outcomeOf(error: unknown, { signal }: CallLife): 'ok' | 'transpo
 }
 
 /** Why the call was to end, else why the connection ended, else the error itself. */
-export function forCaller(error: unknown, life: CallLife, lease: ConnectionLease, upstream: string): unknown {
+export function forCaller(error: unknown, life: CallLife, lease: ConnectionLease | undefined, upstream: string): unknown {
   if (life.signal.aborted) return endOf(life, upstream);
-  if (lease.ended.aborted && !(error instanceof TurnpikeError)) {
+  if (lease?.ended.aborted && !(error instanceof TurnpikeError)) {
     return new TurnpikeError('upstream/lost', `upstream '${upstream}' closed the connection after the request was sent; the outcome is unknown`, {
       upstream,
     });

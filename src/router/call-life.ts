@@ -3,6 +3,8 @@ import { TurnpikeError } from '../core/errors.ts';
 import { OwnAbort } from '../core/own-abort.ts';
 import { Deadline } from './deadline.ts';
 
+const ONCE = { once: true } as const;
+
 /**
  * How long one call may run, and who may end it: its time, and the client for as long as one waits for it. A call that is
  * parked between two requests of its client follows nobody but its own time.
@@ -10,8 +12,7 @@ import { Deadline } from './deadline.ts';
 export class CallLife implements Disposable {
   readonly deadline: Deadline;
   readonly #controller = new OwnAbort();
-  /** Made when somebody is followed: a parked call follows nobody, and thousands may wait. */
-  #followed: Set<() => void> | undefined;
+  #followed: AbortSignal | undefined;
 
   /** @param limits milliseconds. @param name of the tool, prompt or resource, for the error of a limit that was passed */
   constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, upstream: string, name: string | (() => string)) {
@@ -31,26 +32,30 @@ export class CallLife implements Disposable {
     this.#controller.abort(reason);
   }
 
-  /** Ends with `source`, too, until the returned function is called. */
-  follow(source: AbortSignal): () => void {
+  /** Ends with `source`, too, and with nobody else any more. */
+  follow(source: AbortSignal): void {
+    this.#leave();
     if (source.aborted) {
       this.abort(source.reason);
-      return () => {};
+      return;
     }
-    const onAbort = () => this.abort(source.reason);
-    source.addEventListener('abort', onAbort, { once: true });
-    const leave = () => {
-      source.removeEventListener('abort', onAbort);
-      this.#followed?.delete(leave);
-    };
-    this.#followed ??= new Set();
-    this.#followed.add(leave);
-    return leave;
+    this.#followed = source;
+    source.addEventListener('abort', this, ONCE);
   }
 
-  /** Takes back timer and listeners. The signal stays as it is. */
+  /** The followed one aborted. */
+  handleEvent(): void {
+    this.abort(this.#followed?.reason);
+  }
+
+  /** Takes back timer and listener. The signal stays as it is. */
   [Symbol.dispose](): void {
     this.deadline.end();
-    for (const leave of [...(this.#followed ?? [])]) leave();
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#followed?.removeEventListener('abort', this);
+    this.#followed = undefined;
   }
 }

@@ -19,48 +19,61 @@ import { sendWithTasks, withTasks } from './tasks/task-calls.ts';
 /**
  * One request that goes to one upstream → its answer, whatever either side speaks (protocol.md section 10): send, play the
  * rounds of questions that the client is not to see as such, convert. A stateless client's call can be parked meanwhile.
- * Throws `TurnpikeError`.
+ * Throws `TurnpikeError`, at once or later.
  */
-export async function callUpstream(services: Services, exchange: Exchange, request: UpstreamRequest): Promise<Answer> {
+export function callUpstream(services: Services, exchange: Exchange, request: UpstreamRequest): Promise<Answer> {
   // Who is gone already wants nothing to be run.
   exchange.signal.throwIfAborted();
-  try {
-    if (exchange.era === 'legacy') return await callDirectly(services, exchange, request, NO_INPUT);
-    if (!MAY_ASK.has(exchange.method)) {
-      const given = hasParam(exchange, 'inputResponses') ? member(exchange.params, 'inputResponses', exchange.spans) : undefined;
-      return await callDirectly(services, exchange, request, roundInput(given, undefined));
-    }
-    const given = hasParam(exchange, 'inputResponses') ? inputResponsesOf(exchange) : undefined;
-    const state = hasParam(exchange, 'requestState') ? openState(services, exchange, request) : undefined;
-    if (state?.kind === 'park') return await services.parking.resume(exchange, state, request.upstream, given);
-    const input = inputOf(state, given);
-    // A stateless upstream asks by its answer: nothing has to wait for a retry.
-    if (services.connections.eraOf(request.upstream) === 'modern' && state?.kind !== 'recall') {
-      try {
-        return await callDirectly(services, exchange, request, input, 'modern');
-      } catch (error) {
-        if (!(error instanceof EraChanged)) throw error;
-      }
-    }
-    return await callParkably(services, exchange, request, { input, state, given });
-  } catch (error) {
-    // Only the upstream's bytes can be that: the client's were parsed, or scanned as strictly.
-    if (!(error instanceof SyntaxError) && !(error instanceof RangeError)) throw error;
-    const { upstream } = request;
-    throw new TurnpikeError('upstream/protocol', `upstream '${upstream}' sent something that is not JSON`, { upstream, reason: error.message });
+  if (exchange.era === 'legacy') return callDirectly(services, exchange, request, NO_INPUT);
+  if (!MAY_ASK.has(exchange.method)) {
+    const given = hasParam(exchange, 'inputResponses') ? member(exchange.params, 'inputResponses', exchange.spans) : undefined;
+    return callDirectly(services, exchange, request, roundInput(given, undefined));
   }
+  const given = hasParam(exchange, 'inputResponses') ? inputResponsesOf(exchange) : undefined;
+  const state = hasParam(exchange, 'requestState') ? openState(services, exchange, request) : undefined;
+  if (state?.kind === 'park') return judged(request, services.parking.resume(exchange, state, request.upstream, given));
+  const input = inputOf(state, given);
+  const parkably = () => callParkably(services, exchange, request, { input, state, given });
+  // A stateless upstream asks by its answer: nothing has to wait for a retry.
+  if (services.connections.eraOf(request.upstream) !== 'modern' || state?.kind === 'recall') return judged(request, parkably());
+  return callDirectly(services, exchange, request, input, parkably);
+}
+
+/** What the bytes of an upstream made fail is its fault. */
+function judged(request: UpstreamRequest, answering: Promise<Answer>): Promise<Answer> {
+  return answering.catch((error: unknown) => {
+    throw ofBytes(request, error);
+  });
+}
+
+/** Only the upstream's bytes can be no JSON: the client's were parsed, or scanned as strictly. */
+function ofBytes({ upstream }: UpstreamRequest, error: unknown): unknown {
+  if (!(error instanceof SyntaxError) && !(error instanceof RangeError)) return error;
+  return new TurnpikeError('upstream/protocol', `upstream '${upstream}' sent something that is not JSON`, { upstream, reason: error.message });
 }
 
 const NO_INPUT: RoundInput = {};
 
-/** For a client that can be asked on the stream of its call, or by its answer. */
-async function callDirectly(services: Services, exchange: Exchange, request: UpstreamRequest, input: RoundInput, assumed?: Era): Promise<Answer> {
-  const call = newCall(services, exchange, request, undefined, assumed);
-  const leave = call.life.follow(exchange.signal);
+/**
+ * For a client that can be asked on the stream of its call, or by its answer.
+ * @param otherwise for a client that cannot be asked meanwhile: what to do where the upstream turns out not to be modern
+ */
+async function callDirectly(
+  services: Services,
+  exchange: Exchange,
+  request: UpstreamRequest,
+  input: RoundInput,
+  otherwise?: () => Promise<Answer>,
+): Promise<Answer> {
+  const call = newCall(services, exchange, request, undefined, otherwise && 'modern');
   try {
-    return finish(call, exchange, await playFrom(call, input, await send(call, input)));
+    call.life.follow(exchange.signal);
+    const first = await send(call, input);
+    return finish(call, exchange, mayGoOn(call, first) ? await playFrom(call, input, first) : first);
+  } catch (error) {
+    if (error instanceof EraChanged && otherwise !== undefined) return judged(request, otherwise());
+    throw ofBytes(request, error);
   } finally {
-    leave();
     call.relay.end();
     call.life[Symbol.dispose]();
   }
@@ -76,7 +89,7 @@ function callParkably(
   // Answers without a state answer nothing yet: they wait for their questions.
   const questions = new Questions(services.clock, services.settings.bridge.gatherWindow, state === undefined ? given : undefined);
   const call = newCall(services, exchange, request, questions, undefined);
-  const playing = send(call, input).then((first) => playFrom(call, input, first));
+  const playing = send(call, input).then((first) => (mayGoOn(call, first) ? playFrom(call, input, first) : first));
   const recalls = state?.kind === 'recall' ? state.round : 0;
   return new ParkedCall({ call, questions, lot: services.parking, playing, recalls }).begin(exchange);
 }
@@ -95,8 +108,7 @@ function newCall(services: Services, from: Exchange, request: UpstreamRequest, q
 }
 
 /** From the first answer until the upstream has answered for good. */
-function playFrom(call: Call, input: RoundInput, first: Answered): Played | Promise<Played> {
-  if (!mayGoOn(call, first)) return first;
+function playFrom(call: Call, input: RoundInput, first: Answered): Promise<Played> {
   return withTasks(call, input, first).then((answered) => playRounds(call, answered, sendWithTasks));
 }
 

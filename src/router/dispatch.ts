@@ -41,7 +41,7 @@ const LEGACY: Readonly<Record<string, Handler>> = { ...LISTS, ping: async () => 
 
 /** Whether a method is served in an era by `dispatch`. Fronts serve `initialize`, `subscriptions/listen` and the session's own methods themselves. */
 export function isServed(method: string, era: Exchange['era']): boolean {
-  return handlerOf(method, era) !== undefined;
+  return TABLES[era].has(method);
 }
 
 /**
@@ -50,7 +50,7 @@ export function isServed(method: string, era: Exchange['era']): boolean {
  */
 export async function dispatch(services: Services, exchange: Exchange): Promise<Answer> {
   const { method, era } = exchange;
-  const handler = handlerOf(method, era);
+  const handler = TABLES[era].get(method);
   if (handler === undefined) throw new TurnpikeError('request/method', `Method not found: ${method}`);
   if (handler.plain !== undefined) return handler.plain(services, exchange);
   services.audit.ensureWritable();
@@ -65,14 +65,16 @@ export async function dispatch(services: Services, exchange: Exchange): Promise<
   }
 }
 
-function handlerOf(
-  method: string,
-  era: Exchange['era'],
-): { readonly plain: Handler } | { readonly plain?: never; readonly noted: NotedHandler } | undefined {
-  const table = era === 'modern' ? MODERN : LEGACY;
-  if (Object.hasOwn(table, method)) return { plain: table[method] as Handler };
-  if (Object.hasOwn(CALLS, method)) return { noted: CALLS[method] as NotedHandler };
-  if (era === 'modern' && Object.hasOwn(TASKS, method)) return { noted: TASKS[method] as NotedHandler };
-  if (era === 'modern' && Object.hasOwn(SKILLS, method)) return { noted: SKILLS[method] as NotedHandler };
-  return undefined;
+type Entry = { readonly plain: Handler; readonly noted?: never } | { readonly plain?: never; readonly noted: NotedHandler };
+
+const TABLES: Readonly<Record<Exchange['era'], ReadonlyMap<string, Entry>>> = {
+  modern: tableOf(MODERN, { ...CALLS, ...TASKS, ...SKILLS }),
+  legacy: tableOf(LEGACY, CALLS),
+};
+
+function tableOf(plain: Readonly<Record<string, Handler>>, noted: Readonly<Record<string, NotedHandler>>): ReadonlyMap<string, Entry> {
+  return new Map<string, Entry>([
+    ...Object.entries(plain).map(([method, handler]) => [method, { plain: handler }] as const),
+    ...Object.entries(noted).map(([method, handler]) => [method, { noted: handler }] as const),
+  ]);
 }

@@ -5,6 +5,7 @@ import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import type { Answer, JsonObject } from '../core/mcp.ts';
 import { isObjectParam } from '../core/param-value.ts';
+import type { UpstreamRequest } from './attempt.ts';
 import { callUpstream } from './call.ts';
 import type { CallNote } from './call-note.ts';
 import { chosenTool } from './family-calls.ts';
@@ -13,18 +14,11 @@ import type { Services } from './services.ts';
 import { taskSupportOf } from './tasks/task-shapes.ts';
 import { resolveIn } from './view-of.ts';
 
-/** `tools/call`: view, policy, headers, scope, then the upstream (protocol.md section 1, checks 16 to 19). */
-export function callTool(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
-  return callListed(services, exchange, note).catch(async (error: unknown) => {
-    const { code, details } = asTurnpikeError(error);
-    if (code !== 'upstream/header' || details.upstream === undefined) throw error;
-    // Refused unprocessed (-32020): the schema is not the one we know. Once more, with headers by the schema of now.
-    await services.upstreams.refresh(details.upstream, 'tools', exchange.signal);
-    return callListed(services, exchange, note);
-  });
-}
-
-async function callListed(services: Services, exchange: Exchange, note: CallNote): Promise<Answer> {
+/**
+ * `tools/call`: view, policy, headers, scope, then the upstream (protocol.md section 1, checks 16 to 19).
+ * @param refreshed whether the tool's schema was just asked for again
+ */
+export async function callTool(services: Services, exchange: Exchange, note: CallNote, refreshed = false): Promise<Answer> {
   const name = requireText(exchange, 'name');
   note.exposed(name);
   const found = ofView(services, exchange, name);
@@ -45,7 +39,7 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
   }
   requireScope(exchange, decision.safety === 'read-only' ? 'turnpike:read' : 'turnpike:write');
   const foreign = foreignParamHeaders(exchange);
-  return callUpstream(services, exchange, {
+  const request: UpstreamRequest = {
     upstream,
     original,
     method: 'tools/call',
@@ -56,7 +50,15 @@ async function callListed(services: Services, exchange: Exchange, note: CallNote
     headers: mirrors ? { ...foreign, ...mirrored.mint(given as JsonObject | undefined) } : foreign,
     wrapped: isWrapped(capability.parsed.outputSchema),
     taskSupport: taskSupportOf(capability.parsed),
-  });
+  };
+  try {
+    return await callUpstream(services, exchange, request);
+  } catch (error) {
+    if (refreshed || asTurnpikeError(error).code !== 'upstream/header') throw error;
+    // Refused unprocessed (-32020): the schema is not the one we know. Once more, with headers by the schema of now.
+    await services.upstreams.refresh(upstream, 'tools', exchange.signal);
+    return await callTool(services, exchange, note, true);
+  }
 }
 
 function ofView(services: Services, exchange: Exchange, name: string) {

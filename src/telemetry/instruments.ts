@@ -80,6 +80,7 @@ export class Instruments {
   /** By method and code, of each era. */
   readonly #requests: Readonly<Record<Era, Map<string, Map<number | undefined, Cell>>>> = { modern: new Map(), legacy: new Map() };
   readonly #responses = new Map<number, Cell>();
+  readonly #bridgeCalls: Readonly<Record<Era, Partial<Record<Era, Count>>>> = { modern: {}, legacy: {} };
   readonly #inboundAuth = { success: new Map<string, Cell>(), failure: new Map<string, Cell>() };
   readonly #weakened = new Set<string>();
   readonly #startedAt: number;
@@ -122,7 +123,9 @@ export class Instruments {
 
   /** The count of one client era × upstream era. */
   bridgeCalls(client: Era, upstream: Era): Count {
-    return this.#cell('bridgeCalls', `${client}-${upstream}`);
+    const known = this.#bridgeCalls[client];
+    known[upstream] ??= this.#cell('bridgeCalls', `${client}-${upstream}`);
+    return known[upstream];
   }
 
   /** Rounds of questions of one client era × upstream era. */

@@ -4,6 +4,8 @@ import type { UpstreamCall } from '../core/ports.ts';
 import type { Pending } from './in-flight.ts';
 import { ProgressGate } from './progress-gate.ts';
 
+const ONCE = { once: true } as const;
+
 /** Who sent it. */
 export interface RequestHost {
   readonly clock: Clock;
@@ -23,8 +25,8 @@ export class PendingRequest implements Pending {
   readonly #host: RequestHost;
   #progress: ProgressGate | undefined;
   #asked: Set<AbortController> | undefined;
-  #resolve: (answer: Answer) => void = () => {};
-  #reject: (error: unknown) => void = () => {};
+  #resolve: (answer: Answer) => void = nothing;
+  #reject: (error: unknown) => void = nothing;
 
   constructor(id: number, call: UpstreamCall, turn: boolean, host: RequestHost) {
     this.id = id;
@@ -35,7 +37,7 @@ export class PendingRequest implements Pending {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    call.signal.addEventListener('abort', this, { once: true });
+    call.signal.addEventListener('abort', this, ONCE);
   }
 
   /** Made for the first progress; most calls have none. */
@@ -68,3 +70,5 @@ export class PendingRequest implements Pending {
     else this.#reject(outcome.error);
   }
 }
+
+function nothing(): void {}
