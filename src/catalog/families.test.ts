@@ -156,6 +156,16 @@ describe('a tool falls back to the names of its servers', () => {
     expect(listed(open({ a: [sampleTool('t', definition)] }).catalog.viewFor(ANN))).toEqual(['x_f_t']);
   });
 
+  it('but not if it is called as something that every object inherits', () => {
+    const family = { name: 'f', instanceArg: 'constructor' };
+    const { catalog } = open({ a: [sampleTool('t', props({ n: {} }, { $ref: '#/properties' }))] }, inFamily('a', { family }));
+    const [tool] = catalog
+      .viewFor(ANN)
+      .list('tools')
+      .items.map((item) => JSON.parse(item.toString()));
+    expect(tool).toMatchObject({ name: 'x_f_t', inputSchema: { properties: { constructor: { enum: ['a'] } }, required: ['constructor'] } });
+  });
+
   it('if nothing can be added to a definition', () => {
     const broken = [
       props([] as unknown as JsonObject),

@@ -20,6 +20,7 @@ export class FamilySide {
   readonly #era: Era;
   readonly #shape: FamilyShape;
   #forms: LRUCache<string, Form> | undefined;
+  #fault: { readonly text: string | undefined } | undefined;
 
   /** @param bytes the definition after vetting */
   constructor({ name, instanceArg }: FamilySettings, capability: Capability, bytes: Buffer, era: Era, names: NameSettings) {
@@ -33,7 +34,12 @@ export class FamilySide {
   }
 
   /** Why the argument cannot be put into its definition, if it cannot. */
-  fault(): string | undefined {
+  get fault(): string | undefined {
+    this.#fault ??= { text: this.#faultOf() };
+    return this.#fault.text;
+  }
+
+  #faultOf(): string | undefined {
     const { inputSchema, description } = this.#capability.parsed;
     const { properties = {}, required = [] } = isJsonObject(inputSchema) ? inputSchema : {};
     if (!isJsonObject(properties) || !Array.isArray(required) || (description !== undefined && typeof description !== 'string'))
