@@ -173,7 +173,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
           return opened.ok ? opened.value : undefined;
         },
       },
-      endSessions: (principal) => reload.revoke((other) => principalKey(other) === principalKey(principal)),
+      // In a moment: the call that found it out is answered first.
+      endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),
   );
   let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab });

@@ -18,6 +18,7 @@ import type { Config, UpstreamConfig } from './config/schema.ts';
 import { type Caller, type Principal, principalKey } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
+import { OwnAbort } from './core/own-abort.ts';
 import type { Transport } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
@@ -141,7 +142,14 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     try {
       const lease = await this.#pool.lease(token.reveal(), { kind, gitlabUrl: instance, signal });
       const { api, principal } = lease.server;
-      return { context: { api, principal, secrets: [token] }, signal: lease.signal, release: () => lease.release() };
+      const over = new OwnAbort();
+      const expired = () => over.abort(new TurnpikeError('upstream/login', EXPIRED, { upstream }));
+      lease.signal.addEventListener('abort', expired, { once: true });
+      const release = () => {
+        lease.signal.removeEventListener('abort', expired);
+        lease.release();
+      };
+      return { context: { api, principal, secrets: [token] }, signal: over.signal, release };
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof CredentialRejectedError) throw new TurnpikeError('upstream/login', EXPIRED, { upstream, reason: error.message });
