@@ -297,6 +297,25 @@ describe('cancellation', () => {
     expect(rig.leased).toBe(0);
   });
 
+  it('at every moment leaves nothing behind, and answers or gives its reason', async () => {
+    const outcomes = new Set<unknown>();
+    for (let moment = 0; moment < 40; moment++) {
+      const client = new AbortController();
+      const call = rig.call('destroy', { name: 'x' }, { signal: client.signal, capabilities: FORMS });
+      const outcome = call.then(
+        ({ resultType }) => resultType,
+        (error: unknown) => error,
+      );
+      for (let turn = 0; turn < moment; turn++) await Promise.resolve();
+      client.abort(client);
+      const ended = await outcome;
+      outcomes.add(ended === client ? 'aborted' : ended);
+      await settle();
+      expect([rig.leased, rig.transports[0]?.running, getEventListeners(client.signal, 'abort').length]).toEqual([0, 0, 0]);
+    }
+    expect([...outcomes]).toEqual(['aborted', 'input_required']);
+  });
+
   it('before it was sent reaches no handler', async () => {
     await expect(rig.call('whoami', {}, { signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow('gone');
   });
