@@ -128,7 +128,6 @@ export class BuiltinServer<C> {
       controller.signal.throwIfAborted();
       return this.#failed(work, round, error);
     } finally {
-      call.end();
       for (const stop of stops) stop();
       // What a handler left running ends with its call.
       controller.abort(new Error('the call is over'));
