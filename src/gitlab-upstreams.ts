@@ -1,9 +1,9 @@
 import type { TokenVerifier } from './auth/gitlab-token.ts';
 import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
 import type { CredentialKind } from './builtin/gitlab/client/api.ts';
-import { type ApiUrl, knownApiUrl } from './builtin/gitlab/client/api-url.ts';
+import { type ApiUrl, knownApiUrl, parseApiUrl } from './builtin/gitlab/client/api-url.ts';
 import { GitLabClient } from './builtin/gitlab/client/gitlab-client.ts';
-import { Instances } from './builtin/gitlab/client/instance.ts';
+import { type InstanceAnswer, Instances } from './builtin/gitlab/client/instance.ts';
 import { GitLabClientPool } from './builtin/gitlab/client/instance-pool.ts';
 import { instanceRules } from './builtin/gitlab/client/instance-rules.ts';
 import { CredentialRejectedError, InvalidUrlError, PoolCapacityError, UpstreamUnavailableError } from './builtin/gitlab/pool/errors.ts';
@@ -107,7 +107,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   async verify(...[credential, header, signal]: Parameters<TokenVerifier['verify']>): ReturnType<TokenVerifier['verify']> {
     const [first] = this.#places.values();
     if (first === undefined) return { kind: 'refused', reason: 'there is no upstream of type gitlab' };
-    const chosen = first.instances.choose(header);
+    const chosen = this.#configured(header) ?? first.instances.choose(header);
     if (chosen.kind === 'refused') {
       const verdict =
         chosen.status === 400 ? ({ kind: 'invalid', detail: chosen.detail ?? '' } as const) : ({ kind: 'forbidden', reason: chosen.reason } as const);
@@ -213,6 +213,14 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       }),
       auth,
     };
+  }
+
+  /** The instance that a header names, where an upstream is it: that one needs no leave. */
+  #configured(header: readonly string[] | undefined): InstanceAnswer | undefined {
+    const [value = '', ...others] = header ?? [];
+    const parsed = parseApiUrl(value.trim());
+    if (parsed.kind !== 'url' || others.length > 0 || !this.#isKnown(parsed.url.canonical)) return undefined;
+    return { kind: 'instance', url: parsed.url };
   }
 
   /** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */

@@ -40,6 +40,17 @@ describe('a caller', () => {
     expect(gitlab.corp.log.of({}).length).toBe(before);
   });
 
+  it('of another instance names it by its URL, in any spelling, and is nobody at the first one', async () => {
+    const client = new ModernClient(gitlab.url, tokens.carol);
+    for (const named of [gitlab.corp.url, `${gitlab.corp.apiUrl}/`]) {
+      const headers = { 'x-gitlab-api-url': named };
+      expect(nameIn(await client.send('tools/call', { name: 'x_gitlab_whoami', arguments: { instance: 'corp' } }, { headers }))).toBe('carol');
+    }
+    expect((await client.call(...whoami('com'))).status).toBe(401);
+    const foreign = { headers: { 'x-gitlab-api-url': 'https://evil.example.test' } };
+    expect((await client.send('tools/list', {}, foreign)).status).toBe(401);
+  });
+
   it('with a token that GitLab does not know is refused', async () => {
     const reply = await new ModernClient(gitlab.url, 'glpat-aaaaaaaaaaaaaaaaaaaa').call(...whoami('com'));
     expect([reply.status, reply.messages[0]?.error]).toMatchObject([401, { message: 'Invalid GitLab token' }]);
