@@ -220,6 +220,14 @@ describe('calls', () => {
     expect(rig.failures).toEqual(failures);
   });
 
+  it('says why a tool that exists is not offered', async () => {
+    const refusal = (name: string) =>
+      name === 'hidden' ? new TurnpikeError('policy/denied', 'hidden is not allowed in read-only mode', { rule: 'gitlab.readOnly' }) : undefined;
+    rig = new Rig({ ...SAMPLE_OFFER, refusal });
+    expect(await rig.call('hidden')).toMatchObject({ isError: true, content: [{ text: 'hidden is not allowed in read-only mode' }] });
+    expect(await rig.call('none')).toEqual({ code: -32602, message: 'tool not found: none' });
+  });
+
   it('holds results to their schema where tests ask for that', async () => {
     rig = new Rig(SAMPLE_OFFER, { checkOutputs: true });
     expect(await rig.call('add', { a: 1, b: 2 })).toMatchObject({ structuredContent: { sum: 3 } });

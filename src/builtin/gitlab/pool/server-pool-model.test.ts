@@ -7,7 +7,7 @@ import type { ServerLease } from './server-pool-options.ts';
 
 /** Whatever happens in whatever order: nobody gets another's server, nothing is lost, nothing leaks. */
 
-const USERS = 6;
+const USERS = 3;
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 interface Server {
@@ -23,9 +23,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: userStep('lease') },
   { weight: 6, arbitrary: userStep('get') },
   { weight: 2, arbitrary: userStep('abort') },
-  { weight: 1, arbitrary: userStep('revoke') },
+  { weight: 3, arbitrary: userStep('revoke') },
   { weight: 1, arbitrary: userStep('restore') },
-  { weight: 3, arbitrary: userStep('call') },
+  { weight: 5, arbitrary: userStep('call') },
   { weight: 6, arbitrary: amountStep('release', 8) },
   { weight: 4, arbitrary: amountStep('tick', 1_000_000) },
   { weight: 1, arbitrary: amountStep('outage', 1) },
@@ -47,6 +47,8 @@ class Model {
   readonly made: Server[] = [];
   readonly leases: ServerLease<Server>[] = [];
   readonly waiting = new Set<Promise<void>>();
+  /** Servers that somebody got who should not have. */
+  readonly wrong: unknown[] = [];
   readonly callers = new Map<string, AbortController>();
   readonly pool: ServerPool<Server & { call(): Promise<unknown> }>;
 
@@ -97,7 +99,7 @@ class Model {
       this.callers.set(name, caller);
       const options = { signal: caller.signal };
       const work = kind === 'lease' ? this.#lease(token, String(user), options) : this.#get(token, String(user), kind === 'call', options);
-      const ended = work.catch((error: unknown) => expect(error).toBeInstanceOf(Error)).then(() => void this.waiting.delete(ended));
+      const ended = work.catch(() => {}).then(() => void this.waiting.delete(ended));
       this.waiting.add(ended);
     }
   }
@@ -105,16 +107,22 @@ class Model {
   async #lease(token: string, subject: string, options: { readonly signal: AbortSignal }): Promise<void> {
     const lease = await this.pool.lease(token, options);
     this.leases.push(lease);
-    expect([lease.server.subject, lease.identity.principal.subject, lease.server.disposed]).toEqual([subject, subject, false]);
+    this.#judge(lease.server, subject);
+    this.#judge({ ...lease.server, subject: lease.identity.principal.subject }, subject);
   }
 
   async #get(token: string, subject: string, calls: boolean, options: { readonly signal: AbortSignal }): Promise<void> {
     const server = await this.pool.getOrCreate(token, options);
-    expect(server.subject).toBe(subject);
+    this.#judge(server, subject);
     if (calls) await server.call();
   }
 
+  #judge({ subject, disposed }: Server, wanted: string): void {
+    if (disposed || subject !== wanted) this.wrong.push({ subject, disposed, wanted });
+  }
+
   check(): void {
+    expect(this.wrong).toEqual([]);
     const { current_size: size, max_size: max, hits, misses } = this.pool.stats();
     expect(size).toBeLessThanOrEqual(max);
     expect(this.gitlab.running).toBeLessThanOrEqual(16 + 8 + this.waiting.size);
@@ -145,7 +153,7 @@ it('keeps its promises in any order of events', async () => {
       for (const one of steps) await model.run(one);
       await model.end();
     }),
-    { numRuns: 120 },
+    { numRuns: 200 },
   );
 }, 60_000);
 
