@@ -57,7 +57,6 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
       './launcher': { types: './dist/launcher/index.d.ts', default: './dist/launcher/index.js' },
       './aggregator': { types: './dist/aggregator/index.d.ts', default: './dist/aggregator/index.js' },
       './gitlab': { types: './dist/gitlab/index.d.ts', default: './dist/gitlab/index.js' },
-      './gitlab': { types: './dist/gitlab/index.d.ts', default: './dist/gitlab/index.js' },
       './testing': { types: './dist/testing/index.d.ts', default: './dist/testing/index.js' },
       './package.json': './package.json',
     });
