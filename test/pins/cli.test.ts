@@ -32,11 +32,13 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
       ['call', 'tool json?', '--json --url --token-file --timeout'],
       ['top', '', '--once --url --token-file --interval'],
       [
-        'gitlab',
-        '',
-        `--transport ${VARIABLES.filter(({ kind }) => kind !== 'secret')
-          .map(({ name }) => flagOf(name))
-          .join(' ')}`,
+        ...['gitlab', ''],
+        [
+          '--transport --streamable-http --host --port --remote-authorization --enable-dynamic-api-url --gitlab-api-url --gitlab-allowed-hosts',
+          '--gitlab-allow-private-hosts --gitlab-pool-max-size --gitlab-pool-idle-timeout --gitlab-pool-cleanup-interval --max-sessions',
+          '--max-requests-per-minute --session-timeout-seconds --gitlab-ca-cert-path --gitlab-read-only-mode --gitlab-masking-enabled',
+          '--gitlab-toolsets --gitlab-tools --gitlab-denied-tools-regex --gitlab-project-id --gitlab-allowed-project-ids --log-level',
+        ].join(' '),
       ],
       ['completion', 'shell', ''],
       ['version', '', ''],
@@ -65,6 +67,7 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
       './errors': { types: './dist/core/errors.d.ts', default: './dist/core/errors.js' },
       './launcher': { types: './dist/launcher/index.d.ts', default: './dist/launcher/index.js' },
       './aggregator': { types: './dist/aggregator/index.d.ts', default: './dist/aggregator/index.js' },
+      './gitlab': { types: './dist/gitlab/index.d.ts', default: './dist/gitlab/index.js' },
       './testing': { types: './dist/testing/index.d.ts', default: './dist/testing/index.js' },
       './package.json': './package.json',
     });
