@@ -22,6 +22,7 @@ import { OwnAbort } from './core/own-abort.ts';
 import type { Transport } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
+import type { Sealer } from './store/seal.ts';
 import type { Logger } from './telemetry/log.ts';
 
 export type GitLabUpstreamConfig = Extract<UpstreamConfig, { type: 'gitlab' }>;
@@ -30,7 +31,8 @@ export interface GitLabUpstreamsOptions {
   readonly clock: Clock;
   readonly version: string;
   readonly logger: Logger;
-  readonly sealing: Sealing;
+  /** For cursors that travel through clients. */
+  readonly sealer: Sealer;
   /** For upstreams that name none. */
   readonly proxies: ProxySettings;
   /** GitLab does not take the credential of this principal any more. */
@@ -177,7 +179,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   }
 
   #make({ name, gitlab, auth, tls, proxy }: GitLabUpstreamConfig): Place {
-    const { clock, version, sealing, logger } = this.#options;
+    const { clock, version, sealer, logger } = this.#options;
     const { url, dynamicUrl, pool, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
     const home = knownApiUrl(url);
@@ -192,7 +194,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     });
     if (!rules.ok) throw new TurnpikeError('config/invalid', `upstream '${name}': ${rules.error}`);
     const { allowsPrivate } = rules.value;
-    const { offer } = gitlabOffer({ settings, sealing, clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
+    const { offer } = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
     return {
       name,
       home,
@@ -241,4 +243,14 @@ const SCOPES = new Set(DEFAULT_SCOPES);
 function kindOf(header: string): CredentialKind {
   const name = header.toLowerCase();
   return name === 'authorization' ? 'bearer' : name === 'job-token' ? 'job-token' : 'private-token';
+}
+
+function sealingBy(sealer: Sealer): Sealing {
+  return {
+    seal: (purpose, value) => sealer.seal(purpose, value),
+    open: (purpose, text) => {
+      const opened = sealer.openJson(purpose, text);
+      return opened.ok ? opened.value : undefined;
+    },
+  };
 }

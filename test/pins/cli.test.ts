@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT } from '../../src/cli/exit-code.ts';
-import { flagOf, VARIABLES } from '../../src/cli/gitlab/variables.ts';
+import { VARIABLES } from '../../src/cli/gitlab/variables.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { sampleSurroundings } from '../../src/cli/sample-surroundings.ts';
 import { CLI_VARIABLES } from '../../src/config/overrides.ts';
