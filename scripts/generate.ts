@@ -6,6 +6,8 @@ import { exampleYaml } from '../src/config/example.ts';
 import { metricsReference } from '../src/telemetry/metric-table.ts';
 import { cliPage } from './cli-page.ts';
 import { errorsPage } from './errors-page.ts';
+import { gitlabToolsPage } from './gitlab-tools-page.ts';
+import { gitlabVariablesPage } from './gitlab-variables-page.ts';
 import { relayEditsPage } from './relay-edits-page.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -17,6 +19,8 @@ const files: Readonly<Record<string, string>> = {
   'docs/reference/metrics.md': metricsPage(),
   'docs/reference/relay-edits.md': relayEditsPage(),
   'docs/reference/cli.md': cliPage(),
+  'docs/reference/gitlab-tools.md': gitlabToolsPage(),
+  'docs/reference/gitlab-variables.md': gitlabVariablesPage(),
 };
 
 const check = process.argv.includes('--check');

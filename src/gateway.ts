@@ -26,7 +26,7 @@ import { Sessions } from './edge/sessions.ts';
 import { serveStdio } from './edge/stdio.ts';
 import { Work } from './edge/work.ts';
 import { type HandleOptions, serveForeign } from './embedding.ts';
-import { type FrontParts, GATEWAY_FRONT } from './front.ts';
+import { type FrontParts, GATEWAY_FRONT, type StandaloneSettings } from './front.ts';
 import { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
@@ -39,7 +39,6 @@ import { ResultMetas } from './router/result-metas.ts';
 import type { Services } from './router/services.ts';
 import { HostedTasks } from './router/tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
-import type { StandaloneSettings } from './standalone-door.ts';
 import { standaloneFront } from './standalone-front.ts';
 import { Startup } from './startup.ts';
 import { type ConnectionReport, connectionReports, type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
@@ -52,12 +51,10 @@ import { createLogger, type Logger } from './telemetry/log.ts';
 import { SecurityLog } from './telemetry/security-log.ts';
 import type { ConnectorPorts } from './upstream/connect.ts';
 import { Connections } from './upstream/connections.ts';
-import { EraMemory } from './upstream/era-memory.ts';
 import { Reaper } from './upstream/process/reaper.ts';
 import { Registry } from './upstream/registry.ts';
-import type { UpstreamSettings } from './upstream/settings.ts';
 import { packageVersion } from './version.ts';
-import { upstreamSettings } from './wiring.ts';
+import { auditSettings, connectorPorts, upstreamSettings } from './wiring.ts';
 
 /** What a composition may replace; everything has a default. */
 export interface GatewayOverrides {
@@ -141,21 +138,9 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   }
   for (const launch of unpinnedLaunches(config))
     logger.warn('config/unpinned: the launch line fetches a package without a fixed version', { ...launch });
-  const memoryOnly = config.store.type === 'memory' && config.telemetry.audit.file !== '-';
   const secrets = secretValues(config);
-  const audit = createAuditLog({
-    ...config.telemetry.audit,
-    // Without a state directory there is no place for a file of ours.
-    file: memoryOnly && !config.telemetry.audit.file.startsWith('/') ? '-' : config.telemetry.audit.file,
-    files: config.telemetry.audit.maxFiles,
-    dir: config.store.dir,
-    stream: overrides.auditStream ?? process.stderr,
-    clock,
-    logger,
-    failures: instruments.auditFailures,
-    lost: instruments.auditLost,
-    secrets,
-  });
+  const { auditStream } = overrides;
+  const audit = createAuditLog(auditSettings(config, { clock, logger, instruments, secrets, stream: auditStream ?? process.stderr }));
   await audit.open();
   parts.defer(() => audit.close());
 
@@ -163,40 +148,19 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   parts.defer(() => reaper.stop());
   const serverInfo = { name: 'turnpike', version };
   const sealing = keys.derive('seal');
-  const cursorsOfLists = new Sealer(sealing, 'gl1.', clock);
   const gitlab = parts.use(
     new GitLabUpstreams(config, {
-      proxies: overrides.proxies ?? {},
-      clock,
-      version,
-      logger,
-      instruments,
-      sealing: {
-        seal: (purpose, value) => cursorsOfLists.seal(purpose, value),
-        open: (purpose, text) => {
-          const opened = cursorsOfLists.openJson(purpose, text);
-          return opened.ok ? opened.value : undefined;
-        },
-      },
-      endSessions: (principal) => reload.revoke((other) => principalKey(other) === principalKey(principal)),
+      ...{ clock, version, logger, instruments, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
+      // In a moment: the call that found it out is answered first.
+      endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),
   );
   const front = overrides.standalone === undefined ? GATEWAY_FRONT : standaloneFront(overrides.standalone);
   let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab, front });
-  const ports = {
-    clock,
-    reaper,
-    environment,
-    memory: new EraMemory(opened.store, (error) => logger.warn('the store forgot an era', { reason: asTurnpikeError(error).details.reason })),
-    clientInfo: serverInfo,
-    onStderr: (upstream: string, line: string) => logger.debug('upstream stderr', { upstream, line }),
-    onDropped: (upstream: string, what: string) => {
-      instruments.droppedNotifications('upstream').add();
-      logger.debug('dropped', { upstream, what });
-    },
-    onAdvice: (upstream: string, advice: string) => logger.warn(`upstream '${upstream}' ${advice}`, { upstream }),
-    transport: (settings: UpstreamSettings) => transport?.(settings) ?? gitlab.transport(settings.name),
-  };
+  const ports = connectorPorts({
+    ...{ clock, reaper, environment, clientInfo: serverInfo, store: opened.store, logger, instruments },
+    transport: (settings) => transport?.(settings) ?? gitlab.transport(settings.name),
+  });
   const registry = parts.use(
     new Registry(
       config.upstreams.map((upstream) => upstreamSettings(upstream, config)),
@@ -299,12 +263,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get patience() {
       return now.config.bridge.roundTimeout;
     },
-    ...front.sessions,
-    onOpen: ({ id }) => logger.debug('session created', { session: id.slice(0, 8) }),
-    onEnd: ({ id }) => {
-      logger.debug('session closed', { session: id.slice(0, 8) });
-      void connections.endSession(id);
-    },
+    ...{ ...front.sessions, logger },
+    onEnd: (session) => void connections.endSession(session.id),
   });
   parts.defer(() => sessions.endAll());
   const behind: FrontParts = { clock, logger, sessions, gitlab, config: () => now.config, admission: () => now.admission };
@@ -332,8 +292,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get admission() {
       return now.admission;
     },
-    knownGood: front.proven(behind),
-    door: front.door(behind),
+    ...front.edge(behind),
     get proxies() {
       return now.proxies;
     },

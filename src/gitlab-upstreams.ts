@@ -3,9 +3,9 @@ import type { Credential } from './auth/credential.ts';
 import type { TokenVerifier } from './auth/gitlab-token.ts';
 import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
 import type { CredentialKind } from './builtin/gitlab/client/api.ts';
-import { type ApiUrl, knownApiUrl } from './builtin/gitlab/client/api-url.ts';
+import { type ApiUrl, knownApiUrl, parseApiUrl } from './builtin/gitlab/client/api-url.ts';
 import { GitLabClient } from './builtin/gitlab/client/gitlab-client.ts';
-import { type InstanceAnswer, Instances } from './builtin/gitlab/client/instance.ts';
+import { type InstanceAnswer, Instances, OTHER_INSTANCE } from './builtin/gitlab/client/instance.ts';
 import { GitLabClientPool } from './builtin/gitlab/client/instance-pool.ts';
 import { instanceRules } from './builtin/gitlab/client/instance-rules.ts';
 import type { InstanceSource } from './builtin/gitlab/client/instance-source.ts';
@@ -21,12 +21,14 @@ import type { Config, UpstreamConfig } from './config/schema.ts';
 import { type Caller, type Principal, principalKey } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
+import { OwnAbort } from './core/own-abort.ts';
 import type { Transport } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
 import { addressKey } from './limit/address.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
 import type { PoolEvent } from './pool/stats.ts';
+import type { Sealer } from './store/seal.ts';
 import type { GitLabNumbers, Instruments } from './telemetry/instruments.ts';
 import type { Logger } from './telemetry/log.ts';
 import { SecurityLog } from './telemetry/security-log.ts';
@@ -37,7 +39,8 @@ export interface GitLabUpstreamsOptions {
   readonly clock: Clock;
   readonly version: string;
   readonly logger: Logger;
-  readonly sealing: Sealing;
+  /** For cursors that travel through clients. */
+  readonly sealer: Sealer;
   /** For upstreams that name none. */
   readonly proxies: ProxySettings;
   /** GitLab does not take the credential of this principal any more. */
@@ -141,9 +144,9 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   }
 
   /** Whether a credential is in use where the request wants to go. Asks nobody. */
-  isPooled({ scheme, token }: Credential, { instance, bound }: AuthContext): boolean {
+  isPooled({ scheme, token }: Credential, context: AuthContext): boolean {
     const [first] = this.#places.values();
-    const chosen = first?.instances.choose(instance, bound);
+    const chosen = first && this.#choose(first, context);
     return chosen?.kind === 'instance' && this.#pool.has(token.reveal(), { kind: scheme, gitlabUrl: chosen.url.canonical });
   }
 
@@ -151,7 +154,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     const [first] = this.#places.values();
     if (first === undefined) return { kind: 'refused', reason: 'there is no upstream of type gitlab' };
     const header = context.instance;
-    const chosen = first.instances.choose(header, context.bound);
+    const chosen = this.#choose(first, context);
     if (chosen.kind === 'refused') return this.#refuse(chosen, context);
     if (header !== undefined && first.isDynamic) this.#options.logger.debug('custom API URL detected', { host: chosen.url.target.host });
     const { scheme, token } = credential;
@@ -193,7 +196,14 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     try {
       const lease = await this.#pool.lease(token.reveal(), { kind, gitlabUrl: instance, signal });
       const { api, principal } = lease.server;
-      return { context: { api, principal, secrets: [token] }, signal: lease.signal, release: () => lease.release() };
+      const over = new OwnAbort();
+      const expired = () => over.abort(new TurnpikeError('upstream/login', EXPIRED, { upstream }));
+      lease.signal.addEventListener('abort', expired, { once: true });
+      const release = () => {
+        lease.signal.removeEventListener('abort', expired);
+        lease.release();
+      };
+      return { context: { api, principal, secrets: [token] }, signal: over.signal, release };
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof CredentialRejectedError) throw new TurnpikeError('upstream/login', EXPIRED, { upstream, reason: error.message });
@@ -221,7 +231,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   }
 
   #make({ name, gitlab, auth, tls, proxy }: GitLabUpstreamConfig): Place {
-    const { clock, version, sealing, logger } = this.#options;
+    const { clock, version, sealer, logger } = this.#options;
     const { url, dynamicUrl, pool, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
     const home = knownApiUrl(url);
@@ -247,7 +257,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       const made = new GitLabClientPool({ ...pool, ...origins, clock, allowsPrivate, isExempt, observe });
       return { pool: made, clients: this.#told(made) };
     };
-    const { offer } = gitlabOffer({ settings, sealing, clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
+    const { offer } = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
     return {
       name,
       home,
@@ -260,6 +270,22 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       }),
       auth,
     };
+  }
+
+  /** The instance that a request means, or why it may not. */
+  #choose({ instances }: Place, { instance: header, bound }: AuthContext): InstanceAnswer {
+    const configured = this.#configured(header);
+    if (configured === undefined) return instances.choose(header, bound);
+    if (bound === undefined || bound === configured.canonical) return { kind: 'instance', url: configured };
+    return { kind: 'refused', status: 409, message: OTHER_INSTANCE, reason: 'bound', host: configured.target.host };
+  }
+
+  /** The instance that a header names, where an upstream is it: that one needs no leave. */
+  #configured(header: readonly string[] | undefined): ApiUrl | undefined {
+    const [value = '', ...others] = header ?? [];
+    const parsed = parseApiUrl(value.trim());
+    if (parsed.kind !== 'url' || others.length > 0 || !this.#isKnown(parsed.url.canonical)) return undefined;
+    return parsed.url;
   }
 
   /** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */
@@ -313,4 +339,14 @@ const SCOPES = new Set(DEFAULT_SCOPES);
 function kindOf(header: string): CredentialKind {
   const name = header.toLowerCase();
   return name === 'authorization' ? 'bearer' : name === 'job-token' ? 'job-token' : 'private-token';
+}
+
+function sealingBy(sealer: Sealer): Sealing {
+  return {
+    seal: (purpose, value) => sealer.seal(purpose, value),
+    open: (purpose, text) => {
+      const opened = sealer.openJson(purpose, text);
+      return opened.ok ? opened.value : undefined;
+    },
+  };
 }

@@ -3,6 +3,7 @@ import { ManualClock } from '../core/manual-clock.ts';
 import type { JsonObject } from '../core/mcp.ts';
 import type { Capability, CapabilitySet } from '../core/ports.ts';
 import { Catalog } from './catalog.ts';
+import { FamilySide } from './families.ts';
 import type { Finding } from './findings.ts';
 import { ListBytes } from './list-bytes.ts';
 import { Cursors } from './pages.ts';
@@ -112,6 +113,19 @@ describe('the definition', () => {
     expect(catalog.viewFor(ANN).list('tools').items[0]).toBe(all);
   });
 
+  it('keeps those that are asked for, and lets the others go', () => {
+    const { name, instanceArg } = FAMILY;
+    const tool = sampleTool('t');
+    const side = new FamilySide({ name, instanceArg }, tool, tool.bytes, 'modern', { prefix: 'x', maxNameLength: 64 });
+    const [often, once] = [side.form(['often']), side.form(['once'])];
+    for (let index = 0; index < 40; index++) {
+      side.form([`m${index}`]);
+      expect(side.form(['often'])).toBe(often);
+    }
+    expect(side.form(['once'])).not.toBe(once);
+    expect(side.form(['once']).digest).toEqual(once.digest);
+  });
+
   it('passes to session clients as that of a tool does', () => {
     const schema = { type: 'array', items: { type: 'string' } };
     const { catalog } = open({ a: [sampleTool('t', { outputSchema: schema })], b: [sampleTool('t', { outputSchema: schema })] });
@@ -154,6 +168,16 @@ describe('a tool falls back to the names of its servers', () => {
     ['by a foreign reference', props({}, { $ref: 'https://example.com/#/properties/instance' })],
   ])('but not if the name stands %s', (_, definition) => {
     expect(listed(open({ a: [sampleTool('t', definition)] }).catalog.viewFor(ANN))).toEqual(['x_f_t']);
+  });
+
+  it('but not if it is called as something that every object inherits', () => {
+    const family = { name: 'f', instanceArg: 'constructor' };
+    const { catalog } = open({ a: [sampleTool('t', props({ n: {} }, { $ref: '#/properties' }))] }, inFamily('a', { family }));
+    const [tool] = catalog
+      .viewFor(ANN)
+      .list('tools')
+      .items.map((item) => JSON.parse(item.toString()));
+    expect(tool).toMatchObject({ name: 'x_f_t', inputSchema: { properties: { constructor: { enum: ['a'] } }, required: ['constructor'] } });
   });
 
   it('if nothing can be added to a definition', () => {

@@ -87,7 +87,7 @@ export class FamilyGroups {
     const key = keyOf(family.family, family.exposed);
     const group = this.#groups.get(key);
     if (group === undefined) {
-      const fault = family.fault();
+      const fault = family.fault;
       const fallback = this.#conflicts.get(family.family) ?? (fault === undefined ? undefined : `${entry.upstream} ${fault}`);
       this.#groups.set(key, { entries: [entry], fallback });
       return;
@@ -99,7 +99,7 @@ export class FamilyGroups {
 
 /** Why a tool cannot be one with those of the members before it. */
 function reasonAgainst(entry: Entry, before: readonly Entry[]): string | undefined {
-  const fault = entry.family?.fault();
+  const fault = entry.family?.fault;
   if (fault !== undefined) return `${entry.upstream} ${fault}`;
   // A page that an upstream sent twice is no conflict; anything else is two tools, and a call could mean either.
   if (before.some((other) => other.upstream === entry.upstream && !other.capability.bytes.equals(entry.capability.bytes)))

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { toJson } from '../core/json.ts';
 import type { Era, JsonObject } from '../core/mcp.ts';
 import { FamilyShape } from './family-shape.ts';
+import { cpuMs } from './sample-source.ts';
 
 function shapeOf(definition: string | JsonObject, era: Era = 'modern'): FamilyShape {
   const bytes = typeof definition === 'string' ? Buffer.from(definition) : toJson(definition);
@@ -61,6 +62,8 @@ describe('members differ', () => {
     ['annotations that are none', 'annotations', { annotations: null }, {}],
     ['a keyword', 'inputSchema', input({ properties: { x: { minimum: 1 } } }), input({ properties: { x: { minimum: 2 } } })],
     ['what arguments are for', 'inputSchema', input({ description: 'a' }), input({ description: 'b' })],
+    ['the form of a number', 'inputSchema', '{"inputSchema":{"maximum":1}}', '{"inputSchema":{"maximum":1.0}}'],
+    ['a number and a text', 'inputSchema', '{"inputSchema":{"const":1}}', '{"inputSchema":{"const":"1"}}'],
     ['digits', 'inputSchema', '{"inputSchema":{"maximum":12345678901234567890}}', '{"inputSchema":{"maximum":12345678901234567891}}'],
     ['the order of a list', 'inputSchema', input({ required: ['a', 'b'] }), input({ required: ['b', 'a'] })],
     ['a property called title', 'inputSchema', input({ properties: { title: {} } }), input({ properties: {} })],
@@ -97,6 +100,17 @@ describe('members differ', () => {
     const object = { outputSchema: { type: 'object' } };
     expect(shapeOf(object).differsFrom(shapeOf(object, 'legacy'))).toBeUndefined();
   });
+});
+
+it('is read in time that its length decides, and not how deeply it is nested', () => {
+  const time = (depth: number) => {
+    const nested = `${'{"a":'.repeat(depth)}[${'1,'.repeat(100_000)}1]${'}'.repeat(depth)}`;
+    const definition = (description: string) => `{"inputSchema":{"properties":{"p":{"default":${nested},"description":"${description}"}}}}`;
+    const [one, other] = [shapeOf(definition('a')), shapeOf(definition('b'))];
+    return cpuMs(() => expect(one.differsFrom(other)).toBeUndefined());
+  };
+  time(1);
+  expect(time(480)).toBeLessThan(3 * time(1) + 50);
 });
 
 describe('for every schema', () => {

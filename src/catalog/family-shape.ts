@@ -1,4 +1,3 @@
-import { canonicalJson, elements, member, memberSpans } from '../core/json.ts';
 import type { Era, JsonObject } from '../core/mcp.ts';
 import { sha256 } from '../core/secret.ts';
 import { isWrapped } from './dialects.ts';
@@ -8,20 +7,18 @@ import { LIST_VALUED, MAP_VALUED, SCHEMA_VALUED } from './schema-limits.ts';
 const SHAPE_PARTS = ['description', 'annotations', 'inputSchema', 'outputSchema', 'the protocol era of its results'] as const;
 export type ShapePart = (typeof SHAPE_PARTS)[number];
 
-const OPEN_OBJECT = 0x7b;
-const OPEN_ARRAY = 0x5b;
-
 /**
  * A tool's definition as far as members of a family must agree on it: description, annotations and schemas, without the order of keys,
- * titles and the descriptions of properties (aggregator.md section 2, "Families"). Read from the bytes, so that numbers keep their
- * digits; found out when it is first compared, once.
+ * titles and the descriptions of properties (aggregator.md section 2, "Families"). Found out when it is first compared, once, and in time
+ * that only its length decides: definitions are foreign (security class 9).
  */
 export class FamilyShape {
   readonly #parsed: JsonObject;
   readonly #bytes: Buffer;
   readonly #era: Era;
-  readonly #digests = new Map<ShapePart, string>();
+  #digests: ReadonlyMap<ShapePart, string> | undefined;
 
+  /** @param bytes of a definition that is nested no deeper than vetting allows */
   constructor(parsed: JsonObject, bytes: Buffer, era: Era) {
     this.#parsed = parsed;
     this.#bytes = bytes;
@@ -30,55 +27,75 @@ export class FamilyShape {
 
   /** The first part that says something else. */
   differsFrom(other: FamilyShape): ShapePart | undefined {
-    return SHAPE_PARTS.find((part) => this.#digest(part) !== other.#digest(part));
+    const [own, others] = [this.#read(), other.#read()];
+    return SHAPE_PARTS.find((part) => own.get(part) !== others.get(part));
   }
 
-  #digest(part: ShapePart): string {
-    let digest = this.#digests.get(part);
-    if (digest === undefined) {
-      digest = sha256(this.#text(part)).toString('base64url');
-      this.#digests.set(part, digest);
-    }
-    return digest;
-  }
-
-  #text(part: ShapePart): string {
-    // What is no object is wrapped for session clients, or is not, by the era of who answers: one listed schema can only say one of them.
-    if (part === 'the protocol era of its results') return isWrapped(this.#parsed.outputSchema) ? this.#era : '';
-    const value = member(this.#bytes, part);
-    if (part === 'description') return value === undefined ? '""' : canonicalJson(value);
-    if (value === undefined) return part === 'annotations' ? '{}' : '';
-    return part === 'annotations' ? annotationsText(value) : schemaText(value, true);
+  #read(): ReadonlyMap<ShapePart, string> {
+    this.#digests ??= digestsOf(this.#bytes, isWrapped(this.#parsed.outputSchema) ? this.#era : undefined);
+    return this.#digests;
   }
 }
 
-function annotationsText(value: Buffer): string {
-  return value[0] === OPEN_OBJECT ? objectText(value, (key, child) => (key === 'title' ? undefined : canonicalJson(child))) : canonicalJson(value);
+/**
+ * @param era where it changes what session clients are told: results that are no objects are wrapped for them, or not, by the era of who
+ * answers, and one listed schema can only say one of that
+ */
+function digestsOf(bytes: Buffer, era: Era | undefined): ReadonlyMap<ShapePart, string> {
+  const { description = '', annotations = {}, inputSchema, outputSchema } = JSON.parse(bytes.toString('utf8'), keepDigits) as JsonObject;
+  const texts: Readonly<Record<ShapePart, string>> = {
+    description: textOf(description),
+    annotations: isObject(annotations) ? objectText(annotations, (key, value) => (key === 'title' ? undefined : textOf(value))) : textOf(annotations),
+    inputSchema: schemaText(inputSchema, true),
+    outputSchema: schemaText(outputSchema, true),
+    'the protocol era of its results': era ?? '',
+  };
+  return new Map(SHAPE_PARTS.map((part) => [part, sha256(texts[part]).toString('base64url')]));
+}
+
+/** A number that reads differently than it is written: two integers above 2^53 must stay two. */
+class Digits {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+function keepDigits(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+  const source = context?.source;
+  return typeof value === 'number' && source !== undefined && source !== String(value) ? new Digits(source) : value;
 }
 
 /** @param root its description is that of the arguments as a whole, not of a property */
-function schemaText(schema: Buffer, root = false): string {
-  if (schema[0] !== OPEN_OBJECT) return canonicalJson(schema);
+function schemaText(schema: unknown, root = false): string {
+  if (!isObject(schema)) return textOf(schema);
   return objectText(schema, (key, value) => {
     if (key === 'title' || (key === 'description' && !root)) return undefined;
-    const first = value[0];
-    if (first === OPEN_OBJECT && MAP_VALUED.has(key)) return objectText(value, (_, child) => schemaText(child));
-    if (first === OPEN_OBJECT && SCHEMA_VALUED.has(key)) return schemaText(value);
-    if (first === OPEN_ARRAY && LIST_VALUED.has(key))
-      return `[${elements(value)
-        .map((child) => schemaText(child))
-        .join(',')}]`;
-    return canonicalJson(value);
+    if (isObject(value) && MAP_VALUED.has(key)) return objectText(value, (_, child) => schemaText(child));
+    if (isObject(value) && SCHEMA_VALUED.has(key)) return schemaText(value);
+    if (Array.isArray(value) && LIST_VALUED.has(key)) return `[${value.map((child) => schemaText(child)).join(',')}]`;
+    return textOf(value);
   });
 }
 
-/** One text for all orders of an object's members; those that `textOf` has no text for are left out. Of a repeated one the last counts. */
-function objectText(object: Buffer, textOf: (key: string, value: Buffer) => string | undefined): string {
-  const texts = new Map<string, string>();
-  for (const { key, valueStart, end } of memberSpans(object)) {
-    const text = textOf(key, object.subarray(valueStart, end));
-    if (text !== undefined) texts.set(key, text);
+/** One text for all spellings of one value. */
+function textOf(value: unknown): string {
+  if (value instanceof Digits) return value.text;
+  if (Array.isArray(value)) return `[${value.map(textOf).join(',')}]`;
+  return isObject(value) ? objectText(value, (_, child) => textOf(child)) : (JSON.stringify(value) ?? '');
+}
+
+/** One text for all orders of an object's members; those that `of` has no text for are left out. */
+function objectText(object: JsonObject, of: (key: string, value: unknown) => string | undefined): string {
+  const members: string[] = [];
+  for (const key of Object.keys(object).sort()) {
+    const text = of(key, object[key]);
+    if (text !== undefined) members.push(`${JSON.stringify(key)}:${text}`);
   }
-  const sorted = [...texts].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `{${sorted.map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(',')}}`;
+  return `{${members.join(',')}}`;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Digits);
 }

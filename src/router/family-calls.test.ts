@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sampleSet, sampleSettings, sampleTool, sampleUpstream } from '../catalog/sample-source.ts';
 import { isJsonObject, type JsonObject } from '../core/mcp.ts';
@@ -10,13 +11,17 @@ const family = { name: 'f', instanceArg: 'instance' };
 /** A family of `a` and `b`, of which `b` offers its tool; `a` does when `start` is called. */
 function rig() {
   const connection = new SampleConnection('modern');
-  const parts = sampleServices(new SampleConnections(connection));
+  const connections = new SampleConnections(connection);
+  const parts = sampleServices(connections);
+  const { settings } = parts.services;
+  const [own] = settings.upstreams.values();
+  const upstreams = new Map(own === undefined ? [] : ['a', 'b'].map((name) => [name, own]));
   parts.services.catalog.reconfigure(sampleSettings(['a', 'b'].map((name) => sampleUpstream(name, { family }))));
   parts.source.set('a', undefined, 'starting');
   parts.source.set('b', sampleSet({ tools: ['t'] }));
   let waits = 0;
-  const services = { ...parts.services, started: async () => void waits++ };
-  return { ...parts, connection, services, waits: () => waits, start: () => parts.source.set('a', sampleSet({ tools: ['t'] })) };
+  const services = { ...parts.services, settings: { ...settings, upstreams }, started: async () => void waits++ };
+  return { ...parts, connections, connection, services, waits: () => waits, start: () => parts.source.set('a', sampleSet({ tools: ['t'] })) };
 }
 
 const call = (args: JsonObject | undefined, name = 'x_f_t') =>
@@ -81,6 +86,37 @@ it('the argument is cut out of params that were only scanned, and nothing is par
     },
   });
   expect(connection.calls[0]?.params.toString()).toBe('{"name":"t","arguments":{"n":1.0} }');
+});
+
+it('whatever the arguments are, all their bytes but those of the argument arrive', async () => {
+  const key = fc.oneof(fc.constantFrom('Instance', 'instance ', '__proto__', 'n', 'a\\b', 'é"'), fc.string());
+  const members = fc.array(
+    fc.tuple(
+      key.filter((name) => name !== 'instance'),
+      fc.jsonValue({ maxDepth: 2 }),
+    ),
+    { maxLength: 6 },
+  );
+  const blank = fc.constantFrom('', ' ', '\n\t');
+  const spelling = fc.constantFrom('"instance"', '"\\u0069nstance"', '"insta\\u006ece"');
+  await fc.assert(
+    fc.asyncProperty(members, fc.nat(6), blank, spelling, fc.constantFrom('a', 'b'), async (given, place, space, own, instance) => {
+      const { services, connections, connection, start } = rig();
+      start();
+      const texts = given.map(([name, value]) => `${space}${JSON.stringify(name)}${space}:${JSON.stringify(value)}`);
+      const at = Math.min(place, texts.length);
+      const args = `{${[...texts.slice(0, at), `${own}:${space}"${instance}"`, ...texts.slice(at)].join(',')}}`;
+      const { exchange } = sampleExchange({ body: `{"name":"x_f_t","arguments":${args}}` });
+      await dispatch(services, exchange);
+      expect(connection.calls).toHaveLength(1);
+      expect(connections.taken[0]?.upstream).toBe(instance);
+      const sent = connection.calls[0]?.params.toString() ?? '';
+      const left = /^\{"name":"t","arguments":(.*)\}$/s.exec(sent)?.[1] ?? '';
+      expect(JSON.parse(left)).toEqual(Object.fromEntries(given.map(([name, value]) => [name, JSON.parse(JSON.stringify(value))])));
+      expect(left.replaceAll(/\s/g, '')).toBe(`{${texts.join(',')}}`.replaceAll(/\s/g, ''));
+    }),
+    { numRuns: 200 },
+  );
 });
 
 it('a member whose schema changed is asked again, and called once more with the argument cut out', async () => {

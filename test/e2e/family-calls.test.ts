@@ -147,6 +147,29 @@ it('questions of either member reach the client; the answer goes to the one that
   }
 });
 
+it('progress of the member comes back under the token of the client', async () => {
+  const tools = [tool('say')];
+  const b = await sessionUpstream({
+    tools,
+    act: (call) => {
+      call.say({ method: 'notifications/progress', params: { progressToken: call.meta.progressToken, progress: 1 } });
+      return text(JSON.stringify(call.args));
+    },
+  });
+  const a = await scripted({ tools });
+  open.push(a, b);
+  const rig = await gateway({ upstreams: [member('a', a), member('b', b)] });
+  const modern = await rig
+    .modern('alice')
+    .send('tools/call', { name: 'x_f_say', arguments: { instance: 'b', n: 1 } }, { meta: { progressToken: 'p' } });
+  const session = await rig.session('alice');
+  const legacy = await session.send('tools/call', { name: 'x_f_say', arguments: { n: 1, instance: 'b' }, _meta: { progressToken: 'p' } });
+  for (const answered of [modern, legacy]) {
+    expect(answered.notifications).toEqual([expect.objectContaining({ params: expect.objectContaining({ progressToken: 'p', progress: 1 }) })]);
+    expect(textOf(answered)).toBe('{"n":1}');
+  }
+});
+
 it('many callers at once each reach the member they name', async () => {
   const { rig, a, b } = await family([tool('say', { inputSchema: { type: 'object', properties: { n: { type: 'integer' } } } })]);
   a.script = { ...a.script, act: ({ params }) => text(`a ${String((params.arguments as JsonObject).n)}`) };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT } from '../../src/cli/exit-code.ts';
+import { VARIABLES } from '../../src/cli/gitlab/variables.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { sampleSurroundings } from '../../src/cli/sample-surroundings.ts';
 import { CLI_VARIABLES } from '../../src/config/overrides.ts';
@@ -30,15 +31,34 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
       ['list', '', '--json --url --token-file --timeout'],
       ['call', 'tool json?', '--json --url --token-file --timeout'],
       ['top', '', '--once --url --token-file --interval'],
+      [
+        ...['gitlab', ''],
+        [
+          '--transport --streamable-http --host --port --remote-authorization --enable-dynamic-api-url --gitlab-api-url --gitlab-allowed-hosts',
+          '--gitlab-allow-private-hosts --gitlab-pool-max-size --gitlab-pool-idle-timeout --gitlab-pool-cleanup-interval --max-sessions',
+          '--max-requests-per-minute --session-timeout-seconds --gitlab-ca-cert-path --gitlab-read-only-mode --gitlab-masking-enabled',
+          '--gitlab-toolsets --gitlab-tools --gitlab-denied-tools-regex --gitlab-project-id --gitlab-allowed-project-ids --log-level',
+        ].join(' '),
+      ],
       ['completion', 'shell', ''],
       ['version', '', ''],
       ['conformance-client', 'url', ''],
     ]);
-    expect(program.createHelp().visibleCommands(program)).toHaveLength(10);
+    expect(program.createHelp().visibleCommands(program)).toHaveLength(11);
   });
 
   it('variables of the command line', () => {
     expect(CLI_VARIABLES).toEqual(['TURNPIKE_CONFIG', 'TURNPIKE_URL', 'TURNPIKE_TOKEN']);
+  });
+
+  it('variables of turnpike gitlab (gitlab.md 2.1)', () => {
+    expect(VARIABLES.map(({ name }) => name)).toEqual(
+      `STREAMABLE_HTTP HOST PORT REMOTE_AUTHORIZATION ENABLE_DYNAMIC_API_URL GITLAB_API_URL GITLAB_ALLOWED_HOSTS GITLAB_ALLOW_PRIVATE_HOSTS
+      GITLAB_POOL_MAX_SIZE GITLAB_POOL_IDLE_TIMEOUT GITLAB_POOL_CLEANUP_INTERVAL MAX_SESSIONS MAX_REQUESTS_PER_MINUTE SESSION_TIMEOUT_SECONDS
+      GITLAB_CA_CERT_PATH GITLAB_PERSONAL_ACCESS_TOKEN GITLAB_JOB_TOKEN STREAMABLE_HTTP_AUTH_TOKEN GITLAB_READ_ONLY_MODE
+      GITLAB_MASKING_ENABLED GITLAB_TOOLSETS GITLAB_TOOLS GITLAB_DENIED_TOOLS_REGEX GITLAB_PROJECT_ID GITLAB_ALLOWED_PROJECT_IDS
+      LOG_LEVEL`.split(/\s+/),
+    );
   });
 
   it('exports, command and engine of the package', () => {
@@ -47,6 +67,7 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
       './errors': { types: './dist/core/errors.d.ts', default: './dist/core/errors.js' },
       './launcher': { types: './dist/launcher/index.d.ts', default: './dist/launcher/index.js' },
       './aggregator': { types: './dist/aggregator/index.d.ts', default: './dist/aggregator/index.js' },
+      './gitlab': { types: './dist/gitlab/index.d.ts', default: './dist/gitlab/index.js' },
       './testing': { types: './dist/testing/index.d.ts', default: './dist/testing/index.js' },
       './package.json': './package.json',
     });

@@ -19,9 +19,12 @@ export interface GitLabClientPoolOptions extends OriginSettings {
   /** Default 60,000. */
   readonly cleanupInterval?: number;
   readonly clock?: Clock;
-  /** Hears what happens to instances, by their canonical URLs. Must not call the pool. */
+  /** Hears what happens to instances, by their canonical URLs, each reuse included. Must not throw, nor call the pool. */
   readonly observe?: (event: PoolEvent) => void;
 }
+
+/** As metrics label it. */
+const NAME = 'gitlab_instances';
 
 export interface GitLabClientPoolStats {
   readonly size: number;
@@ -45,15 +48,17 @@ export interface GitLabClientPoolStats {
 export class GitLabClientPool implements InstanceSource, AsyncDisposable {
   readonly #maxSize: number;
   readonly #pool: KeyedPool<Origin>;
+  readonly #observe: ((event: PoolEvent) => void) | undefined;
   readonly #make: (url: ApiUrl) => Origin;
 
   /** @throws `config/invalid` when a proxy or the CA certificate cannot be used */
   constructor(options: GitLabClientPoolOptions = {}) {
     const { maxSize = 100, idleTimeout = 300_000, cleanupInterval = 60_000, clock = systemClock, observe } = options;
     this.#maxSize = maxSize;
+    this.#observe = observe;
     this.#make = originMaker(options, clock);
     this.#pool = new KeyedPool<Origin>({
-      name: 'gitlab_instances',
+      name: NAME,
       clock,
       total: maxSize,
       idleTimeout,
@@ -69,6 +74,8 @@ export class GitLabClientPool implements InstanceSource, AsyncDisposable {
 
   async getOrCreate(apiUrl: string, signal: AbortSignal = new AbortController().signal): Promise<Lease<Origin>> {
     const url = knownApiUrl(apiUrl);
+    // The pool counts reuse and does not tell of it; who logs wants to hear.
+    if (this.#pool.find(url.canonical) !== undefined) this.#observe?.({ pool: NAME, kind: 'hit', id: url.canonical });
     try {
       return await this.#pool.acquire({ id: url.canonical, owner: '', tenant: '', groups: [] }, async () => ({ value: this.#make(url) }), signal);
     } catch (error) {

@@ -3,10 +3,10 @@
  * ANSI sequences, control characters except newline and tab, bidirectional controls, tag characters.
  */
 
-/** CSI, terminated strings (OSC, DCS, SOS, PM, APC), and whatever else an escape begins. Each part ends at the next escape, so the whole is linear. */
+/** CSI, terminated strings (OSC, DCS, SOS, PM, APC), and whatever else an escape begins. A string ends at the next escape of any kind, so the whole is linear. */
 const ANSI =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
-  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]?/g;
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u0080-\u009f]*(?:\u0007|\u001b\\|\u009c)|\u001b[ -/]*[0-~]?/g;
 /** C0 but newline and tab, DEL, C1; bidirectional marks, embeddings, overrides, isolates; tags and the selectors that smuggle like them. */
 const HIDDEN =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.

@@ -15,8 +15,12 @@ export interface ServerPoolConfig {
   readonly proxy?: string | undefined;
 }
 
-/** Builds the complete server of one caller, once for each entry. It may reject; then there is no entry. */
-export type ServerFactory<S> = (client: GitLabApi, identity: Identity) => S | Promise<S>;
+/**
+ * Builds the complete server of one caller, once for each entry. It may reject; then there is no entry.
+ *
+ * @param credential for masking it in what is answered, and for nothing else: requests go through `client`
+ */
+export type ServerFactory<S> = (client: GitLabApi, identity: Identity, credential: GitLabCredential) => S | Promise<S>;
 
 /** How the pool gets a client for a credential. @param apiUrl canonical */
 export type ClientFactory = (apiUrl: string, credential: GitLabCredential) => GitLabApi;

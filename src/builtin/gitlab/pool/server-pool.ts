@@ -227,13 +227,14 @@ export class ServerPool<S> implements AsyncDisposable {
   }
 
   async #make({ name, kind, apiUrl }: About, token: string, signal: AbortSignal): Promise<Member<S>> {
-    const client = this.#clients(apiUrl, { kind, token: new Secret(token) });
+    const credential = { kind, token: new Secret(token) };
+    const client = this.#clients(apiUrl, credential);
     try {
       const identity = await this.#check.prove(name, client, kind, signal);
       // Not there yet while the server is made, which may ask GitLab already.
       let member: Member<S> | undefined;
       const watched = new WatchedClient(client, async () => member && this.#revalidation.ask(member));
-      const server = await this.#factory(watched, identity);
+      const server = await this.#factory(watched, identity, credential);
       member = { name, kind, identity, client, server, timer: undefined, check: undefined, unanswered: 0, gone: false };
       return member;
     } catch (error) {

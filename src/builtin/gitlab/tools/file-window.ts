@@ -10,15 +10,15 @@ import { pathOf } from './routing.ts';
 
 /** More never fits into a result. */
 const MAX_BYTES = 1_000_000;
-const MAX_LINE = 50_000;
+const MAX_LINE = 20_000;
 /** Bytes at the beginning that tell whether a file is text, as git looks at them. */
 const LOOKED_AT = 8_000;
 
 interface Window {
   readonly lines: string[];
-  /** Lines read up to here; all of them if `complete`. */
+  /** Lines read up to here; all of them if `ended`. */
   seen: number;
-  complete: boolean;
+  ended: boolean;
   /** Why reading ended before the file did. */
   note?: string;
 }
@@ -69,14 +69,14 @@ async function readText(work: Work, source: TextSource): Promise<Produced> {
       ...about,
       encoding: 'text',
       start_line: first,
-      end_line: first + kept - 1,
-      total_lines: window.complete ? window.seen : undefined,
-      complete: window.complete && kept === lines.length && first === 1,
+      ...(kept > 0 && { end_line: first + kept - 1 }),
+      total_lines: window.ended ? window.seen : undefined,
+      complete: window.ended && kept === lines.length && first === 1,
       note: window.note,
       content: lines.slice(0, kept).join('\n'),
     }),
     next: (kept) => {
-      const isEnd = kept === lines.length && (window.complete || first + kept > last);
+      const isEnd = kept === lines.length && (window.ended || window.note !== undefined || first + kept > last);
       const { end_line, ...rest } = work.asked;
       const range = { start_line: first + Math.max(1, kept), ...(end_line === undefined ? {} : { end_line }) };
       return isEnd ? undefined : { tool: work.declaration.name, arguments: { ...rest, ...range }, why: 'the next lines' };
@@ -85,7 +85,7 @@ async function readText(work: Work, source: TextSource): Promise<Produced> {
 }
 
 async function windowOf(chunks: AsyncIterable<Buffer>, masker: Masker, first: number, last: number, maxBytes: number): Promise<Window> {
-  const window: Window = { lines: [], seen: 0, complete: false };
+  const window: Window = { lines: [], seen: 0, ended: false };
   const reader = masker.lines();
   let bytes = 0;
   try {
@@ -108,11 +108,10 @@ async function windowOf(chunks: AsyncIterable<Buffer>, masker: Masker, first: nu
       window.lines.push(text);
       bytes += size;
     }
-    window.complete = true;
+    window.ended = true;
   } catch (error) {
     if (!(error instanceof GitLabError) || error.code !== 'response_too_large') throw error;
     window.note = 'The file is longer than what may be read of it; its end is not shown. Clone the repository to see it.';
-    window.complete = true;
   }
   return window;
 }
@@ -122,28 +121,35 @@ interface Peeked {
   readonly chunks: AsyncIterable<Buffer>;
 }
 
-/** Looks at the beginning of a body and gives the whole of it on. A binary one is ended. */
+/** Looks at the beginning of a body and gives the whole of it on, an error in it as well. A binary one is ended. */
 async function peek(chunks: AsyncIterable<Buffer>): Promise<Peeked> {
   const iterator = chunks[Symbol.asyncIterator]();
-  const head: Buffer[] = [];
+  const begun: Buffer[] = [];
+  let failure: { readonly error: unknown } | undefined;
   let size = 0;
-  let isDone = false;
-  while (size < LOOKED_AT && !isDone) {
-    const next = await iterator.next();
-    if (next.done === true) isDone = true;
-    else {
-      head.push(next.value);
+  while (size < LOOKED_AT && failure === undefined) {
+    try {
+      const next = await iterator.next();
+      if (next.done === true) break;
+      begun.push(next.value);
       size += next.value.length;
+    } catch (error) {
+      failure = { error };
     }
   }
-  const isBinary = Buffer.concat(head).subarray(0, LOOKED_AT).includes(0);
+  const isBinary = Buffer.concat(begun).subarray(0, LOOKED_AT).includes(0);
   if (isBinary) await iterator.return?.();
-  return { isBinary, chunks: rejoined(head, iterator) };
+  return { isBinary, chunks: rejoined(begun, iterator, failure) };
 }
 
-async function* rejoined(head: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+async function* rejoined(
+  head: readonly Buffer[],
+  rest: AsyncIterator<Buffer>,
+  failure: { readonly error: unknown } | undefined,
+): AsyncGenerator<Buffer> {
   try {
     yield* head;
+    if (failure !== undefined) throw failure.error;
     for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
   } finally {
     await rest.return?.();
@@ -153,7 +159,7 @@ async function* rejoined(head: readonly Buffer[], rest: AsyncIterator<Buffer>): 
 function aboutOf(headers: Readonly<Record<string, string>>, file: string, ref: string): JsonObject {
   const size = Number(headers['x-gitlab-size']);
   return {
-    file_path: headers['x-gitlab-file-path'] ?? file,
+    file_path: file,
     ref,
     ...(Number.isSafeInteger(size) && headers['x-gitlab-size'] !== '' ? { size } : {}),
     blob_id: headers['x-gitlab-blob-id'],

@@ -1,5 +1,7 @@
-import type { ToolDeclaration } from './declaration.ts';
+import { TurnpikeError } from '../../../core/errors.ts';
+import type { ToolDeclaration, Work } from './declaration.ts';
 import { flag, integer, integers, joined, must, text, texts, word } from './parameters.ts';
+import { viaRest } from './rest.ts';
 import { DISCUSSION, ISSUE, ISSUE_ITEM, NOTE } from './shapes.ts';
 
 const KEYSET = [
@@ -14,6 +16,15 @@ const KEYSET = [
   'priority',
   'weight',
 ];
+
+/** GitLab has no word for it on a reply and would pass over it: what was meant for few would be seen by all. */
+function comment(work: Work) {
+  const { discussion_id, internal } = work.args;
+  if (discussion_id !== undefined && internal !== undefined) {
+    throw new TurnpikeError('request/params', 'internal is for new comments; a reply is as internal as its thread. Leave one of the two out');
+  }
+  return viaRest(work);
+}
 
 export const ISSUES: readonly ToolDeclaration[] = [
   {
@@ -94,6 +105,7 @@ export const ISSUES: readonly ToolDeclaration[] = [
     ...{ toolset: 'issues', tier: 1, kind: 'W', method: 'POST', shape: NOTE },
     routes: ['I/discussions/{discussion_id}/notes', 'I/notes'],
     params: { body: must(text('Markdown')), internal: flag() },
+    run: comment,
   },
   {
     name: 'create_issue_link',
