@@ -111,6 +111,11 @@ describe('the guard', () => {
     expect(asked).toBe(1);
   });
 
+  it('takes an answer without addresses for none', async () => {
+    await using client = originFor('http://git.test', { rule: NONE, resolve: resolved([]) });
+    await expect(client.get()).rejects.toMatchObject({ code: 'ENOTFOUND' });
+  });
+
   it('lets hosts be private that may be, but not at addresses of the link', async () => {
     await using server = await TestServer.start(hello);
     await using literal = originFor(`http://127.0.0.1:${server.port}`, { rule: privateHosts(['127.0.0.1']) });
