@@ -63,7 +63,11 @@ function proxyConnector({ roots }: ConnectorOptions, proxy: ProxyServer, sockets
   return (_target, callback) => connect({ hostname: proxy.host, host: `${host}:${proxy.port}`, protocol, port: String(proxy.port) }, callback);
 }
 
-/** Connects to a target through a proxy, which resolves names: only literals can be judged here. */
+/**
+ * Connects to a target through a proxy, which resolves names: only literals can be judged here. undici's agents for proxies are
+ * not used: that for SOCKS5 is experimental and mistakes IPv6 literals for names, and neither has one deadline for all steps, nor
+ * tells of the sockets that it opens.
+ */
 export function tunnelConnector(options: ConnectorOptions, proxy: ProxyServer, sockets: SocketSet): Connector {
   const toProxy = proxyConnector(options, proxy, sockets);
   const toTarget = tracked(buildConnector({ ...PLAIN, ...tlsOf(options) }), sockets);
