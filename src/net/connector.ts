@@ -82,13 +82,10 @@ export function tunnelConnector(options: ConnectorOptions, proxy: ProxyServer, s
       isLate = true;
       current?.destroy(late);
     });
-    const step = async (connector: Connector, to: buildConnector.Options): Promise<Socket> => {
-      const socket = await connected(connector, to, (born) => {
+    const step = (connector: Connector, to: buildConnector.Options): Promise<Socket> =>
+      connected(connector, to, (born) => {
         current = born;
       });
-      if (isLate) socket.destroy();
-      return socket;
-    };
     try {
       const socket = await step(toProxy, target);
       await tunnelled(socket, target, proxy);

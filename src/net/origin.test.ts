@@ -1,6 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { once } from 'node:events';
 import net from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Authority } from '../../test/fixtures/authority.ts';
@@ -137,6 +138,19 @@ describe('TLS', () => {
     await expect(renamed.get()).rejects.toMatchObject({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
   });
 
+  it('does not lose the usual roots for those of a file', async () => {
+    using other = new Authority();
+    const usual = getCACertificates('default');
+    setDefaultCACertificates([authority.ca.toString()]);
+    try {
+      await using server = await TestServer.start(hello, authority);
+      await using client = originFor(`https://127.0.0.1:${server.port}`, { roots: trustedRoots(other.caFile) });
+      expect(await client.get()).toBe('200 hello');
+    } finally {
+      setDefaultCACertificates(usual);
+    }
+  });
+
   it('checks no certificate if told so', async () => {
     await using server = await TestServer.start(hello, authority);
     await using client = originFor(`https://127.0.0.1:${server.port}`, { rejectUnauthorized: false });
@@ -229,7 +243,9 @@ describe('through a proxy', () => {
     await using proxy = await TestProxy.socks5('user:pass');
     for (const login of ['', 'user:wrong@']) {
       await using client = originFor('https://git.test', { proxy: proxyAt(`socks5://${login}127.0.0.1:${proxy.port}`) });
-      await expect(client.get()).rejects.toMatchObject({ kind: 'proxy' });
+      await expect(client.get()).rejects.toMatchObject({
+        message: login === '' ? 'the proxy wants another way of authentication' : 'the proxy refused the credentials',
+      });
     }
   });
 
