@@ -34,18 +34,18 @@ class Funnel {
   item(made: ProducedItem): Draft {
     const item = this.#clean(made.item);
     const payload = { item, ...this.#rest(this.#steps(item, made.hints ?? [])) };
-    const { goOn = 'ask for a smaller part of it' } = this.#work.declaration;
-    return { count: 0, unit: 'items', field: 'item', build: () => payload, goOn: () => goOn };
+    return { count: 0, unit: 'items', field: 'item', build: () => payload, goOn: () => this.#goOn() };
   }
 
   list(made: ProducedList): Draft {
     const { asked, declaration } = this.#work;
     const items = made.items.map((item) => this.#clean(item));
     const steps = this.#steps(items[0] ?? {}, []);
+    const again = this.#work.masker.value(asked) as JsonObject;
     const build = (kept: number): Payload => {
       const next_cursor = made.cursor(kept);
       const more: Hint[] =
-        next_cursor === null ? [] : [{ tool: declaration.name, arguments: { ...asked, cursor: next_cursor }, why: 'the next items' }];
+        next_cursor === null ? [] : [{ tool: declaration.name, arguments: { ...again, cursor: next_cursor }, why: 'the next items' }];
       const all = [...this.#permitted(more), ...steps].slice(0, MAX_STEPS);
       return {
         items: items.slice(0, kept),
@@ -59,7 +59,7 @@ class Funnel {
       unit: 'items',
       field: 'items',
       build,
-      goOn: () => `call ${declaration.name} again with the same arguments and cursor = next_cursor`,
+      goOn: (kept) => (made.cursor(kept) === null ? this.#goOn() : `call ${declaration.name} again with the same arguments and cursor = next_cursor`),
     };
   }
 
@@ -87,6 +87,12 @@ class Funnel {
     const { declaration, asked, masker } = this.#work;
     const hints = declaration.hints?.({ args: asked, first }) ?? [];
     return masker.value(this.#permitted([...before, ...hints]).slice(0, MAX_STEPS)) as readonly Step[];
+  }
+
+  /** How to see what was cut inside an item. */
+  #goOn(): string {
+    const { goOn } = this.#work.declaration;
+    return goOn === undefined || (goOn.tool !== undefined && !this.#mayRun(goOn.tool)) ? 'ask for a smaller part of it' : goOn.say;
   }
 
   #permitted(hints: readonly Hint[]): Hint[] {
