@@ -108,8 +108,6 @@ export interface Work {
   readonly cursors: Cursors;
   /** Whether an item of another project may be shown; undefined without a fence. */
   readonly isAllowed: ((item: JsonObject) => boolean) | undefined;
-  /** Refuses a project that the fence does not hold, found only while working. */
-  checkProject(id: number): Promise<void>;
   /** Asks the human about a call that turns out to be destructive. */
   confirm(): void;
 }

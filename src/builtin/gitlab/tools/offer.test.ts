@@ -56,6 +56,25 @@ describe('the offer behind the built-in server', () => {
     expect(failures).toEqual([]);
   });
 
+  it.each([
+    ['project_id', 'GET /projects', { path_with_namespace: 'found' }],
+    ['group_id', 'GET /groups', { full_path: 'found' }],
+    ['ref', 'GET /projects/7/repository/branches', { name: 'found' }],
+    ['tag_name', 'GET /projects/7/repository/tags', { name: 'found' }],
+    ['label', 'GET /projects/7/labels', { name: 'found' }],
+    ['milestone', 'GET /projects/7/milestones', { title: 'found' }],
+    ['username', 'GET /users', { username: 'found' }],
+    ['issue_iid', 'GET /projects/7/issues', { iid: 'found' }],
+    ['merge_request_iid', 'GET /projects/7/merge_requests', { iid: 'found' }],
+    ['pipeline_id', 'GET /projects/7/pipelines', { id: 'found' }],
+    ['job_id', 'GET /projects/7/pipelines/3/jobs', { id: 'found' }],
+  ])('completes %s', async (name, key, item) => {
+    const { ask } = rig({ [key]: [item] });
+    const ref = { type: 'ref/prompt', name: 'explain_ci_config' };
+    const context = { arguments: { project_id: '7', ...(name === 'job_id' && { pipeline_id: '3' }) } };
+    expect(await ask('completion/complete', { ref, argument: { name, value: 'f' }, context })).toMatchObject({ completion: { values: ['found'] } });
+  });
+
   it('refuses arguments that no schema knows', async () => {
     const { api, call } = rig();
     expect(await call('get_issue', { project_id: 1, issue_iid: 5, force: true })).toMatchObject({ isError: true });
