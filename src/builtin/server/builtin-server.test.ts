@@ -502,6 +502,7 @@ describe('resources, prompts, completions', () => {
     expect(rig.failures).toHaveLength(1);
     expect((await complete(prompt, { name: 'toString', value: '' })).completion).toEqual({ values: [], hasMore: false });
     expect(await complete(prompt, { name: 1 })).toMatchObject({ code: -32602 });
+    expect(await complete({ type: 'ref/prompt', name: 'none' }, { name: 'whom', value: '' })).toMatchObject({ code: -32602 });
   });
 });
 

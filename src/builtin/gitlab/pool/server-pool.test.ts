@@ -155,6 +155,9 @@ describe('admission after proof', () => {
 
   it('refuses an empty token, a URL that is none, and what two readers may read in two ways, without asking', async () => {
     expect(await failure(pool.getOrCreate(''))).toMatchObject({ code: 'auth/missing', message: 'empty token: authentication required' });
+    for (const token of ['glpat-0123456789\nabcdefg', 'glpat-ünïcödé-0123456789', ' ']) {
+      expect(await failure(pool.getOrCreate(token))).toMatchObject({ code: 'auth/invalid', message: 'Malformed GitLab token' });
+    }
     const bad = await failure(pool.getOrCreate(gitlab.token(1), { gitlabUrl: 'https://gitlab.com?x' }));
     expect([bad, (bad as InvalidUrlError).forbidden, isAuthenticationFailure(bad)]).toEqual([expect.any(InvalidUrlError), false, false]);
     const worse = await failure(pool.getOrCreate(gitlab.token(1), { gitlabUrl: 'https://gitlab.com@evil.test' }));
@@ -478,7 +481,7 @@ describe('revalidation', () => {
     await settle();
     expect([pool.has(token), pool.size(), pool.stats().revalidations_failed, pool.stats().revalidations_succeeded]).toEqual([false, 1, 1, 1]);
     expect(ended.map(principalKey)).toEqual([principalKey({ issuer: A, subject: '42' })]);
-    expect([running.signal.aborted, running.server.disposed]).toEqual([true, true]);
+    expect([running.signal.reason, running.server.disposed]).toEqual([expect.any(CredentialRejectedError), true]);
     expect(pool.stats().evictions).toBe(0);
     running.release();
   });
@@ -626,7 +629,7 @@ describe('the end', () => {
     await settle();
     cut.abort(new Error('now'));
     await closed;
-    expect([running.signal.aborted, running.server.disposed]).toEqual([true, true]);
+    expect([running.signal.reason, running.server.disposed]).toMatchObject([{ code: 'pool/closed', message: 'server pool is closed' }, true]);
   });
 });
 
