@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
-import { KnownGood } from './auth/known-good.ts';
 import { Catalog } from './catalog/catalog.ts';
 import { ListBytes } from './catalog/list-bytes.ts';
 import { Cursors } from './catalog/pages.ts';
@@ -27,6 +26,7 @@ import { Sessions } from './edge/sessions.ts';
 import { serveStdio } from './edge/stdio.ts';
 import { Work } from './edge/work.ts';
 import { type HandleOptions, serveForeign } from './embedding.ts';
+import { type FrontParts, GATEWAY_FRONT } from './front.ts';
 import { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
@@ -39,6 +39,8 @@ import { ResultMetas } from './router/result-metas.ts';
 import type { Services } from './router/services.ts';
 import { HostedTasks } from './router/tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
+import type { StandaloneSettings } from './standalone-door.ts';
+import { standaloneFront } from './standalone-front.ts';
 import { Startup } from './startup.ts';
 import { type ConnectionReport, connectionReports, type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
 import { openStore } from './store/open.ts';
@@ -72,6 +74,8 @@ export interface GatewayOverrides {
   readonly version?: string;
   /** Proxies to GitLab instances whose upstream names none (gitlab.md 2.1). Default: none. */
   readonly proxies?: ProxySettings;
+  /** The standalone GitLab server over HTTP (gitlab.md 2). Default: the gateway. */
+  readonly standalone?: StandaloneSettings;
   /** Whether standard error is a terminal, for the log's format. Default: asked. */
   readonly terminal?: boolean;
 }
@@ -147,12 +151,13 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const sealing = keys.derive('seal');
   const gitlab = parts.use(
     new GitLabUpstreams(config, {
-      ...{ clock, version, logger, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
+      ...{ clock, version, logger, instruments, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
       // In a moment: the call that found it out is answered first.
       endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),
   );
-  let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab });
+  const front = overrides.standalone === undefined ? GATEWAY_FRONT : standaloneFront(overrides.standalone);
+  let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab, front });
   const ports = connectorPorts({
     ...{ clock, reaper, environment, clientInfo: serverInfo, store: opened.store, logger, instruments },
     transport: (settings) => transport?.(settings) ?? gitlab.transport(settings.name),
@@ -259,13 +264,20 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get patience() {
       return now.config.bridge.roundTimeout;
     },
-    onEnd: (session) => void connections.endSession(session.id),
+    ...front.sessions,
+    onOpen: ({ id }) => logger.debug('session created', { session: id.slice(0, 8) }),
+    onEnd: ({ id }) => {
+      logger.debug('session closed', { session: id.slice(0, 8) });
+      void connections.endSession(id);
+    },
   });
   parts.defer(() => sessions.endAll());
+  const behind: FrontParts = { clock, logger, sessions, gitlab, config: () => now.config, admission: () => now.admission };
   instruments.attach({
     pools: () => [poolNumbers('upstream-connections', connections.stats())],
     sessions: () => sessions.size,
     parked: () => parking.size,
+    gitlab: () => gitlab.numbers(),
     upstreams: () => registry.snapshot().map(({ status }) => status),
   });
   const work = new Work();
@@ -285,7 +297,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get admission() {
       return now.admission;
     },
-    knownGood: new KnownGood({ clock }),
+    knownGood: front.proven(behind),
+    door: front.door(behind),
     get proxies() {
       return now.proxies;
     },
@@ -314,6 +327,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   let listening: Listening | undefined;
   const reload: Reload = new Reload({
     gitlab,
+    front,
     clock,
     logger,
     stdio,
@@ -336,12 +350,13 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     renewListener: async () => (await listening?.renew()) ?? (() => {}),
   });
   const ops = new Ops({
+    ...front.ops(behind),
     instruments,
     get metricsToken() {
       return now.config.telemetry.metrics.token;
     },
     lastReload: () => reload.last,
-    problems: () => readiness(now.config, registry, () => opened.ping(), work.draining),
+    problems: async () => ({ ...(await readiness(now.config, registry, () => opened.ping(), work.draining)), ...front.problems(behind) }),
   });
   const all = parts.move();
 

@@ -1,3 +1,5 @@
+import type { AuthContext, Verdict } from './auth/authenticator.ts';
+import type { Credential } from './auth/credential.ts';
 import type { TokenVerifier } from './auth/gitlab-token.ts';
 import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
 import type { CredentialKind } from './builtin/gitlab/client/api.ts';
@@ -6,9 +8,10 @@ import { GitLabClient } from './builtin/gitlab/client/gitlab-client.ts';
 import { type InstanceAnswer, Instances } from './builtin/gitlab/client/instance.ts';
 import { GitLabClientPool } from './builtin/gitlab/client/instance-pool.ts';
 import { instanceRules } from './builtin/gitlab/client/instance-rules.ts';
+import type { InstanceSource } from './builtin/gitlab/client/instance-source.ts';
+import { OneInstance } from './builtin/gitlab/client/one-instance.ts';
 import { CredentialRejectedError, InvalidUrlError, PoolCapacityError, UpstreamUnavailableError } from './builtin/gitlab/pool/errors.ts';
 import { ServerPool } from './builtin/gitlab/pool/server-pool.ts';
-import type { Snapshot } from './builtin/gitlab/pool/server-pool-options.ts';
 import type { GitLabContext } from './builtin/gitlab/tools/gitlab-call.ts';
 import { gitlabOffer } from './builtin/gitlab/tools/offer.ts';
 import type { Sealing } from './builtin/gitlab/tools/settings.ts';
@@ -21,9 +24,14 @@ import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { OwnAbort } from './core/own-abort.ts';
 import type { Transport } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
+import { addressKey } from './limit/address.ts';
+import { TokenBuckets } from './limit/rate.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
+import type { PoolEvent } from './pool/stats.ts';
 import type { Sealer } from './store/seal.ts';
+import type { GitLabNumbers, Instruments } from './telemetry/instruments.ts';
 import type { Logger } from './telemetry/log.ts';
+import { SecurityLog } from './telemetry/security-log.ts';
 
 export type GitLabUpstreamConfig = Extract<UpstreamConfig, { type: 'gitlab' }>;
 
@@ -37,6 +45,7 @@ export interface GitLabUpstreamsOptions {
   readonly proxies: ProxySettings;
   /** GitLab does not take the credential of this principal any more. */
   readonly endSessions: (principal: Principal) => void;
+  readonly instruments: Instruments;
 }
 
 /** One upstream of the configuration: its instance, how it is reached, and what it offers. */
@@ -45,7 +54,9 @@ interface Place {
   readonly home: ApiUrl;
   readonly isDynamic: boolean;
   readonly instances: Instances;
-  readonly clients: GitLabClientPool;
+  readonly clients: InstanceSource & { close(): Promise<void> };
+  /** Absent where there is no pool, since there is one instance. */
+  readonly pool?: GitLabClientPool;
   readonly server: BuiltinServer<GitLabContext>;
   readonly auth: GitLabUpstreamConfig['auth'];
 }
@@ -59,6 +70,7 @@ const EXPIRED = 'authentication failed: your session may have expired, please lo
 export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   readonly #options: GitLabUpstreamsOptions;
   readonly #pool: ServerPool<Served>;
+  readonly #refusals: SecurityLog;
   /** In the order of the configuration. */
   #places = new Map<string, Place>();
   /** Those that a reload replaced: what still runs there ends with the gateway at the latest. */
@@ -71,16 +83,41 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     this.#pool = new ServerPool<Served>({}, (api, { principal }) => ({ api, principal: principalKey(principal), owner: principal }), {
       clock,
       endSessions: options.endSessions,
-      clients: (apiUrl, credential) => new GitLabClient({ apiUrl, credential, instances: this.#placeOf(apiUrl).clients, clock, version }),
+      clients: (apiUrl, credential) => {
+        const { clients } = this.#placeOf(apiUrl);
+        const label = this.#isKnown(apiUrl) ? apiUrl : 'other';
+        const observe = ({ method, status }: { readonly method: string; readonly status: number }) =>
+          options.instruments.gitlabRequest(label, method, status).add();
+        return new GitLabClient({ apiUrl, credential, instances: clients, clock, version, observe });
+      },
       observe: ({ kind, fingerprint, credential, apiUrl }) =>
-        logger.debug(`GitLab credential: ${kind}`, { fingerprint, credential, instance: this.#isKnown(apiUrl) ? apiUrl : 'other' }),
+        logger.debug(`credential ${kind}`, { fingerprint, credential, instance: this.#isKnown(apiUrl) ? apiUrl : 'other' }),
     });
+    this.#refusals = new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock);
     this.reconfigure(config);
   }
 
-  /** Numbers of the pool of credentials. */
-  get credentials(): Snapshot {
-    return this.#pool.stats();
+  /** Undefined without an upstream of this type. */
+  numbers(): GitLabNumbers | undefined {
+    if (this.#places.size === 0 && this.#former.length === 0) return undefined;
+    const { hits, misses, evictions, current_size, max_size, revalidations_succeeded, revalidations_failed } = this.#pool.stats();
+    const pools = [...this.#former, ...this.#places.values()].flatMap(({ pool }) => (pool === undefined ? [] : [pool.stats()]));
+    const current = [...this.#places.values()].flatMap(({ pool }) => (pool === undefined ? [] : [pool.stats()]));
+    const instances = {
+      pool: 'gitlab_instances',
+      hits: sum(pools, 'hits'),
+      misses: sum(pools, 'misses'),
+      evictions: sum(pools, 'evictions'),
+      size: sum(pools, 'size'),
+      maxSize: sum(current, 'maxSize'),
+    };
+    return {
+      caches: [
+        { pool: 'gitlab_servers', hits, misses, evictions, size: current_size, maxSize: max_size },
+        ...(pools.length === 0 ? [] : [instances]),
+      ],
+      revalidations: { succeeded: revalidations_succeeded, failed: revalidations_failed, skipped: this.#pool.revalidationsSkipped },
+    };
   }
 
   /** Takes other upstreams; those that are the same stay. Throws as the constructor, and then nothing has changed. */
@@ -106,15 +143,20 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     return place && new BuiltinTransport(name, place.server, (options, signal) => this.#context(place, options.caller, signal));
   }
 
-  async verify(...[credential, header, signal]: Parameters<TokenVerifier['verify']>): ReturnType<TokenVerifier['verify']> {
+  /** Whether a credential is in use where the request wants to go. Asks nobody. */
+  isPooled({ scheme, token }: Credential, { instance, bound }: AuthContext): boolean {
+    const [first] = this.#places.values();
+    const chosen = this.#configured(instance, bound) ?? first?.instances.choose(instance, bound);
+    return chosen?.kind === 'instance' && this.#pool.has(token.reveal(), { kind: scheme, gitlabUrl: chosen.url.canonical });
+  }
+
+  async verify(...[credential, context, signal]: Parameters<TokenVerifier['verify']>): ReturnType<TokenVerifier['verify']> {
     const [first] = this.#places.values();
     if (first === undefined) return { kind: 'refused', reason: 'there is no upstream of type gitlab' };
-    const chosen = this.#configured(header) ?? first.instances.choose(header);
-    if (chosen.kind === 'refused') {
-      const verdict =
-        chosen.status === 400 ? ({ kind: 'invalid', detail: chosen.detail ?? '' } as const) : ({ kind: 'forbidden', reason: chosen.reason } as const);
-      return { kind: 'refused', reason: chosen.reason, error: new InvalidUrlError(verdict) };
-    }
+    const header = context.instance;
+    const chosen = this.#configured(header, context.bound) ?? first.instances.choose(header, context.bound);
+    if (chosen.kind === 'refused') return this.#refuse(chosen, context);
+    if (header !== undefined && first.isDynamic) this.#options.logger.debug('custom API URL detected', { host: chosen.url.target.host });
     const { scheme, token } = credential;
     const instance = chosen.url.canonical;
     try {
@@ -124,17 +166,27 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     } catch (error) {
       signal.throwIfAborted();
       const failure = asTurnpikeError(error);
-      if (error instanceof CredentialRejectedError || error instanceof InvalidUrlError)
-        return { kind: 'refused', reason: failure.message, error: failure };
-      if (error instanceof UpstreamUnavailableError || error instanceof PoolCapacityError)
+      if (error instanceof InvalidUrlError) return this.#refuse({ ...ADDRESS, host: chosen.url.target.host }, context, error);
+      if (error instanceof PoolCapacityError) return noPlace(error);
+      if (error instanceof CredentialRejectedError) return { kind: 'refused', reason: failure.message, error: failure };
+      if (error instanceof UpstreamUnavailableError)
         return { kind: 'unavailable', reason: failure.message, retryAfter: failure.details.retryAfter ?? 5, error: failure };
       throw error;
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#refusals.flush();
     await this.#pool[Symbol.asyncDispose]();
     await Promise.all([...this.#former, ...this.#places.values()].map(({ clients }) => clients.close()));
+  }
+
+  #refuse({ status, message, detail, reason, host }: Refused, { address }: AuthContext, known?: TurnpikeError): Verdict {
+    this.#options.instruments.gitlabUrlDenied(reason).add();
+    this.#refusals.warn('gitlab url', addressKey(address), 'GitLab API URL refused', { reason, ...(host === undefined ? {} : { host }) });
+    if (status === 409) return { kind: 'refused', reason, error: new TurnpikeError('session/instance', message) };
+    const verdict = status === 400 ? ({ kind: 'invalid', detail: detail ?? '' } as const) : ({ kind: 'forbidden', reason } as const);
+    return { kind: 'refused', reason, error: known ?? new InvalidUrlError(verdict) };
   }
 
   /** For whom a call acts: with what the operator gave to all, or with the caller's own, where it was verified. */
@@ -156,8 +208,6 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       signal.throwIfAborted();
       if (error instanceof CredentialRejectedError) throw new TurnpikeError('upstream/login', EXPIRED, { upstream, reason: error.message });
       if (error instanceof PoolCapacityError) throw new TurnpikeError('upstream/capacity', error.message, { upstream, retryable: true });
-      if (error instanceof UpstreamUnavailableError)
-        throw new TurnpikeError('upstream/down', error.message, { upstream, retryable: true, cause: error });
       throw error;
     }
   }
@@ -193,22 +243,25 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       allowPrivateHosts: dynamicUrl.allowPrivateHosts.join(','),
     });
     if (!rules.ok) throw new TurnpikeError('config/invalid', `upstream '${name}': ${rules.error}`);
-    const { allowsPrivate } = rules.value;
-    const { offer } = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
+    const { allowsPrivate, operatorUrls } = rules.value;
+    const origins = {
+      ...throughProxy,
+      ...(tls?.caFile === undefined ? {} : { caCertPath: tls.caFile }),
+      rejectUnauthorized: tls?.insecureSkipVerify !== true,
+    };
+    const pooled = () => {
+      const isExempt = (canonical: string) => operatorUrls.some((known) => known.canonical === canonical);
+      const observe = ({ kind, id }: PoolEvent) => this.#tellOf(kind, id);
+      const made = new GitLabClientPool({ ...pool, ...origins, clock, allowsPrivate, isExempt, observe });
+      return { pool: made, clients: this.#told(made) };
+    };
+    const offer = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
     return {
       name,
       home,
       isDynamic,
       instances: new Instances(rules.value),
-      clients: new GitLabClientPool({
-        ...pool,
-        ...throughProxy,
-        clock,
-        allowsPrivate,
-        isExempt: (canonical) => canonical === home.canonical,
-        ...(tls?.caFile === undefined ? {} : { caCertPath: tls.caFile }),
-        rejectUnauthorized: tls?.insecureSkipVerify !== true,
-      }),
+      ...(isDynamic ? pooled() : { clients: new OneInstance(url, origins, clock) }),
       server: new BuiltinServer(offer, {
         clock,
         onFailure: (what, error) => logger.error(`GitLab: ${what} failed`, { upstream: name, reason: asTurnpikeError(error).details.reason }),
@@ -218,10 +271,11 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   }
 
   /** The instance that a header names, where an upstream is it: that one needs no leave. */
-  #configured(header: readonly string[] | undefined): InstanceAnswer | undefined {
+  #configured(header: readonly string[] | undefined, bound: string | undefined): InstanceAnswer | undefined {
     const [value = '', ...others] = header ?? [];
     const parsed = parseApiUrl(value.trim());
     if (parsed.kind !== 'url' || others.length > 0 || !this.#isKnown(parsed.url.canonical)) return undefined;
+    if (bound !== undefined && bound !== parsed.url.canonical) return undefined;
     return { kind: 'instance', url: parsed.url };
   }
 
@@ -233,9 +287,42 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     return place;
   }
 
+  /** The pool as clients use it: who finds connections that are there is told, too. */
+  #told(pool: GitLabClientPool): Place['clients'] {
+    return {
+      getOrCreate: (apiUrl, signal) => {
+        if (pool.get(apiUrl) !== undefined) this.#tellOf('hit', apiUrl);
+        return pool.getOrCreate(apiUrl, signal);
+      },
+      close: () => pool.close(),
+    };
+  }
+
+  #tellOf(kind: PoolEvent['kind'], apiUrl: string): void {
+    const what = POOL_LINES[kind];
+    if (what !== undefined) this.#options.logger.debug(`connection pool: ${what}`, { instance: this.#isKnown(apiUrl) ? apiUrl : 'other' });
+  }
+
   #isKnown(apiUrl: string): boolean {
     return [...this.#places.values()].some(({ home }) => home.canonical === apiUrl);
   }
+}
+
+/** gitlab.md 2.6; what else happens is nobody's business. */
+const POOL_LINES: Partial<Record<PoolEvent['kind'], string>> = { opened: 'created', hit: 'reused', evicted: 'evicted', idle: 'closed idle' };
+
+type Refused = Omit<Extract<InstanceAnswer, { kind: 'refused' }>, 'kind'>;
+
+/** A name that is allowed leads to an address that is not. */
+const ADDRESS: Refused = { status: 403, message: '', reason: 'address' };
+
+/** All places of a pool are in use: unlike in a call, that has an HTTP status of its own here. */
+function noPlace({ message, details: { data, retryAfter = 5 } }: PoolCapacityError): Verdict {
+  return { kind: 'unavailable', reason: message, retryAfter, error: new TurnpikeError('session/full', message, { data, retryAfter }) };
+}
+
+function sum<K extends string>(pools: readonly Readonly<Record<K, number>>[], key: K): number {
+  return pools.reduce((total, pool) => total + pool[key], 0);
 }
 
 const SCOPES = new Set(DEFAULT_SCOPES);

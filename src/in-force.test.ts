@@ -3,6 +3,7 @@ import { loadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { LOCAL_ISSUER, STATIC_ISSUER } from './core/caller.ts';
 import { ManualClock } from './core/manual-clock.ts';
+import { GATEWAY_FRONT } from './front.ts';
 import { inForce, revokedBy } from './in-force.ts';
 import { Instruments } from './telemetry/instruments.ts';
 
@@ -42,7 +43,7 @@ describe('who is revoked', () => {
 it('what counts goes on counting while its settings stay', async () => {
   const clock = new ManualClock();
   const gitlab = { verify: () => Promise.reject(new Error('nobody is asked')) };
-  const options = { clock, serverInfo: {}, instruments: new Instruments(clock), gitlab };
+  const options = { clock, serverInfo: {}, instruments: new Instruments(clock), gitlab, front: GATEWAY_FRONT };
   const first = inForce(await load({}), options);
   const other = inForce(await load({ policy: { nonDestructive: true }, limits: { sessions: 3 } }), options, first);
   expect([other.admission === first.admission, other.authentication === first.authentication]).toEqual([true, true]);

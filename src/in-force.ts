@@ -13,6 +13,7 @@ import type { EdgeSettings } from './edge/settings.ts';
 import { TrustedProxies } from './edge/steps/address.ts';
 import { Guard } from './edge/steps/guard.ts';
 import { ResponseHeaders } from './edge/steps/response-headers.ts';
+import type { Front } from './front.ts';
 import { Admission } from './limit/admission.ts';
 import type { RouterSettings } from './router/settings.ts';
 import type { Instruments } from './telemetry/instruments.ts';
@@ -37,10 +38,11 @@ export interface InForceOptions {
   readonly instruments: Instruments;
   /** Of mode `gitlab`. */
   readonly gitlab: TokenVerifier;
+  readonly front: Front;
 }
 
 /** Makes it; of `before` stays what would be made again from the same settings, with what it has counted. Throws `config/invalid`. */
-export function inForce(config: Config, { clock, serverInfo, instruments, gitlab }: InForceOptions, before?: InForce): InForce {
+export function inForce(config: Config, { clock, serverInfo, instruments, gitlab, front }: InForceOptions, before?: InForce): InForce {
   const { auth, limits, listen } = config;
   const isSameAuth = before !== undefined && sameValue([before.config.auth.modes, before.config.auth.static], [auth.modes, auth.static]);
   const limited = ({ limits: { ip, ipBurst, user, userBurst }, auth: { failures } }: Config) => ({ ip, ipBurst, user, userBurst, failures });
@@ -57,14 +59,14 @@ export function inForce(config: Config, { clock, serverInfo, instruments, gitlab
     edge: { listen, limits },
     authentication: isSameAuth
       ? before.authentication
-      : new Authentication(authenticators(), (mode, result) => instruments.inboundAuth(mode, result).add()),
+      : new Authentication(authenticators(), (mode, result) => instruments.inboundAuth(mode, result).add(), front.extractor),
     admission: isSameAdmission
       ? before.admission
-      : new Admission({ clock, limits, failures: { max: auth.failures.max, windowMs: auth.failures.window } }),
+      : new Admission({ clock, limits: front.hasRates ? limits : undefined, failures: { max: auth.failures.max, windowMs: auth.failures.window } }),
     proxies: new TrustedProxies(listen.trustedProxies),
-    guard: new Guard(listen),
+    guard: new Guard(listen, front),
     headers: new ResponseHeaders(listen),
-    challenge: { publicUrl: listen.publicUrl, metadata: false },
+    challenge: { publicUrl: listen.publicUrl, metadata: false, ...(front.challenge === undefined ? {} : { own: front.challenge }) },
   };
 }
 

@@ -13,6 +13,7 @@ import type { JsonObject } from './core/mcp.ts';
 import type { Secret } from './core/secret.ts';
 import type { Listeners } from './edge/listeners.ts';
 import type { Sessions } from './edge/sessions.ts';
+import type { Front } from './front.ts';
 import type { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { type InForce, inForce, revokedBy } from './in-force.ts';
 import type { ParkingLot } from './router/parking/parking-lot.ts';
@@ -54,6 +55,7 @@ export interface ReloadOptions {
   readonly serverInfo: JsonObject;
   readonly instruments: Instruments;
   readonly gitlab: GitLabUpstreams;
+  readonly front: Front;
   readonly registry: Registry;
   readonly connections: Connections;
   readonly catalog: Catalog;
@@ -126,7 +128,7 @@ export class Reload {
 
   /** In one step: no request finds a part of the one and a part of the other. */
   #apply(next: NextConfig): ReloadReport {
-    const { clock, serverInfo, instruments, gitlab, registry, connections, catalog, stdio, prepare, put, stopped } = this.#options;
+    const { clock, serverInfo, instruments, gitlab, front, registry, connections, catalog, stdio, prepare, put, stopped } = this.#options;
     const before = this.#options.now();
     const isDefault = (path: string) => (next.provenance?.get(path)?.source ?? 'default') === 'default';
     const { config, changed, needsRestart } = mergeConfig(before.config, next.config, isDefault);
@@ -139,7 +141,7 @@ export class Reload {
     // Everything that can fail comes first.
     compilePolicy(config);
     prepare(config);
-    const after = inForce(config, { clock, serverInfo, instruments, gitlab }, before);
+    const after = inForce(config, { clock, serverInfo, instruments, gitlab, front }, before);
     const restarted = new Set(upstreams.restarted);
     gitlab.reconfigure(config, (name) => !restarted.has(name));
     put(after);

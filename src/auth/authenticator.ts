@@ -11,7 +11,12 @@ export interface AuthContext {
   readonly address: string | undefined;
   /** The values of `X-GitLab-API-URL`, if it was sent. */
   readonly instance?: readonly string[] | undefined;
+  /** The canonical API URL of the session's instance, if the request names a session that has one. */
+  readonly bound?: string | undefined;
 }
+
+/** How the credential of a request is found, in place of the usual way: one that is there, or an error. */
+export type Extractor = (headers: DistinctHeaders) => Credential;
 
 /**
  * `unclaimed`: not a credential of this mode, ask the next one. `accepted` and `refused` are final.
@@ -41,10 +46,12 @@ export class Authentication {
   readonly #takesEverything: boolean;
 
   readonly #count: AuthCount;
+  readonly #extractor: Extractor | undefined;
 
   /** `count` is told which mode decided, `all` when none knew the credential. Throws `config/refused` without any authenticator. */
-  constructor(authenticators: readonly Authenticator[], count: AuthCount = () => {}) {
+  constructor(authenticators: readonly Authenticator[], count: AuthCount = () => {}, extractor?: Extractor) {
     this.#count = count;
+    this.#extractor = extractor;
     if (authenticators.length === 0) throw new TurnpikeError('config/refused', 'auth.modes names no mode: nobody could be identified');
     this.#authenticators = [...authenticators];
     this.#takesEverything = authenticators.some((one) => one.mode === 'none');
@@ -60,6 +67,7 @@ export class Authentication {
    * `none`, which takes everything. Throws `auth/missing`, `auth/invalid` (malformed) or `auth/conflict`.
    */
   extract(headers: DistinctHeaders): Credential | undefined {
+    if (this.#extractor !== undefined) return this.#extractor(headers);
     const extracted = extractCredential(headers);
     if (!extracted.ok && extracted.error === 'conflict') throw new TurnpikeError('auth/conflict', 'Conflicting credentials');
     if (extracted.ok && extracted.value !== undefined) return extracted.value;

@@ -10,6 +10,8 @@ export interface ChallengeOptions {
    * document (RFC 9728) is served; without it clients would be sent to a document that is not there.
    */
   readonly metadata: boolean;
+  /** What a refusal is answered with in place of all this. */
+  readonly own?: (error: TurnpikeError) => string | undefined;
 }
 
 /** The refusal of a call that needs more than the caller holds. `needed` reaches the challenge and `data.requiredScopes`. */
@@ -23,6 +25,7 @@ export function scopeError(needed: readonly Scope[]): TurnpikeError {
  */
 export function challengeFor(thrown: unknown, options: ChallengeOptions): string | undefined {
   const error = asTurnpikeError(thrown);
+  if (options.own !== undefined) return options.own(error);
   if (error.code === 'auth/missing') return challenge(options, ['turnpike:read']);
   if (error.code === 'auth/invalid') return challenge(options, ['turnpike:read'], 'invalid_token');
   if (error.code === 'auth/scope') return challenge(options, scopesOf(error), 'insufficient_scope');

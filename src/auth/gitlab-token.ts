@@ -1,14 +1,12 @@
+import { TurnpikeError } from '../core/errors.ts';
 import type { AuthContext, Authenticator, Verdict } from './authenticator.ts';
 import { UNCLAIMED } from './authenticator.ts';
 import type { Credential } from './credential.ts';
 
 /** Asks a GitLab whose token it is (gitlab.md 1.2). */
 export interface TokenVerifier {
-  /**
-   * @param instance the values of `X-GitLab-API-URL`, if it was sent
-   * @returns `accepted` with the credential that was verified, `refused` with the error to answer, or `unavailable`
-   */
-  verify(credential: Credential, instance: readonly string[] | undefined, signal: AbortSignal): Promise<Verdict>;
+  /** @returns `accepted` with the credential that was verified, `refused` with the error to answer, or `unavailable` */
+  verify(credential: Credential, context: AuthContext, signal: AbortSignal): Promise<Verdict>;
 }
 
 /** What GitLab's own tokens begin with. */
@@ -30,12 +28,16 @@ export class GitLabTokens implements Authenticator {
     this.#everyBearer = everyBearer;
   }
 
-  authenticate(credential: Credential | undefined, { instance }: AuthContext, signal: AbortSignal): Verdict | Promise<Verdict> {
+  authenticate(credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Verdict | Promise<Verdict> {
     if (credential === undefined) return UNCLAIMED;
     const { scheme, token } = credential;
     if (scheme === 'bearer' && !this.#everyBearer && !PREFIX.test(token.reveal())) return UNCLAIMED;
     // GitLab is not asked about what cannot be one of its tokens.
-    if (!FORM.test(token.reveal())) return { kind: 'refused', reason: 'malformed GitLab token' };
-    return this.#verifier.verify(credential, instance, signal);
+    if (!FORM.test(token.reveal())) return { kind: 'refused', reason: 'malformed GitLab token', error: malformed() };
+    return this.#verifier.verify(credential, context, signal);
   }
+}
+
+function malformed(): TurnpikeError {
+  return new TurnpikeError('auth/invalid', 'Malformed GitLab token', { data: { detail: 'A token has at least 20 characters of A-Z a-z 0-9 - _ .' } });
 }

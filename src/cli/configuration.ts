@@ -3,6 +3,7 @@ import { type LoadedConfig, type LoadInput, loadConfig } from '../config/load.ts
 import { unpinnedLaunches } from '../config/unpinned.ts';
 import { refusals, weakenedSettings } from '../config/weakened.ts';
 import type { ProxySettings } from '../net/proxy-choice.ts';
+import type { StandaloneSettings } from '../standalone-door.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** What `serve` and `check` were told about the configuration. */
@@ -12,6 +13,8 @@ export interface ConfigOptions {
   readonly document?: Buffer;
   /** As `GatewayOverrides.proxies`. */
   readonly proxies?: ProxySettings;
+  /** As `GatewayOverrides.standalone`. */
+  readonly standalone?: StandaloneSettings;
   readonly stdio: boolean;
   /** As `flagOptions` names them. */
   readonly flags: Readonly<Record<string, string | boolean>>;

@@ -60,8 +60,12 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
       Promise.race([stop.first, hangUp.gone]).then((): End => ({ why: 'signal' })),
       crash.first.then((error): End => ({ why: 'crash', error })),
     ]);
-    const { proxies } = options;
-    const overrides = { environment: around.env, clock, stdio, logger, version, ...(proxies === undefined ? {} : { proxies }) };
+    const { proxies, standalone } = options;
+    const overrides = {
+      ...{ environment: around.env, clock, stdio, logger, version },
+      ...(proxies === undefined ? {} : { proxies }),
+      ...(standalone === undefined ? {} : { standalone }),
+    };
     const start = begin(config, overrides, life.signal, (made) => {
       gateway = made;
     });

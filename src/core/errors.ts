@@ -84,6 +84,7 @@ export const ERRORS = {
     sentence: 'The MCP-Protocol-Version header names a revision that this session does not speak.',
   },
   'session/stream': { http: 409, rpc: RPC.invalidRequest, show: true, sentence: 'The session has an open GET stream already.' },
+  'session/instance': { http: 409, rpc: RPC.invalidRequest, show: true, sentence: 'The session is bound to another GitLab instance.' },
   'session/full': { http: 503, rpc: RPC.internalError, show: true, sentence: 'The session cap is reached; retry later.' },
   'gateway/draining': { http: 503, rpc: RPC.internalError, show: true, sentence: 'The gateway is shutting down; retry later.' },
   'catalog/tool': { http: 200, rpc: RPC.invalidParams, show: true, sentence: "No tool of this name is in the caller's view." },

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AuthContext } from '../auth/authenticator.ts';
 import type { Credential } from '../auth/credential.ts';
 import type { DistinctHeaders } from '../auth/extract.ts';
 import type { Identity } from '../auth/identity.ts';
@@ -54,14 +55,15 @@ async function servePost(edge: Edge, request: IncomingMessage, response: ServerR
   edge.guard.shape(request);
   const credential = extract(edge, request);
   const named = sessionOf(edge, request);
-  const known = identify(edge, request, credential);
+  const known = identify(edge, request, credential, named);
   const identity = known instanceof Promise ? await known : known;
   const caller = callerOf(identity);
-  const session = named && ownSession(edge, named, caller);
+  const session = named && ownSession(edge, request, named, caller);
   const admitted = edge.admission.admitPrincipal(identity.principal);
   if (admitted !== undefined) await admitted;
   const input = messagesIn(edge, await readBody(request, edge.settings.listen.maxBodyBytes));
-  if (input.messages.length > 1) await admitOthers(edge, input, identity);
+  const charged = edge.door.charge(identity.principal, input.messages, response);
+  if (charged !== undefined) await charged;
   const version = header(request, 'mcp-protocol-version')?.trim();
   const [message] = input.messages;
   const eras = input.messages.map((one) => eraOf(one, version));
@@ -83,9 +85,9 @@ async function serveSession(edge: Edge, request: IncomingMessage, response: Serv
   }
   const credential = extract(edge, request);
   const named = sessionOf(edge, request);
-  const identity = await identify(edge, request, credential);
+  const identity = await identify(edge, request, credential, named);
   const caller = callerOf(identity);
-  const session = named && ownSession(edge, named, caller);
+  const session = named && ownSession(edge, request, named, caller);
   await edge.admission.admitPrincipal(identity.principal);
   if (method === 'DELETE') return serveLegacyDelete(edge, request, response, session);
   refuseNewWork(edge);
@@ -102,16 +104,16 @@ async function serveOldTransport(edge: Edge, request: IncomingMessage, response:
   if (wanted === 'POST') edge.guard.shape(request);
   const credential = extract(edge, request);
   const named = wanted === 'POST' ? sessionOfMessage(edge, request) : undefined;
-  const identity = await identify(edge, request, credential);
+  const identity = await identify(edge, request, credential, named);
   const caller = callerOf(identity);
-  const session = named && ownSession(edge, named, caller);
+  const session = named && ownSession(edge, request, named, caller);
   await edge.admission.admitPrincipal(identity.principal);
   if (session === undefined) {
     refuseNewWork(edge);
     return openSseDoor(edge, request, response, caller);
   }
   const input = messagesIn(edge, await readBody(request, edge.settings.listen.maxBodyBytes));
-  if (input.messages.length > 1) await admitOthers(edge, input, identity);
+  await edge.door.charge(identity.principal, input.messages, response);
   takeMessages(edge, request, response, session, caller, input);
 }
 
@@ -122,14 +124,9 @@ function messagesIn(edge: Edge, body: Buffer): Input {
   return input;
 }
 
-/** Every message of a batch is a request of its principal; the first was admitted before the body was read. */
-async function admitOthers(edge: Edge, { messages }: Input, { principal }: Identity): Promise<void> {
-  for (let more = messages.length; more > 1; more--) await edge.admission.admitPrincipal(principal);
-}
-
 /** While the gateway drains, work that was begun ends, and no new work begins. */
-function refuseNewWork({ work }: Edge): void {
-  if (work.draining.aborted) throw new TurnpikeError('gateway/draining', undefined, { retryAfter: DRAIN_RETRY_S });
+function refuseNewWork({ work, door }: Edge): void {
+  if (work.draining.aborted) throw new TurnpikeError('gateway/draining', door.draining, { retryAfter: DRAIN_RETRY_S });
 }
 
 /** Check 3. */
@@ -164,20 +161,22 @@ function sessionOf(edge: Edge, request: IncomingMessage): Session | undefined {
 }
 
 /** Checks 5 and 6. At once for a credential that is known. */
-function identify(edge: Edge, request: IncomingMessage, credential: Credential | undefined): Identity | Promise<Identity> {
-  const address = edge.proxies.addressOf(request);
-  const known = credential !== undefined && edge.knownGood.has(credential);
-  const admitted = known || takesEverybody(edge) ? undefined : edge.admission.admitAddress(address);
-  if (admitted !== undefined) return admitted.then(() => authenticate(edge, request, credential, address));
-  return authenticate(edge, request, credential, address);
-}
-
-function authenticate(
+function identify(
   edge: Edge,
   request: IncomingMessage,
   credential: Credential | undefined,
-  address: string | undefined,
+  named: Session | undefined,
 ): Identity | Promise<Identity> {
+  const address = edge.proxies.addressOf(request);
+  const instance = request.headers['x-gitlab-api-url'] === undefined ? undefined : valuesOf(request, 'x-gitlab-api-url');
+  const context: AuthContext = { peer: request.socket.remoteAddress, address, instance, bound: named?.instance };
+  const known = credential !== undefined && edge.knownGood.has(credential, context);
+  const admitted = known || takesEverybody(edge) ? undefined : edge.admission.admitAddress(address);
+  if (admitted !== undefined) return admitted.then(() => authenticate(edge, request, credential, context));
+  return authenticate(edge, request, credential, context);
+}
+
+function authenticate(edge: Edge, request: IncomingMessage, credential: Credential | undefined, context: AuthContext): Identity | Promise<Identity> {
   const accepted = (identity: Identity) => {
     if (credential !== undefined) edge.knownGood.prove(credential);
     return identity;
@@ -189,8 +188,7 @@ function authenticate(
   };
   let identity: Identity | Promise<Identity>;
   try {
-    const instance = request.headers['x-gitlab-api-url'] === undefined ? undefined : valuesOf(request, 'x-gitlab-api-url');
-    identity = edge.authentication.authenticate(credential, { peer: request.socket.remoteAddress, address, instance }, edge.stopped);
+    identity = edge.authentication.authenticate(credential, context, edge.stopped);
   } catch (error) {
     return refused(error);
   }
@@ -202,9 +200,11 @@ function takesEverybody({ authentication }: Edge): boolean {
   return authentication.modes.length === 1 && authentication.modes[0] === 'none';
 }
 
-function ownSession(edge: Edge, session: Session, caller: Caller): Session {
+function ownSession(edge: Edge, request: IncomingMessage, session: Session, caller: Caller): Session {
   try {
-    return edge.sessions.own(session, caller);
+    const own = edge.sessions.own(session, caller);
+    edge.door.entered(own, request);
+    return own;
   } catch (error) {
     edge.services.instruments.sessionMismatches.add();
     throw error;
@@ -220,7 +220,8 @@ function answerThrown(edge: Edge, request: IncomingMessage, response: ServerResp
   const id = thrown instanceof HttpError || thrown instanceof MessageError ? thrown.id : undefined;
   const { code } = asTurnpikeError(inner);
   // Counted here because it is found out behind the dispatcher; other refusals are counted where they are made.
-  if (code === 'auth/scope') noteRefusal(edge, request, inner);
+  if (code === 'auth/scope' && thrown instanceof HttpError) noteRefusal(edge, request, inner);
+  edge.door.refused(code);
   if (code === 'internal' || (ERRORS[code].http >= 500 && code !== 'gateway/draining' && code !== 'session/full')) edge.report(inner);
   if (response.headersSent) {
     response.destroy();

@@ -1,9 +1,10 @@
-import type { Authentication } from '../auth/authenticator.ts';
+import type { AuthContext, Authentication } from '../auth/authenticator.ts';
 import type { ChallengeOptions } from '../auth/challenge.ts';
-import type { KnownGood } from '../auth/known-good.ts';
+import type { Credential } from '../auth/credential.ts';
 import type { Admission } from '../limit/admission.ts';
 import type { Services } from '../router/services.ts';
 import type { SecurityLog } from '../telemetry/security-log.ts';
+import type { Door } from './door.ts';
 import type { Envelopes } from './envelope.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import type { Listeners } from './listeners.ts';
@@ -15,13 +16,23 @@ import type { Guard } from './steps/guard.ts';
 import type { ResponseHeaders } from './steps/response-headers.ts';
 import type { Work } from './work.ts';
 
+/** Which credentials the limits of addresses do not stop. */
+export interface ProvenCredentials {
+  has(credential: Credential, context: AuthContext): boolean;
+  /** It was accepted just now. */
+  prove(credential: Credential): void;
+  /** It was refused just now. */
+  forget(credential: Credential): void;
+}
+
 /** What every door shares; wired once in gateway.ts and passed as an argument. */
 export interface Edge {
   readonly settings: EdgeSettings;
   readonly services: Services;
   readonly authentication: Authentication;
   readonly admission: Admission;
-  readonly knownGood: KnownGood;
+  readonly knownGood: ProvenCredentials;
+  readonly door: Door;
   readonly proxies: TrustedProxies;
   readonly guard: Guard;
   readonly headers: ResponseHeaders;

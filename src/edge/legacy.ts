@@ -19,6 +19,13 @@ import { SseWriter } from './sse-writer.ts';
 
 type Request = Extract<Message, { kind: 'request' }>;
 
+interface Asker {
+  readonly caller: Caller;
+  readonly session: Session;
+  /** The session is one that requests without any share: they know nothing of each other. */
+  readonly shared: boolean;
+}
+
 /** One message, or a batch of a 2025-03-26 session, of the session era. `session` is the caller's own, or absent. */
 export async function serveLegacyPost(
   edge: Edge,
@@ -31,9 +38,15 @@ export async function serveLegacyPost(
   const [first] = input.messages;
   if (first === undefined) throw new MessageError(undefined, 'request/invalid', 'Invalid Request: the batch is empty');
   if (!input.batch && first.kind === 'request' && first.method === 'initialize') return open(edge, request, response, caller, first);
-  const own = requireSession(request, session, first);
-  if (input.batch) return serveBatch(edge, request, response, caller, own, input.messages);
-  if (first.kind === 'request') return serveRequest(edge, request, response, caller, own, first);
+  const implicit = session === undefined ? edge.door.sessionFor(caller, input.messages) : undefined;
+  const own = requireSession(request, session ?? implicit, first);
+  if (implicit !== undefined) {
+    response.setHeader('mcp-session-id', implicit.id);
+    edge.door.entered(implicit, request);
+  }
+  const shared = implicit !== undefined;
+  if (input.batch) return serveBatch(edge, request, response, { caller, session: own, shared }, input.messages);
+  if (first.kind === 'request') return serveRequest(edge, request, response, { caller, session: own, shared }, first);
   await take(edge, own, first);
   edge.headers.set(request, response);
   response.writeHead(202).end();
@@ -43,6 +56,7 @@ function open(edge: Edge, request: IncomingMessage, response: ServerResponse, ca
   const { version, capabilities, clientInfo } = readInitialize(message);
   const session = edge.sessions.create(clientInfo === undefined ? caller : { ...caller, clientInfo }, version, capabilities);
   const result = initialized(edge.services, session);
+  edge.door.entered(session, request);
   edge.services.instruments.request('legacy', 'initialize');
   edge.headers.set(request, response);
   sendJson(response, 200, encodeAnswer(message.id, { kind: 'result', result }), { 'mcp-session-id': session.id });
@@ -64,20 +78,13 @@ async function take(edge: Edge, session: Session, message: Exclude<Message, Requ
 }
 
 /** JSON until the first notification or question for the request, then an event stream that can be resumed; a lost connection is no cancel. */
-async function serveRequest(
-  edge: Edge,
-  request: IncomingMessage,
-  response: ServerResponse,
-  caller: Caller,
-  session: Session,
-  message: Request,
-): Promise<void> {
+async function serveRequest(edge: Edge, request: IncomingMessage, response: ServerResponse, by: Asker, message: Request): Promise<void> {
   edge.work.begin();
-  const door = new SessionDoor(edge, request, response, session);
-  const streaming = edge.settings.listen.streaming && edge.guard.accepted(request).events;
+  const door = new SessionDoor(edge, request, response, by.session);
+  const streaming = edge.settings.listen.streaming && !by.shared && edge.guard.mayStream(request);
   const outlet = streaming ? (bytes: Buffer) => door.write(bytes) : undefined;
   try {
-    const answer = await answerOf(edge, session, message, caller, request, outlet, door);
+    const answer = await answerOf(edge, by, message, request, outlet, door);
     edge.services.instruments.request('legacy', message.method, answer.kind === 'error' ? answer.code : undefined);
     door.answer(message.id, answer);
   } finally {
@@ -138,9 +145,8 @@ class SessionDoor implements Flow {
 
 async function answerOf(
   edge: Edge,
-  session: Session,
+  { session, caller, shared }: Asker,
   message: Request,
-  caller: Caller,
   request: IncomingMessage,
   outlet: ((bytes: Buffer) => void) | undefined,
   flow?: Flow,
@@ -150,6 +156,7 @@ async function answerOf(
       session,
       message,
       caller,
+      shared,
       outlet,
       ...(flow === undefined ? {} : { flow }),
       headers: foreignHeaders(request),
@@ -162,14 +169,8 @@ async function answerOf(
   }
 }
 
-async function serveBatch(
-  edge: Edge,
-  request: IncomingMessage,
-  response: ServerResponse,
-  caller: Caller,
-  session: Session,
-  messages: readonly Message[],
-): Promise<void> {
+async function serveBatch(edge: Edge, request: IncomingMessage, response: ServerResponse, by: Asker, messages: readonly Message[]): Promise<void> {
+  const { session } = by;
   if (session.version !== '2025-03-26') throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${session.version} knows no batches`);
   const leave = edge.work.enter();
   try {
@@ -187,7 +188,7 @@ async function serveBatch(
             ),
           ];
         // An id that stands twice or a scope that is missing spoils its own answer, not those of the others, which may have run.
-        const answer = await answerOf(edge, session, message, caller, request, undefined).catch((error: unknown) => {
+        const answer = await answerOf(edge, by, message, request, undefined).catch((error: unknown) => {
           if (error instanceof MessageError) return toErrorAnswer(error, 'legacy');
           if (!(error instanceof HttpError)) throw error;
           noteRefusal(edge, request, error.error);
@@ -234,6 +235,7 @@ export function serveLegacyGet(edge: Edge, request: IncomingMessage, response: S
 
 function watchClose(session: Session, response: ServerResponse, stream: EventStream, writer: SseWriter): void {
   response.once('close', () => {
+    session.used();
     if (stream.writer === writer) session.replay.dropped(stream);
   });
 }

@@ -81,7 +81,7 @@ class ModernDoor implements Flow {
     this.#request = request;
     this.#response = response;
     this.#life = new LinkedAbort(edge.stopped);
-    this.events = edge.settings.listen.streaming && edge.guard.accepted(request).events;
+    this.events = edge.settings.listen.streaming && edge.guard.mayStream(request);
     edge.work.begin();
     response.on('close', () => {
       if (!this.#done) this.#life.abort(new TurnpikeError('request/cancelled', CLIENT_GONE));

@@ -15,10 +15,16 @@ export interface OpsOptions {
   readonly lastReload?: () => JsonObject | undefined;
   /** What is not ready, by name; empty when everything is (`/readyz`). */
   readonly problems: () => Promise<Readonly<Record<string, string>>>;
+  /** What /metrics answers to whoever does not ask for the text of Prometheus. Default: that text to everybody. */
+  readonly summary?: (() => JsonObject) | undefined;
+  /** Whether loopback reads /metrics freely although there is a credential for it. Default false. */
+  readonly freeFromLoopback?: boolean | undefined;
 }
 
 /** Headers by which a proxy says for whom it asks. */
 const FORWARDED = /^(forwarded|via|x-forwarded-.*|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|cf-connecting-ip)$/;
+/** Media types of its text. */
+const PROMETHEUS = /(?:text\/plain|application\/openmetrics-text)/i;
 const PATHS = ['/healthz', '/health', '/readyz', '/metrics'];
 
 /** The routes for operators: they need no framework and no MCP. */
@@ -55,13 +61,16 @@ export class Ops {
 
   async #metrics(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!this.#mayRead(request)) throw new TurnpikeError('auth/missing', 'Metrics need the operations credential (telemetry.metrics.token)');
+    const { summary } = this.#options;
+    if (summary !== undefined && !PROMETHEUS.test(request.headers.accept ?? '')) return sendJson(response, 200, toJson(summary()));
     const { contentType, text } = await this.#options.instruments.expose();
     response.writeHead(200, { 'content-type': contentType }).end(text);
   }
 
   /** The operations credential; where none is set, a loopback peer that no proxy speaks for (security class 4). */
   #mayRead(request: IncomingMessage): boolean {
-    return this.#hasToken(request) || (this.#options.metricsToken === undefined && isLocal(request));
+    const { metricsToken, freeFromLoopback = false } = this.#options;
+    return this.#hasToken(request) || ((freeFromLoopback || metricsToken === undefined) && isLocal(request));
   }
 
   #hasToken(request: IncomingMessage): boolean {

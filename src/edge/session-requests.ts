@@ -34,6 +34,8 @@ export interface SessionRequest {
   readonly session: Session;
   readonly message: Request;
   readonly caller: Caller;
+  /** As `begin` of the session takes it. */
+  readonly shared?: boolean;
   /** Where notifications and questions of this request go; absent when its connection takes JSON only. */
   readonly outlet?: Outlet | undefined;
   /** Whether the client reads what goes there. */
@@ -89,7 +91,7 @@ export function initialized(services: Services, session: Session): Buffer {
 export async function answerInSession(services: Services, request: SessionRequest): Promise<Answer> {
   const { session, message, stopped } = request;
   using life = new LinkedAbort(stopped);
-  const place = session.begin(message.id, life);
+  const place = session.begin(message.id, life, request.shared);
   const exchange = new SessionExchange(request, life.signal);
   try {
     return await answer(services, session, exchange);

@@ -61,7 +61,7 @@ export class Session implements ConnectionOwner {
   readonly #clock: Clock;
   readonly #patience: number;
   readonly #life = new AbortController();
-  readonly #running = new Slots<{ readonly id: RequestId; readonly life: Abortable }>();
+  readonly #running = new Slots<{ readonly id: RequestId | undefined; readonly life: Abortable }>();
   readonly #asked = new Map<number, (answer: Answer) => void>();
   #nextAsk = 1;
 
@@ -80,6 +80,17 @@ export class Session implements ConnectionOwner {
 
   get caller(): Caller {
     return this.#caller;
+  }
+
+  /** The canonical API URL of the GitLab that it was opened for, if it was (gitlab.md 2.4). */
+  get instance(): string | undefined {
+    return this.#caller.credential?.instance;
+  }
+
+  /** Its owner came with a credential, perhaps a newer one: what goes on beside requests acts with that. */
+  bring(credential: NonNullable<Caller['credential']>): void {
+    const { token } = this.#caller.credential ?? {};
+    if (token?.reveal() !== credential.token.reveal()) this.#caller = { ...this.#caller, credential };
   }
 
   get version(): string {
@@ -116,8 +127,10 @@ export class Session implements ConnectionOwner {
   /**
    * Registers a request of the client, until `finish` with what is returned: `life` is aborted when it is cancelled or the session
    * ends. Throws `request/invalid` for an id in use.
+   * @param shared the id means something to its sender alone: others may use it, too, and nobody can cancel by it
    */
-  begin(id: RequestId, life: Abortable): number {
+  begin(id: RequestId, life: Abortable, shared = false): number {
+    if (shared) return this.#running.add({ id: undefined, life });
     for (const running of this.#running)
       if (running.id === id) throw new MessageError(id, 'request/invalid', `Invalid Request: the id ${JSON.stringify(id)} is in use`);
     return this.#running.add({ id, life });
@@ -125,6 +138,10 @@ export class Session implements ConnectionOwner {
 
   finish(place: number): void {
     this.#running.remove(place);
+    this.used();
+  }
+
+  used(): void {
     this.lastUse = this.#clock.monotonic();
   }
 
@@ -192,6 +209,8 @@ export class Session implements ConnectionOwner {
 
   end(): void {
     if (this.#life.signal.aborted) return;
+    const { credential: _, ...caller } = this.#caller;
+    this.#caller = caller;
     this.#life.abort(new TurnpikeError('request/cancelled', 'the session ended'));
     for (const { life } of this.#running) life.abort(this.#life.signal.reason);
     this.replay.endAll();

@@ -15,9 +15,17 @@ export interface SessionsOptions {
   readonly patience: number;
   /** A session ended: its upstream connections go, at once. */
   readonly onEnd: (session: Session) => void;
+  readonly onOpen?: (session: Session) => void;
+  /** Milliseconds after which one that is over is gone at the latest. Default 60 s. */
+  readonly sweep?: number;
+  /** Which part of all one principal may have. Default half. */
+  readonly share?: number;
+  /** What is answered when there is no place. */
+  readonly full?: (max: number) => TurnpikeError;
 }
 
 const SWEEP_MS = 60_000;
+const SHARE = 0.5;
 const RETRY_AFTER_S = 30;
 
 /**
@@ -29,7 +37,11 @@ export class Sessions {
   readonly #live = new Map<string, Session>();
   /** How many of them each principal has. */
   readonly #held = new Map<string, number>();
+  /** Of callers who name no session, by principal and tenant. */
+  readonly #implicit = new Map<string, Session>();
   #sweep: Timer | undefined;
+  #opened = 0;
+  #expired = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -37,6 +49,23 @@ export class Sessions {
 
   get size(): number {
     return this.#live.size;
+  }
+
+  /** How many there were since the start, and how many of them ended because nobody used them. */
+  get totals(): { readonly opened: number; readonly expired: number } {
+    return { opened: this.#opened, expired: this.#expired };
+  }
+
+  /** How many belong to somebody who proved who they are. */
+  get authenticated(): number {
+    let count = 0;
+    for (const { caller } of this.#live.values()) if (caller.principal.issuer !== LOCAL_ISSUER) count++;
+    return count;
+  }
+
+  /** Whether there is no place left for anybody. */
+  get full(): boolean {
+    return this.#live.size >= this.#options.max;
   }
 
   /**
@@ -47,14 +76,27 @@ export class Sessions {
     const { clock, patience } = this.#options;
     if (!this.#hasPlace(caller)) {
       this.#expire();
-      if (!this.#hasPlace(caller)) throw new TurnpikeError('session/full', undefined, { retryAfter: RETRY_AFTER_S });
+      if (!this.#hasPlace(caller))
+        throw this.#options.full?.(this.#options.max) ?? new TurnpikeError('session/full', undefined, { retryAfter: RETRY_AFTER_S });
     }
     const owner = principalKey(caller.principal);
     this.#held.set(owner, (this.#held.get(owner) ?? 0) + 1);
     const id = randomBytes(32).toString('base64url');
     const session = new Session({ id, caller: { ...caller, sessionId: id }, version, capabilities, clock, patience, ...options });
     this.#live.set(id, session);
-    this.#sweep ??= clock.after(SWEEP_MS, () => this.#tick());
+    this.#opened++;
+    this.#sweep ??= clock.after(this.#options.sweep ?? SWEEP_MS, () => this.#tick());
+    this.#options.onOpen?.(session);
+    return session;
+  }
+
+  /** The one session of a caller for requests that name none; opened for the first of them. Throws as `create`. */
+  implicit(caller: Caller, version: string): Session {
+    const key = implicitKey(caller);
+    const known = this.#implicit.get(key);
+    if (known !== undefined) return this.own(known, caller);
+    const session = this.create(caller, version, {});
+    this.#implicit.set(key, session);
     return session;
   }
 
@@ -69,12 +111,15 @@ export class Sessions {
   own(session: Session, caller: Caller): Session {
     const isOwner = principalKey(session.caller.principal) === principalKey(caller.principal) && session.caller.tenant === caller.tenant;
     if (!isOwner || session.ended.aborted) throw unknown();
-    session.lastUse = this.#options.clock.monotonic();
+    session.used();
+    if (caller.credential !== undefined) session.bring(caller.credential);
     return session;
   }
 
   end(session: Session): void {
     if (!this.#live.delete(session.id)) return;
+    const key = implicitKey(session.caller);
+    if (this.#implicit.get(key) === session) this.#implicit.delete(key);
     const owner = principalKey(session.caller.principal);
     const left = (this.#held.get(owner) ?? 1) - 1;
     if (left === 0) this.#held.delete(owner);
@@ -96,21 +141,29 @@ export class Sessions {
   }
 
   #hasPlace({ principal }: Caller): boolean {
-    const { max } = this.#options;
-    const share = principal.issuer === LOCAL_ISSUER ? max : Math.ceil(max / 2);
-    return this.#live.size < max && (this.#held.get(principalKey(principal)) ?? 0) < share;
+    const { max, share = SHARE } = this.#options;
+    const own = principal.issuer === LOCAL_ISSUER ? max : Math.ceil(max * share);
+    return this.#live.size < max && (this.#held.get(principalKey(principal)) ?? 0) < own;
   }
 
   #tick(): void {
     this.#sweep = undefined;
     this.#expire();
-    if (this.#live.size > 0) this.#sweep = this.#options.clock.after(SWEEP_MS, () => this.#tick());
+    if (this.#live.size > 0) this.#sweep = this.#options.clock.after(this.#options.sweep ?? SWEEP_MS, () => this.#tick());
   }
 
   #expire(): void {
     const before = this.#options.clock.monotonic() - this.#options.idle;
-    for (const session of [...this.#live.values()]) if (!session.inUse && session.lastUse < before) this.end(session);
+    for (const session of [...this.#live.values()]) {
+      if (session.inUse || session.lastUse >= before) continue;
+      this.#expired++;
+      this.end(session);
+    }
   }
+}
+
+function implicitKey({ principal, tenant }: Caller): string {
+  return JSON.stringify([principalKey(principal), tenant]);
 }
 
 function unknown(): TurnpikeError {

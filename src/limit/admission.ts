@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import { addressKey } from './address.ts';
 import { FailureWindow } from './failure-window.ts';
-import { type RateLimiter, type RateVerdict, TokenBuckets } from './rate.ts';
+import { type RateLimiter, type RateVerdict, TokenBuckets, UNLIMITED } from './rate.ts';
 
 /** Texts of identity.md 6. */
 const IP_TEXT = 'Rate limit exceeded. Please try again later.';
@@ -12,8 +12,8 @@ const FAILURES_TEXT = 'Too many authentication failures';
 
 export interface AdmissionOptions {
   readonly clock: Clock;
-  /** `limits`: per second and at once. */
-  readonly limits: { readonly ip: number; readonly ipBurst: number; readonly user: number; readonly userBurst: number };
+  /** `limits`: per second and at once; undefined where something else limits. */
+  readonly limits: { readonly ip: number; readonly ipBurst: number; readonly user: number; readonly userBurst: number } | undefined;
   /** `auth.failures`. */
   readonly failures: { readonly max: number; readonly windowMs: number };
 }
@@ -25,8 +25,8 @@ export class Admission {
   readonly #failures: FailureWindow;
 
   constructor({ clock, limits, failures }: AdmissionOptions) {
-    this.#ip = new TokenBuckets({ clock, rate: limits.ip, burst: limits.ipBurst });
-    this.#user = new TokenBuckets({ clock, rate: limits.user, burst: limits.userBurst });
+    this.#ip = limits === undefined ? UNLIMITED : new TokenBuckets({ clock, rate: limits.ip, burst: limits.ipBurst });
+    this.#user = limits === undefined ? UNLIMITED : new TokenBuckets({ clock, rate: limits.user, burst: limits.userBurst });
     this.#failures = new FailureWindow({ clock, ...failures });
   }
 

@@ -29,6 +29,9 @@ interface Bucket {
 
 const ALLOWED: RateVerdict = Object.freeze({ allowed: true });
 
+/** No limit at all. */
+export const UNLIMITED: RateLimiter = Object.freeze({ take: () => ALLOWED });
+
 /**
  * Token buckets in memory (as the generic cell rate algorithm: one time stamp instead of a counter and a refill).
  *

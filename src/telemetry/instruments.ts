@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../core/clock.ts';
 import type { Era } from '../core/mcp.ts';
@@ -20,6 +21,22 @@ export interface PoolNumbers {
   readonly evicted: number;
 }
 
+/** What callers get from a pool of things that are made when they are first asked for. */
+export interface CacheNumbers {
+  readonly pool: string;
+  readonly hits: number;
+  readonly misses: number;
+  readonly evictions: number;
+  readonly size: number;
+  readonly maxSize: number;
+}
+
+export interface GitLabNumbers {
+  readonly caches: readonly CacheNumbers[];
+  /** Questions about credentials that were known, by their outcome. */
+  readonly revalidations: { readonly succeeded: number; readonly failed: number; readonly skipped: number };
+}
+
 /** Where numbers are read when somebody asks: what is only read at a scrape costs nothing in between. */
 export interface InstrumentSources {
   pools(): readonly PoolNumbers[];
@@ -27,6 +44,8 @@ export interface InstrumentSources {
   /** Calls that wait for input of a stateless client. */
   parked(): number;
   upstreams(): readonly UpstreamStatus[];
+  /** Absent without a GitLab. */
+  gitlab(): GitLabNumbers | undefined;
 }
 
 /** The numbers of one tool, resolved when the route is built. */
@@ -167,6 +186,16 @@ export class Instruments {
     return this.#cell('catalogFindings', kind);
   }
 
+  /** `reason` is one of a fixed set. */
+  gitlabUrlDenied(reason: string): Count {
+    return this.#cell('gitlabUrlDenied', reason);
+  }
+
+  /** @param instance one of the configuration, or `other` @param status 0 when there was no answer */
+  gitlabRequest(instance: string, method: string, status: number): Count {
+    return this.#cell('gitlabRequests', instance, method, status === 0 || STATUS_CODES[status] !== undefined ? String(status) : 'other');
+  }
+
   get auditFailures(): Count {
     return this.#cell('auditFailures');
   }
@@ -238,6 +267,19 @@ export class Instruments {
     this.#gauge('upstreamState', () => upstreams().map(({ name, state }) => [{ upstream: name, state }, 1]));
     this.#gauge('upstreamEra', () => upstreams().flatMap(({ name, era }) => (era === undefined ? [] : [[{ upstream: name, era }, 1] as const])));
     this.#total('upstreamRestarts', () => upstreams().map(({ name, restartCount }) => [{ upstream: name }, restartCount]));
+    const caches = () => this.#sources.gitlab?.()?.caches ?? [];
+    this.#total('poolHits', () => caches().map(({ pool, hits }) => [{ pool }, hits]));
+    this.#total('poolMisses', () => caches().map(({ pool, misses }) => [{ pool }, misses]));
+    this.#total('poolEvictions', () => caches().map(({ pool, evictions }) => [{ pool }, evictions]));
+    this.#gauge('poolSize', () => caches().map(({ pool, size }) => [{ pool }, size]));
+    this.#gauge('poolMaxSize', () => caches().map(({ pool, maxSize }) => [{ pool }, maxSize]));
+    const asked = (outcome: keyof GitLabNumbers['revalidations']): Readings => {
+      const numbers = this.#sources.gitlab?.();
+      return numbers === undefined ? [] : [[{}, numbers.revalidations[outcome]]];
+    };
+    this.#total('gitlabSucceeded', () => asked('succeeded'));
+    this.#total('gitlabFailed', () => asked('failed'));
+    this.#total('gitlabSkipped', () => asked('skipped'));
     this.#gauge('weakened', () => Array.from(this.#weakened, (setting) => [{ setting }, 1] as const));
   }
 
@@ -293,6 +335,8 @@ const COUNTED = [
   'auditLost',
   'inboundAuth',
   'sessionMismatch',
+  'gitlabUrlDenied',
+  'gitlabRequests',
 ] as const satisfies readonly CellKey[];
 
 function shape(row: MetricRow): { name: string; help: string; labelNames: string[] } {

@@ -31,6 +31,7 @@ const PINNED: Readonly<Record<string, readonly [number, number]>> = {
   'session/unknown': [404, -32600],
   'session/version': [400, -32600],
   'session/stream': [409, -32600],
+  'session/instance': [409, -32600],
   'session/full': [503, -32603],
   'gateway/draining': [503, -32603],
   'catalog/tool': [200, -32602],

@@ -1,11 +1,14 @@
 import { isLoopbackHost } from '../../config/addresses.ts';
 import type { JsonObject } from '../../core/mcp.ts';
 import { err, ok, type Result } from '../../core/result.ts';
+import type { StandaloneSettings } from '../../standalone-door.ts';
 import type { Given, VariableName } from './variables.ts';
 
 /** What the variables come to. */
 export interface Standalone {
   readonly stdio: boolean;
+  /** How requests come in over HTTP. */
+  readonly front: StandaloneSettings;
   /** A configuration as a file would hold it: secrets by reference. */
   readonly document: JsonObject;
   readonly warnings: readonly string[];
@@ -40,7 +43,8 @@ export function standalone(given: Given, { insecure }: { readonly insecure: bool
     ...(insecure ? ['NODE_TLS_REJECT_UNAUTHORIZED=0: certificates of GitLab are not checked'] : []),
     ...(given.list('GITLAB_ALLOWED_HOSTS').includes('*') ? ['GITLAB_ALLOWED_HOSTS=*: callers may name any public host'] : []),
   ];
-  return ok({ stdio, document: documentOf(given, { stdio, remote, dynamic, host, own, guarded, insecure }), warnings });
+  const front = { maxRequestsPerMinute: given.number('MAX_REQUESTS_PER_MINUTE', 60), remote, dynamic };
+  return ok({ stdio, front, document: documentOf(given, { stdio, remote, dynamic, host, own, guarded, insecure }), warnings });
 }
 
 interface Choices {
@@ -56,7 +60,6 @@ interface Choices {
 function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, insecure }: Choices): JsonObject {
   const [url = 'https://gitlab.com', ...further] = given.list('GITLAB_API_URL');
   const tls = { ...optional('caFile', given.text('GITLAB_CA_CERT_PATH')), ...(insecure ? { insecureSkipVerify: true } : {}) };
-  const perMinute = given.number('MAX_REQUESTS_PER_MINUTE', 60);
   const level = given.text('LOG_LEVEL');
   return {
     ...(stdio ? {} : { listen: { host, port: given.number('PORT', 3002) } }),
@@ -65,8 +68,6 @@ function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, 
     limits: {
       sessions: given.number('MAX_SESSIONS', 1_000),
       sessionIdle: `${given.number('SESSION_TIMEOUT_SECONDS', 3_600)}s`,
-      user: perMinute / 60,
-      userBurst: perMinute,
     },
     policy: { annotations: 'ignore' },
     telemetry: { audit: { file: '-' }, ...(level === undefined ? {} : { log: { level: level.toLowerCase() } }) },
@@ -82,7 +83,8 @@ function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, 
           dynamicUrl: {
             enabled: dynamic,
             allowedHosts: [...further.map(entryOf), ...given.list('GITLAB_ALLOWED_HOSTS')],
-            allowPrivateHosts: given.list('GITLAB_ALLOW_PRIVATE_HOSTS'),
+            // Where its URL leads is the operator's word.
+            allowPrivateHosts: [...further.flatMap(hostOf), ...given.list('GITLAB_ALLOW_PRIVATE_HOSTS')],
           },
           pool: {
             maxSize: given.number('GITLAB_POOL_MAX_SIZE', 100),
@@ -115,6 +117,11 @@ function reference(name: VariableName): string {
 
 function optional(key: string, value: string | undefined): JsonObject {
   return value === undefined ? {} : { [key]: value };
+}
+
+function hostOf(url: string): string[] {
+  const host = URL.parse(url)?.hostname ?? '';
+  return host === '' ? [] : [host];
 }
 
 /** An instance that the operator names, as an entry of the list of allowed ones. */

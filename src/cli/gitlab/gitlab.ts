@@ -26,8 +26,9 @@ export async function gitlab(flags: Readonly<Record<string, string>>, around: Su
     say(made.error);
     return EXIT.failed;
   }
-  const { stdio, document, warnings } = made.value;
+  const { stdio, front, document, warnings } = made.value;
   for (const warning of warnings) around.stderr.write(`Warning: ${warning}\n`);
   const bytes = Buffer.from(JSON.stringify(document));
-  return serve({ file: NAME, document: bytes, stdio, flags: {}, proxies: proxySettings(env) }, { ...around, env: { ...env, ...flags } });
+  const options = { file: NAME, document: bytes, stdio, flags: {}, proxies: proxySettings(env), ...(stdio ? {} : { standalone: front }) };
+  return serve(options, { ...around, env: { ...env, ...flags } });
 }

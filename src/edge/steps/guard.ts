@@ -17,12 +17,15 @@ const MAX_KEPT = 64;
 /** The first checks of every request, by the settings in force. What was found good is good when it comes again. */
 export class Guard {
   readonly #settings: Guarded;
+  readonly #wildcardIsJson: boolean;
   readonly #hosts = new Map<string, number | undefined>();
   readonly #types = new Set<string>();
   readonly #accepted = new Map<string, Accepted>();
 
-  constructor(settings: Guarded) {
+  /** @param options.wildcardIsJson a client that takes anything gets JSON, and no stream */
+  constructor(settings: Guarded, { wildcardIsJson = false }: { readonly wildcardIsJson?: boolean } = {}) {
     this.#settings = settings;
+    this.#wildcardIsJson = wildcardIsJson;
   }
 
   /**
@@ -59,6 +62,12 @@ export class Guard {
     }
     const accepted = this.accepted(request);
     if (!accepted.json && !accepted.events) throw new TurnpikeError('guard/accept', 'Accept must name application/json or text/event-stream');
+  }
+
+  /** Whether the answer to a POST may become a stream of events. */
+  mayStream(request: IncomingMessage): boolean {
+    if (this.#wildcardIsJson && !/text\/(?:event-stream|\*)/i.test(request.headers.accept ?? '')) return false;
+    return this.accepted(request).events;
   }
 
   /** What the client can read. No `Accept` header means anything (RFC 9110 section 12.5.1). */

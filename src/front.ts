@@ -1,0 +1,56 @@
+import type { Extractor } from './auth/authenticator.ts';
+import type { ChallengeOptions } from './auth/challenge.ts';
+import { KnownGood } from './auth/known-good.ts';
+import type { Config } from './config/schema.ts';
+import type { Clock } from './core/clock.ts';
+import { type Door, GatewayDoor } from './edge/door.ts';
+import type { ProvenCredentials } from './edge/edge.ts';
+import type { OpsOptions } from './edge/ops.ts';
+import type { Sessions, SessionsOptions } from './edge/sessions.ts';
+import type { GitLabUpstreams } from './gitlab-upstreams.ts';
+import type { Admission } from './limit/admission.ts';
+import type { Logger } from './telemetry/log.ts';
+
+/** What a front may ask of the gateway behind it. */
+export interface FrontParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config: () => Config;
+  readonly sessions: Sessions;
+  readonly admission: () => Admission;
+  readonly gitlab: GitLabUpstreams;
+}
+
+/** How requests come in, where that is not the same for everybody: the gateway's own ways, or those of the standalone server (gitlab.md 2). */
+export interface Front {
+  readonly extractor?: Extractor;
+  readonly challenge?: NonNullable<ChallengeOptions['own']>;
+  /** Whether `limits` hold: rates of addresses and principals. */
+  readonly hasRates: boolean;
+  /** A client that takes anything gets JSON, and no stream. */
+  readonly wildcardIsJson: boolean;
+  readonly sessions: Pick<SessionsOptions, 'sweep' | 'share' | 'full'>;
+  proven(parts: FrontParts): ProvenCredentials;
+  door(parts: FrontParts): Door;
+  ops(parts: FrontParts): Pick<OpsOptions, 'summary' | 'freeFromLoopback'>;
+  /** What is not ready besides, by name. */
+  problems(parts: FrontParts): Readonly<Record<string, string>>;
+}
+
+export const GATEWAY_FRONT: Front = Object.freeze({
+  hasRates: true,
+  wildcardIsJson: false,
+  sessions: {},
+  proven({ clock, gitlab, config }) {
+    const known = new KnownGood({ clock });
+    return {
+      // One of GitLab's that was not used for some minutes is still in use as long as its server is (gitlab.md 1.3).
+      has: (credential, context) => known.has(credential) || (config().auth.modes.includes('gitlab') && gitlab.isPooled(credential, context)),
+      prove: (credential) => known.prove(credential),
+      forget: (credential) => known.forget(credential),
+    };
+  },
+  door: ({ admission }) => new GatewayDoor(admission),
+  ops: () => ({}),
+  problems: () => ({}),
+} satisfies Front);

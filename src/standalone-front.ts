@@ -1,0 +1,54 @@
+import { Credential } from './auth/credential.ts';
+import type { DistinctHeaders } from './auth/extract.ts';
+import { extractCredential } from './builtin/gitlab/pool/credential.ts';
+import { MalformedCredentialError } from './builtin/gitlab/pool/errors.ts';
+import { TurnpikeError } from './core/errors.ts';
+import type { Front, FrontParts } from './front.ts';
+import { StandaloneDoor, type StandaloneSettings } from './standalone-door.ts';
+
+const MISSING = 'Missing Authorization or Private-Token header';
+/** Seconds, where nothing else says when to come again (gitlab.md 2.5). */
+const RETRY_AFTER = 5;
+/** An expired session frees its place within a second (gitlab.md 2.5). */
+const SWEEP_MS = 500;
+
+/** `turnpike gitlab` over HTTP (gitlab.md 1.1, 1.4, 2.4 to 2.6). */
+export function standaloneFront(settings: StandaloneSettings): Front {
+  let door: StandaloneDoor | undefined;
+  const doorOf = (parts: FrontParts) => {
+    door ??= new StandaloneDoor(settings, parts);
+    return door;
+  };
+  return {
+    ...(settings.remote ? { extractor, challenge } : {}),
+    hasRates: false,
+    wildcardIsJson: true,
+    sessions: {
+      sweep: SWEEP_MS,
+      share: 1,
+      full: (max) =>
+        new TurnpikeError('session/full', 'Server capacity reached', {
+          data: { detail: `Maximum ${max} concurrent sessions allowed. Please try again later.` },
+          retryAfter: RETRY_AFTER,
+        }),
+    },
+    proven: ({ gitlab }) => ({ has: (credential, context) => gitlab.isPooled(credential, context), prove() {}, forget() {} }),
+    door: doorOf,
+    ops: (parts) => ({ summary: () => doorOf(parts).summary(), freeFromLoopback: true }),
+    problems: ({ sessions }) => (sessions.full ? { sessions: 'full' } : {}),
+  };
+}
+
+/** The first that is there wins (gitlab.md 1.1). */
+function extractor(headers: DistinctHeaders): Credential {
+  const rawHeaders = ['private-token', 'job-token', 'authorization'].flatMap((name) => (headers[name] ?? []).flatMap((value) => [name, value]));
+  const found = extractCredential({ rawHeaders });
+  if (found === undefined) throw new TurnpikeError('auth/missing', MISSING);
+  return new Credential(found.kind, found.token);
+}
+
+/** Nobody can sign in here: there is nothing to be discovered. */
+function challenge(error: TurnpikeError): string | undefined {
+  if (error.code === 'auth/missing' || error instanceof MalformedCredentialError) return 'Bearer';
+  return error.code === 'auth/invalid' ? 'Bearer error="invalid_token"' : undefined;
+}
