@@ -3,13 +3,22 @@ import type { ChallengeOptions } from './auth/challenge.ts';
 import { KnownGood } from './auth/known-good.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
-import { type Door, GatewayDoor } from './edge/door.ts';
-import type { ProvenCredentials } from './edge/edge.ts';
+import { GatewayDoor } from './edge/door.ts';
+import type { Edge, ProvenCredentials } from './edge/edge.ts';
 import type { OpsOptions } from './edge/ops.ts';
 import type { Sessions, SessionsOptions } from './edge/sessions.ts';
 import type { GitLabUpstreams } from './gitlab-upstreams.ts';
 import type { Admission } from './limit/admission.ts';
 import type { Logger } from './telemetry/log.ts';
+
+/** What the standalone GitLab server was told, beside its configuration (gitlab.md 2.1). */
+export interface StandaloneSettings {
+  readonly maxRequestsPerMinute: number;
+  /** `REMOTE_AUTHORIZATION` */
+  readonly remote: boolean;
+  /** `ENABLE_DYNAMIC_API_URL` */
+  readonly dynamic: boolean;
+}
 
 /** What a front may ask of the gateway behind it. */
 export interface FrontParts {
@@ -30,8 +39,7 @@ export interface Front {
   /** A client that takes anything gets JSON, and no stream. */
   readonly wildcardIsJson: boolean;
   readonly sessions: Pick<SessionsOptions, 'sweep' | 'share' | 'full'>;
-  proven(parts: FrontParts): ProvenCredentials;
-  door(parts: FrontParts): Door;
+  edge(parts: FrontParts): Pick<Edge, 'door' | 'knownGood'>;
   ops(parts: FrontParts): Pick<OpsOptions, 'summary' | 'freeFromLoopback'>;
   /** What is not ready besides, by name. */
   problems(parts: FrontParts): Readonly<Record<string, string>>;
@@ -41,16 +49,16 @@ export const GATEWAY_FRONT: Front = Object.freeze({
   hasRates: true,
   wildcardIsJson: false,
   sessions: {},
-  proven({ clock, gitlab, config }) {
+  edge({ clock, gitlab, config, admission }) {
     const known = new KnownGood({ clock });
-    return {
+    const knownGood: ProvenCredentials = {
       // One of GitLab's that was not used for some minutes is still in use as long as its server is (gitlab.md 1.3).
       has: (credential, context) => known.has(credential) || (config().auth.modes.includes('gitlab') && gitlab.isPooled(credential, context)),
       prove: (credential) => known.prove(credential),
       forget: (credential) => known.forget(credential),
     };
+    return { knownGood, door: new GatewayDoor(admission) };
   },
-  door: ({ admission }) => new GatewayDoor(admission),
   ops: () => ({}),
   problems: () => ({}),
 } satisfies Front);

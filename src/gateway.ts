@@ -26,7 +26,7 @@ import { Sessions } from './edge/sessions.ts';
 import { serveStdio } from './edge/stdio.ts';
 import { Work } from './edge/work.ts';
 import { type HandleOptions, serveForeign } from './embedding.ts';
-import { type FrontParts, GATEWAY_FRONT } from './front.ts';
+import { type FrontParts, GATEWAY_FRONT, type StandaloneSettings } from './front.ts';
 import { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
@@ -39,7 +39,6 @@ import { ResultMetas } from './router/result-metas.ts';
 import type { Services } from './router/services.ts';
 import { HostedTasks } from './router/tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
-import type { StandaloneSettings } from './standalone-door.ts';
 import { standaloneFront } from './standalone-front.ts';
 import { Startup } from './startup.ts';
 import { type ConnectionReport, connectionReports, type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
@@ -264,12 +263,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get patience() {
       return now.config.bridge.roundTimeout;
     },
-    ...front.sessions,
-    onOpen: ({ id }) => logger.debug('session created', { session: id.slice(0, 8) }),
-    onEnd: ({ id }) => {
-      logger.debug('session closed', { session: id.slice(0, 8) });
-      void connections.endSession(id);
-    },
+    ...{ ...front.sessions, logger },
+    onEnd: (session) => void connections.endSession(session.id),
   });
   parts.defer(() => sessions.endAll());
   const behind: FrontParts = { clock, logger, sessions, gitlab, config: () => now.config, admission: () => now.admission };
@@ -297,8 +292,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     get admission() {
       return now.admission;
     },
-    knownGood: front.proven(behind),
-    door: front.door(behind),
+    ...front.edge(behind),
     get proxies() {
       return now.proxies;
     },

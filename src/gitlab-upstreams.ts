@@ -5,7 +5,7 @@ import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
 import type { CredentialKind } from './builtin/gitlab/client/api.ts';
 import { type ApiUrl, knownApiUrl, parseApiUrl } from './builtin/gitlab/client/api-url.ts';
 import { GitLabClient } from './builtin/gitlab/client/gitlab-client.ts';
-import { type InstanceAnswer, Instances } from './builtin/gitlab/client/instance.ts';
+import { type InstanceAnswer, Instances, OTHER_INSTANCE } from './builtin/gitlab/client/instance.ts';
 import { GitLabClientPool } from './builtin/gitlab/client/instance-pool.ts';
 import { instanceRules } from './builtin/gitlab/client/instance-rules.ts';
 import type { InstanceSource } from './builtin/gitlab/client/instance-source.ts';
@@ -144,9 +144,9 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   }
 
   /** Whether a credential is in use where the request wants to go. Asks nobody. */
-  isPooled({ scheme, token }: Credential, { instance, bound }: AuthContext): boolean {
+  isPooled({ scheme, token }: Credential, context: AuthContext): boolean {
     const [first] = this.#places.values();
-    const chosen = this.#configured(instance, bound) ?? first?.instances.choose(instance, bound);
+    const chosen = first && this.#choose(first, context);
     return chosen?.kind === 'instance' && this.#pool.has(token.reveal(), { kind: scheme, gitlabUrl: chosen.url.canonical });
   }
 
@@ -154,7 +154,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     const [first] = this.#places.values();
     if (first === undefined) return { kind: 'refused', reason: 'there is no upstream of type gitlab' };
     const header = context.instance;
-    const chosen = this.#configured(header, context.bound) ?? first.instances.choose(header, context.bound);
+    const chosen = this.#choose(first, context);
     if (chosen.kind === 'refused') return this.#refuse(chosen, context);
     if (header !== undefined && first.isDynamic) this.#options.logger.debug('custom API URL detected', { host: chosen.url.target.host });
     const { scheme, token } = credential;
@@ -255,7 +255,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       const made = new GitLabClientPool({ ...pool, ...origins, clock, allowsPrivate, isExempt, observe });
       return { pool: made, clients: this.#told(made) };
     };
-    const offer = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
+    const { offer } = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
     return {
       name,
       home,
@@ -270,13 +270,20 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     };
   }
 
+  /** The instance that a request means, or why it may not. */
+  #choose({ instances }: Place, { instance: header, bound }: AuthContext): InstanceAnswer {
+    const configured = this.#configured(header);
+    if (configured === undefined) return instances.choose(header, bound);
+    if (bound === undefined || bound === configured.canonical) return { kind: 'instance', url: configured };
+    return { kind: 'refused', status: 409, message: OTHER_INSTANCE, reason: 'bound', host: configured.target.host };
+  }
+
   /** The instance that a header names, where an upstream is it: that one needs no leave. */
-  #configured(header: readonly string[] | undefined, bound: string | undefined): InstanceAnswer | undefined {
+  #configured(header: readonly string[] | undefined): ApiUrl | undefined {
     const [value = '', ...others] = header ?? [];
     const parsed = parseApiUrl(value.trim());
     if (parsed.kind !== 'url' || others.length > 0 || !this.#isKnown(parsed.url.canonical)) return undefined;
-    if (bound !== undefined && bound !== parsed.url.canonical) return undefined;
-    return { kind: 'instance', url: parsed.url };
+    return parsed.url;
   }
 
   /** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */

@@ -5,17 +5,8 @@ import { ASSUMED_LEGACY_VERSION, type JsonObject } from './core/mcp.ts';
 import type { Message } from './edge/classify.ts';
 import type { Door } from './edge/door.ts';
 import type { Session } from './edge/session.ts';
-import type { FrontParts } from './front.ts';
+import type { FrontParts, StandaloneSettings } from './front.ts';
 import { FixedWindows } from './limit/fixed-window.ts';
-
-/** What the standalone GitLab server was told, beside its configuration (gitlab.md 2.1). */
-export interface StandaloneSettings {
-  readonly maxRequestsPerMinute: number;
-  /** `REMOTE_AUTHORIZATION` */
-  readonly remote: boolean;
-  /** `ENABLE_DYNAMIC_API_URL` */
-  readonly dynamic: boolean;
-}
 
 const DRAINING = 'Server is shutting down';
 

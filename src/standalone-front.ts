@@ -3,8 +3,8 @@ import type { DistinctHeaders } from './auth/extract.ts';
 import { extractCredential } from './builtin/gitlab/pool/credential.ts';
 import { MalformedCredentialError } from './builtin/gitlab/pool/errors.ts';
 import { TurnpikeError } from './core/errors.ts';
-import type { Front, FrontParts } from './front.ts';
-import { StandaloneDoor, type StandaloneSettings } from './standalone-door.ts';
+import type { Front, FrontParts, StandaloneSettings } from './front.ts';
+import { StandaloneDoor } from './standalone-door.ts';
 
 const MISSING = 'Missing Authorization or Private-Token header';
 /** Seconds, where nothing else says when to come again (gitlab.md 2.5). */
@@ -32,8 +32,10 @@ export function standaloneFront(settings: StandaloneSettings): Front {
           retryAfter: RETRY_AFTER,
         }),
     },
-    proven: ({ gitlab }) => ({ has: (credential, context) => gitlab.isPooled(credential, context), prove() {}, forget() {} }),
-    door: doorOf,
+    edge: (parts) => ({
+      door: doorOf(parts),
+      knownGood: { has: (credential, context) => parts.gitlab.isPooled(credential, context), prove() {}, forget() {} },
+    }),
     ops: (parts) => ({ summary: () => doorOf(parts).summary(), freeFromLoopback: true }),
     problems: ({ sessions }) => (sessions.full ? { sessions: 'full' } : {}),
   };

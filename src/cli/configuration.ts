@@ -2,8 +2,8 @@ import { resolve } from 'node:path';
 import { type LoadedConfig, type LoadInput, loadConfig } from '../config/load.ts';
 import { unpinnedLaunches } from '../config/unpinned.ts';
 import { refusals, weakenedSettings } from '../config/weakened.ts';
+import type { StandaloneSettings } from '../front.ts';
 import type { ProxySettings } from '../net/proxy-choice.ts';
-import type { StandaloneSettings } from '../standalone-door.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** What `serve` and `check` were told about the configuration. */

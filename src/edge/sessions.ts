@@ -3,6 +3,7 @@ import { type Caller, LOCAL_ISSUER, principalKey } from '../core/caller.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import type { JsonObject } from '../core/mcp.ts';
+import type { Logger } from '../telemetry/log.ts';
 import { Session } from './session.ts';
 
 export interface SessionsOptions {
@@ -15,7 +16,7 @@ export interface SessionsOptions {
   readonly patience: number;
   /** A session ended: its upstream connections go, at once. */
   readonly onEnd: (session: Session) => void;
-  readonly onOpen?: (session: Session) => void;
+  readonly logger?: Logger;
   /** Milliseconds after which one that is over is gone at the latest. Default 60 s. */
   readonly sweep?: number;
   /** Which part of all one principal may have. Default half. */
@@ -86,7 +87,7 @@ export class Sessions {
     this.#live.set(id, session);
     this.#opened++;
     this.#sweep ??= clock.after(this.#options.sweep ?? SWEEP_MS, () => this.#tick());
-    this.#options.onOpen?.(session);
+    this.#options.logger?.debug('session created', { session: shown(id) });
     return session;
   }
 
@@ -125,6 +126,7 @@ export class Sessions {
     if (left === 0) this.#held.delete(owner);
     else this.#held.set(owner, left);
     session.end();
+    this.#options.logger?.debug('session closed', { session: shown(session.id) });
     this.#options.onEnd(session);
     if (this.#live.size > 0) return;
     this.#sweep?.cancel();
@@ -164,6 +166,11 @@ export class Sessions {
 
 function implicitKey({ principal, tenant }: Caller): string {
   return JSON.stringify([principalKey(principal), tenant]);
+}
+
+/** As much of an id as logs show. */
+function shown(id: string): string {
+  return id.slice(0, 8);
 }
 
 function unknown(): TurnpikeError {

@@ -1,7 +1,7 @@
 import { isLoopbackHost } from '../../config/addresses.ts';
 import type { JsonObject } from '../../core/mcp.ts';
 import { err, ok, type Result } from '../../core/result.ts';
-import type { StandaloneSettings } from '../../standalone-door.ts';
+import type { StandaloneSettings } from '../../front.ts';
 import type { Given, VariableName } from './variables.ts';
 
 /** What the variables come to. */
