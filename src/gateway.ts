@@ -50,12 +50,10 @@ import { createLogger, type Logger } from './telemetry/log.ts';
 import { SecurityLog } from './telemetry/security-log.ts';
 import type { ConnectorPorts } from './upstream/connect.ts';
 import { Connections } from './upstream/connections.ts';
-import { EraMemory } from './upstream/era-memory.ts';
 import { Reaper } from './upstream/process/reaper.ts';
 import { Registry } from './upstream/registry.ts';
-import type { UpstreamSettings } from './upstream/settings.ts';
 import { packageVersion } from './version.ts';
-import { upstreamSettings } from './wiring.ts';
+import { auditSettings, connectorPorts, upstreamSettings } from './wiring.ts';
 
 /** What a composition may replace; everything has a default. */
 export interface GatewayOverrides {
@@ -137,21 +135,9 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   }
   for (const launch of unpinnedLaunches(config))
     logger.warn('config/unpinned: the launch line fetches a package without a fixed version', { ...launch });
-  const memoryOnly = config.store.type === 'memory' && config.telemetry.audit.file !== '-';
   const secrets = secretValues(config);
-  const audit = createAuditLog({
-    ...config.telemetry.audit,
-    // Without a state directory there is no place for a file of ours.
-    file: memoryOnly && !config.telemetry.audit.file.startsWith('/') ? '-' : config.telemetry.audit.file,
-    files: config.telemetry.audit.maxFiles,
-    dir: config.store.dir,
-    stream: overrides.auditStream ?? process.stderr,
-    clock,
-    logger,
-    failures: instruments.auditFailures,
-    lost: instruments.auditLost,
-    secrets,
-  });
+  const { auditStream } = overrides;
+  const audit = createAuditLog(auditSettings(config, { clock, logger, instruments, secrets, stream: auditStream ?? process.stderr }));
   await audit.open();
   parts.defer(() => audit.close());
 
@@ -159,38 +145,18 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   parts.defer(() => reaper.stop());
   const serverInfo = { name: 'turnpike', version };
   const sealing = keys.derive('seal');
-  const cursorsOfLists = new Sealer(sealing, 'gl1.', clock);
   const gitlab = parts.use(
     new GitLabUpstreams(config, {
-      proxies: overrides.proxies ?? {},
-      clock,
-      version,
-      logger,
-      sealing: {
-        seal: (purpose, value) => cursorsOfLists.seal(purpose, value),
-        open: (purpose, text) => {
-          const opened = cursorsOfLists.openJson(purpose, text);
-          return opened.ok ? opened.value : undefined;
-        },
-      },
-      endSessions: (principal) => reload.revoke((other) => principalKey(other) === principalKey(principal)),
+      ...{ clock, version, logger, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
+      // In a moment: the call that found it out is answered first.
+      endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),
   );
   let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab });
-  const ports = {
-    clock,
-    reaper,
-    environment,
-    memory: new EraMemory(opened.store, (error) => logger.warn('the store forgot an era', { reason: asTurnpikeError(error).details.reason })),
-    clientInfo: serverInfo,
-    onStderr: (upstream: string, line: string) => logger.debug('upstream stderr', { upstream, line }),
-    onDropped: (upstream: string, what: string) => {
-      instruments.droppedNotifications('upstream').add();
-      logger.debug('dropped', { upstream, what });
-    },
-    onAdvice: (upstream: string, advice: string) => logger.warn(`upstream '${upstream}' ${advice}`, { upstream }),
-    transport: (settings: UpstreamSettings) => transport?.(settings) ?? gitlab.transport(settings.name),
-  };
+  const ports = connectorPorts({
+    ...{ clock, reaper, environment, clientInfo: serverInfo, store: opened.store, logger, instruments },
+    transport: (settings) => transport?.(settings) ?? gitlab.transport(settings.name),
+  });
   const registry = parts.use(
     new Registry(
       config.upstreams.map((upstream) => upstreamSettings(upstream, config)),

@@ -1,9 +1,9 @@
 import type { TokenVerifier } from './auth/gitlab-token.ts';
 import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
 import type { CredentialKind } from './builtin/gitlab/client/api.ts';
-import { type ApiUrl, knownApiUrl } from './builtin/gitlab/client/api-url.ts';
+import { type ApiUrl, knownApiUrl, parseApiUrl } from './builtin/gitlab/client/api-url.ts';
 import { GitLabClient } from './builtin/gitlab/client/gitlab-client.ts';
-import { Instances } from './builtin/gitlab/client/instance.ts';
+import { type InstanceAnswer, Instances } from './builtin/gitlab/client/instance.ts';
 import { GitLabClientPool } from './builtin/gitlab/client/instance-pool.ts';
 import { instanceRules } from './builtin/gitlab/client/instance-rules.ts';
 import { CredentialRejectedError, InvalidUrlError, PoolCapacityError, UpstreamUnavailableError } from './builtin/gitlab/pool/errors.ts';
@@ -18,9 +18,11 @@ import type { Config, UpstreamConfig } from './config/schema.ts';
 import { type Caller, type Principal, principalKey } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
+import { OwnAbort } from './core/own-abort.ts';
 import type { Transport } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
+import type { Sealer } from './store/seal.ts';
 import type { Logger } from './telemetry/log.ts';
 
 export type GitLabUpstreamConfig = Extract<UpstreamConfig, { type: 'gitlab' }>;
@@ -29,7 +31,8 @@ export interface GitLabUpstreamsOptions {
   readonly clock: Clock;
   readonly version: string;
   readonly logger: Logger;
-  readonly sealing: Sealing;
+  /** For cursors that travel through clients. */
+  readonly sealer: Sealer;
   /** For upstreams that name none. */
   readonly proxies: ProxySettings;
   /** GitLab does not take the credential of this principal any more. */
@@ -106,7 +109,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   async verify(...[credential, header, signal]: Parameters<TokenVerifier['verify']>): ReturnType<TokenVerifier['verify']> {
     const [first] = this.#places.values();
     if (first === undefined) return { kind: 'refused', reason: 'there is no upstream of type gitlab' };
-    const chosen = first.instances.choose(header);
+    const chosen = this.#configured(header) ?? first.instances.choose(header);
     if (chosen.kind === 'refused') {
       const verdict =
         chosen.status === 400 ? ({ kind: 'invalid', detail: chosen.detail ?? '' } as const) : ({ kind: 'forbidden', reason: chosen.reason } as const);
@@ -141,7 +144,14 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     try {
       const lease = await this.#pool.lease(token.reveal(), { kind, gitlabUrl: instance, signal });
       const { api, principal } = lease.server;
-      return { context: { api, principal, secrets: [token] }, signal: lease.signal, release: () => lease.release() };
+      const over = new OwnAbort();
+      const expired = () => over.abort(new TurnpikeError('upstream/login', EXPIRED, { upstream }));
+      lease.signal.addEventListener('abort', expired, { once: true });
+      const release = () => {
+        lease.signal.removeEventListener('abort', expired);
+        lease.release();
+      };
+      return { context: { api, principal, secrets: [token] }, signal: over.signal, release };
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof CredentialRejectedError) throw new TurnpikeError('upstream/login', EXPIRED, { upstream, reason: error.message });
@@ -169,7 +179,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   }
 
   #make({ name, gitlab, auth, tls, proxy }: GitLabUpstreamConfig): Place {
-    const { clock, version, sealing, logger } = this.#options;
+    const { clock, version, sealer, logger } = this.#options;
     const { url, dynamicUrl, pool, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
     const home = knownApiUrl(url);
@@ -184,7 +194,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     });
     if (!rules.ok) throw new TurnpikeError('config/invalid', `upstream '${name}': ${rules.error}`);
     const { allowsPrivate } = rules.value;
-    const { offer } = gitlabOffer({ settings, sealing, clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
+    const { offer } = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
     return {
       name,
       home,
@@ -207,6 +217,14 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     };
   }
 
+  /** The instance that a header names, where an upstream is it: that one needs no leave. */
+  #configured(header: readonly string[] | undefined): InstanceAnswer | undefined {
+    const [value = '', ...others] = header ?? [];
+    const parsed = parseApiUrl(value.trim());
+    if (parsed.kind !== 'url' || others.length > 0 || !this.#isKnown(parsed.url.canonical)) return undefined;
+    return { kind: 'instance', url: parsed.url };
+  }
+
   /** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */
   #placeOf(apiUrl: string): Place {
     const places = [...this.#places.values(), ...this.#former];
@@ -225,4 +243,14 @@ const SCOPES = new Set(DEFAULT_SCOPES);
 function kindOf(header: string): CredentialKind {
   const name = header.toLowerCase();
   return name === 'authorization' ? 'bearer' : name === 'job-token' ? 'job-token' : 'private-token';
+}
+
+function sealingBy(sealer: Sealer): Sealing {
+  return {
+    seal: (purpose, value) => sealer.seal(purpose, value),
+    open: (purpose, text) => {
+      const opened = sealer.openJson(purpose, text);
+      return opened.ok ? opened.value : undefined;
+    },
+  };
 }

@@ -1,7 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Config, UpstreamConfig } from './config/schema.ts';
+import type { Clock } from './core/clock.ts';
+import { asTurnpikeError } from './core/errors.ts';
 import type { JsonObject } from './core/mcp.ts';
+import type { Secret } from './core/secret.ts';
 import type { RouterSettings, UpstreamSettings as RouterUpstreamSettings } from './router/settings.ts';
+import type { Store } from './store/store.ts';
+import type { AuditSettings } from './telemetry/audit.ts';
+import type { Instruments } from './telemetry/instruments.ts';
+import type { Logger } from './telemetry/log.ts';
+import type { ConnectorPorts } from './upstream/connect.ts';
+import { EraMemory } from './upstream/era-memory.ts';
+import type { GroupRegistry } from './upstream/process/child.ts';
 import type { UpstreamSettings } from './upstream/settings.ts';
 
 /** Sockets of one upstream for calls that nobody is asked in. */
@@ -66,4 +76,48 @@ function configHash(upstream: UpstreamConfig): string {
     .update(JSON.stringify([upstream.name, upstream.type, address, upstream.auth.mode]))
     .digest('base64url')
     .slice(0, 22);
+}
+
+/** What connections to upstreams report, and where. */
+export function connectorPorts(parts: {
+  readonly clock: Clock;
+  readonly reaper: GroupRegistry;
+  readonly environment: ConnectorPorts['environment'];
+  readonly clientInfo: JsonObject;
+  readonly store: Store;
+  readonly logger: Logger;
+  readonly instruments: Instruments;
+  readonly transport: NonNullable<ConnectorPorts['transport']>;
+}): ConnectorPorts {
+  const { store, logger, instruments, ...ports } = parts;
+  return {
+    ...ports,
+    memory: new EraMemory(store, (error) => logger.warn('the store forgot an era', { reason: asTurnpikeError(error).details.reason })),
+    onStderr: (upstream, line) => logger.debug('upstream stderr', { upstream, line }),
+    onDropped: (upstream, what) => {
+      instruments.droppedNotifications('upstream').add();
+      logger.debug('dropped', { upstream, what });
+    },
+    onAdvice: (upstream, advice) => logger.warn(`upstream '${upstream}' ${advice}`, { upstream }),
+  };
+}
+
+/** Where audit records go. */
+export function auditSettings(
+  { store, telemetry }: Config,
+  parts: Pick<AuditSettings, 'clock' | 'logger' | 'stream'> & { readonly instruments: Instruments; readonly secrets: readonly Secret[] },
+): AuditSettings {
+  const { instruments, ...others } = parts;
+  const { file, maxFiles } = telemetry.audit;
+  // Without a state directory there is no place for a file of ours.
+  const isHomeless = store.type === 'memory' && !file.startsWith('/');
+  return {
+    ...telemetry.audit,
+    ...others,
+    file: isHomeless ? '-' : file,
+    files: maxFiles,
+    dir: store.dir,
+    failures: instruments.auditFailures,
+    lost: instruments.auditLost,
+  };
 }

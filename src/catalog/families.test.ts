@@ -3,6 +3,7 @@ import { ManualClock } from '../core/manual-clock.ts';
 import type { JsonObject } from '../core/mcp.ts';
 import type { Capability, CapabilitySet } from '../core/ports.ts';
 import { Catalog } from './catalog.ts';
+import { FamilySide } from './families.ts';
 import type { Finding } from './findings.ts';
 import { ListBytes } from './list-bytes.ts';
 import { Cursors } from './pages.ts';
@@ -110,6 +111,19 @@ describe('the definition', () => {
       expect(String(view.list('tools').items[0])).toContain(`D (available on servers: ${chosen.join(', ')})`);
     }
     expect(catalog.viewFor(ANN).list('tools').items[0]).toBe(all);
+  });
+
+  it('keeps those that are asked for, and lets the others go', () => {
+    const { name, instanceArg } = FAMILY;
+    const tool = sampleTool('t');
+    const side = new FamilySide({ name, instanceArg }, tool, tool.bytes, 'modern', { prefix: 'x', maxNameLength: 64 });
+    const [often, once] = [side.form(['often']), side.form(['once'])];
+    for (let index = 0; index < 40; index++) {
+      side.form([`m${index}`]);
+      expect(side.form(['often'])).toBe(often);
+    }
+    expect(side.form(['once'])).not.toBe(once);
+    expect(side.form(['once']).digest).toEqual(once.digest);
   });
 
   it('passes to session clients as that of a tool does', () => {

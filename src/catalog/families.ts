@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import { editObject, elements, member, toJson } from '../core/json.ts';
 import { type Era, isJsonObject, type JsonObject } from '../core/mcp.ts';
 import type { Capability } from '../core/ports.ts';
@@ -19,7 +18,8 @@ export class FamilySide {
   readonly #bytes: Buffer;
   readonly #era: Era;
   readonly #shape: FamilyShape;
-  #forms: LRUCache<string, Form> | undefined;
+  /** The least used first. */
+  readonly #forms = new Map<string, Form>();
   #fault: { readonly text: string | undefined } | undefined;
 
   /** @param bytes the definition after vetting */
@@ -55,13 +55,13 @@ export class FamilySide {
 
   /** The definition as it is listed for these members: built once for each set of them. */
   form(members: readonly string[]): Form {
-    this.#forms ??= new LRUCache({ max: MAX_FORMS });
     const key = members.join(' ');
-    let form = this.#forms.get(key);
-    if (form === undefined) {
-      form = new Form('tools', this.#era, this.#capability.id, this.exposed, withArgument(this.#bytes, this.argument, members));
-      this.#forms.set(key, form);
-    }
+    const known = this.#forms.get(key);
+    const form = known ?? new Form('tools', this.#era, this.#capability.id, this.exposed, withArgument(this.#bytes, this.argument, members));
+    const [oldest] = this.#forms.keys();
+    if (known !== undefined) this.#forms.delete(key);
+    else if (oldest !== undefined && this.#forms.size >= MAX_FORMS) this.#forms.delete(oldest);
+    this.#forms.set(key, form);
     return form;
   }
 }

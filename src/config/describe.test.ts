@@ -59,7 +59,7 @@ describe('the JSON Schema', () => {
     [{ listen: { idleTimeout: 30 } }],
     [{ policy: { annotations: 'no' } }],
     [{ bridge: { roots: { a: [{ name: 'b' }] } } }],
-    [{ upstreams: [{ name: 'a', type: 'gitlab' }] }],
+    [{ upstreams: [{ name: 'a', type: 'kubernetes' }] }],
     [{ upstreams: [{ name: 'a', type: 'stdio' }] }],
     [{ upstreams: [{ name: 'a', type: 'stdio', command: 'x', url: 'http://x' }] }],
   ])('refuses %j', (config) => {

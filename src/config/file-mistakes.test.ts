@@ -62,15 +62,15 @@ const MISTAKES: readonly (readonly [string, string | Uint8Array, readonly string
   [
     'later mode',
     'auth: {modes: [jwt]}\n',
-    ['t.yaml:1:15 auth.modes: has at place 1 what is not available in this version (expected a list of none or static)'],
+    ['t.yaml:1:15 auth.modes: has at place 1 what is not available in this version (expected a list of none, static or gitlab)'],
   ],
   [
     'later type',
-    'upstreams: [{name: a, type: gitlab}]\n',
-    ['t.yaml:1:29 upstreams[0].type: is not available in this version (expected stdio, streamable-http or sse)'],
+    'upstreams: [{name: a, type: kubernetes}]\n',
+    ['t.yaml:1:29 upstreams[0].type: is not available in this version (expected stdio, streamable-http, sse or gitlab)'],
   ],
   ['later store', 'store: {type: redis}\n', ['t.yaml:1:15 store.type: is not available in this version (expected sqlite or memory)']],
-  ['later block', upstream('url: "http://x", gitlab: {}'), ['t.yaml:2:43 upstreams[0].gitlab: unknown key; not available in this version']],
+  ['later block', upstream('url: "http://x", kubernetes: {}'), ['t.yaml:2:43 upstreams[0].kubernetes: unknown key; not available in this version']],
   ['section of no mapping', 'listen: 8080\n', ['t.yaml:1:9 listen: is a number (expected a mapping)']],
   ['section of nothing', 'listen:\n', ['t.yaml:1:8 listen: has no value (expected a mapping)']],
   ['list of no list', 'upstreams: {}\n', ['t.yaml:1:12 upstreams: is a mapping (expected a list)']],
@@ -109,7 +109,7 @@ const MISTAKES: readonly (readonly [string, string | Uint8Array, readonly string
   [
     'a word twice',
     'auth: {modes: [none, none]}\n',
-    ['t.yaml:1:15 auth.modes: has at place 2 what it has already (expected a list of none or static)'],
+    ['t.yaml:1:15 auth.modes: has at place 2 what it has already (expected a list of none, static or gitlab)'],
   ],
   ['mistyped address', 'listen: {host: 127.0.0.256}\n', ['t.yaml:1:16 listen.host: is no address or host name (expected an address or host name)']],
   [

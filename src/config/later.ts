@@ -21,13 +21,12 @@ const LATER: ReadonlySet<string> = new Set([
   'upstreams[].auth.mint',
   'upstreams[].auth.oauth',
   'upstreams[].credentials',
-  'upstreams[].gitlab',
   'upstreams[].kubernetes',
   'workflows',
 ]);
 
 /** Values of `upstreams[].type` of later releases. */
-export const LATER_TYPES: readonly string[] = ['gitlab', 'kubernetes'];
+export const LATER_TYPES: readonly string[] = ['kubernetes'];
 
 /** Whether a key at this path is one of a later release. */
 export function isLater(path: readonly (string | number)[]): boolean {

@@ -30,6 +30,7 @@ const COMPLETE: Readonly<Record<string, object>> = {
   stdio: { name: 'a', type: 'stdio', command: 'x' },
   'streamable-http': { name: 'a', type: 'streamable-http', url: 'http://x' },
   sse: { name: 'a', type: 'sse', url: 'http://x' },
+  gitlab: { name: 'a', type: 'gitlab' },
 };
 
 /** Every mapping of the schema. */

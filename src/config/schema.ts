@@ -48,8 +48,12 @@ export type UpstreamConfig = Config['upstreams'][number];
 
 /** What names an upstream names one that is there. */
 function namesAreUpstreams(config: unknown, context: Pick<z.RefinementCtx, 'addIssue'>): void {
-  const { bridge, policy, upstreams } = objectOf(config);
+  const { auth, bridge, policy, upstreams } = objectOf(config);
   const known = listOf(upstreams).map((upstream) => String(objectOf(upstream).name));
+  if (listOf(objectOf(auth).modes).includes('gitlab') && !listOf(upstreams).some((upstream) => objectOf(upstream).type === 'gitlab')) {
+    const message = 'holds gitlab, and no upstream is a GitLab that could be asked (expected an upstream of type gitlab)';
+    context.addIssue({ code: 'custom', path: ['auth', 'modes'], message });
+  }
   const check = (name: string, path: string[]) => {
     if (known.includes(name)) return;
     const like = nearest(name, known);

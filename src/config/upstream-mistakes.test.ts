@@ -34,7 +34,7 @@ const upstream = (fields: string, type = 'sse') => `upstreams:\n  - {name: a, ty
 
 /** Every kind of mistake in an upstream, and the exact lines that answer it. */
 const MISTAKES: readonly (readonly [string, string, readonly string[]])[] = [
-  ['no type', 'upstreams: [{name: a}]\n', ['t.yaml:1:13 upstreams[0].type: is missing (expected stdio, streamable-http or sse)']],
+  ['no type', 'upstreams: [{name: a}]\n', ['t.yaml:1:13 upstreams[0].type: is missing (expected stdio, streamable-http, sse or gitlab)']],
   [
     'reserved name',
     'upstreams: [{name: core, type: sse, url: "http://x"}]\n',

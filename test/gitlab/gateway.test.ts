@@ -1,73 +1,104 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
-import { Rig } from '../e2e/rig.ts';
-import { Authority } from '../fixtures/authority.ts';
-import { GitLabDouble } from '../fixtures/gitlab/double.ts';
-import { LegacyClient, ModernClient, textOf } from '../security/kit/clients.ts';
+import { until } from '../fixtures/processes.ts';
+import { answered, LegacyClient, ModernClient, textOf } from '../security/kit/clients.ts';
+import { send } from '../security/kit/http.ts';
+import { GitLabRig } from './rig.ts';
 
-/** Two instances, two people on each, one gateway: whoever calls acts with the own token, where that was verified. */
+/** Two instances, several people on each, one gateway: whoever calls acts with the own token, where that was verified. */
 
-let authority: Authority;
-let com: GitLabDouble;
-let corp: GitLabDouble;
-let rig: Rig;
-let url: string;
+let gitlab: GitLabRig;
 let tokens: Record<'alice' | 'bob' | 'carol', string>;
 
 beforeAll(async () => {
-  authority = new Authority('IP:127.0.0.1,IP:::1,DNS:localhost');
-  com = await GitLabDouble.start({ authority });
-  corp = await GitLabDouble.start({ authority, root: '/gitlab' });
-  const [alice, bob, carol] = [com.person('alice'), com.person('bob'), corp.person('carol')];
+  gitlab = await GitLabRig.start();
+  const [alice, bob, carol] = [gitlab.com.person('alice'), gitlab.com.person('bob'), gitlab.corp.person('carol')];
   tokens = { alice: alice.token.value, bob: bob.token.value, carol: carol.token.value };
-  com.world.addProject(alice.user, 'app', { files: { 'README.md': '# app\n' } });
-  rig = await Rig.make();
-  const entry = (name: string, double: GitLabDouble, more: JsonObject = {}): JsonObject => ({
-    name,
-    type: 'gitlab',
-    family: { name: 'gitlab', instanceArg: 'instance' },
-    tls: { caFile: double.caFile as string },
-    gitlab: { url: double.url, ...more },
-  });
-  const gateway = await rig.start({
-    auth: { modes: ['gitlab'] },
-    upstreams: [
-      entry('com', com, { dynamicUrl: { enabled: true, allowedHosts: [new URL(corp.url).host + '/gitlab'], allowPrivateHosts: ['127.0.0.1'] } }),
-      entry('corp', corp),
-    ],
-  });
-  url = gateway.endpoint;
+  gitlab.com.world.addProject(alice.user, 'app', { files: { 'README.md': '# app\n' } });
 });
-afterAll(async () => {
-  await rig[Symbol.asyncDispose]();
-  await Promise.all([com[Symbol.asyncDispose](), corp[Symbol.asyncDispose]()]);
-  authority[Symbol.dispose]();
-});
+afterAll(() => gitlab[Symbol.asyncDispose]());
 
 const whoami = (instance: string): [string, JsonObject] => ['x_gitlab_whoami', { instance }];
+const nameIn = ({ result }: { readonly result: JsonObject }) =>
+  ((result.structuredContent as JsonObject | undefined)?.item as JsonObject | undefined)?.username;
 
 describe('a caller', () => {
   it('acts with the own token, in both eras, and no instance sees a foreign one', async () => {
     for (const name of ['alice', 'bob'] as const) {
-      const modern = new ModernClient(url, tokens[name]);
-      expect((await modern.call(...whoami('com'))).result.structuredContent).toMatchObject({ item: { username: name } });
-      const session = await LegacyClient.open(url, tokens[name]);
-      expect((await session.call(...whoami('com'))).result.structuredContent).toMatchObject({ item: { username: name } });
+      expect(nameIn(await new ModernClient(gitlab.url, tokens[name]).call(...whoami('com')))).toBe(name);
+      const session = await LegacyClient.open(gitlab.url, tokens[name]);
+      expect(nameIn(await session.call(...whoami('com')))).toBe(name);
+      await session.end();
     }
-    expect(com.log.foreign()).toEqual([]);
-    expect(corp.log.foreign()).toEqual([]);
+    expect([...gitlab.com.log.foreign(), ...gitlab.corp.log.foreign()]).toEqual([]);
   });
 
   it('is told to log in where another instance verified the token, which that one never sees', async () => {
-    const before = corp.log.of({}).length;
-    const answer = await new ModernClient(url, tokens.alice).call(...whoami('corp'));
+    const before = gitlab.corp.log.of({}).length;
+    const answer = await new ModernClient(gitlab.url, tokens.alice).call(...whoami('corp'));
     expect(textOf(answer)).toContain('authentication required: please log in to access this resource');
-    expect(corp.log.of({}).length).toBe(before);
+    expect(gitlab.corp.log.of({}).length).toBe(before);
+  });
+
+  it('of another instance names it by its URL, in any spelling, and is nobody at the first one', async () => {
+    const client = new ModernClient(gitlab.url, tokens.carol);
+    for (const named of [gitlab.corp.url, `${gitlab.corp.apiUrl}/`]) {
+      const headers = { 'x-gitlab-api-url': named };
+      expect(nameIn(await client.send('tools/call', { name: 'x_gitlab_whoami', arguments: { instance: 'corp' } }, { headers }))).toBe('carol');
+    }
+    expect((await client.call(...whoami('com'))).status).toBe(401);
+    const foreign = { headers: { 'x-gitlab-api-url': 'https://evil.example.test' } };
+    expect((await client.send('tools/list', {}, foreign)).status).toBe(401);
   });
 
   it('with a token that GitLab does not know is refused', async () => {
-    const reply = await new ModernClient(url, 'glpat-aaaaaaaaaaaaaaaaaaaa').call(...whoami('com'));
+    const reply = await new ModernClient(gitlab.url, 'glpat-aaaaaaaaaaaaaaaaaaaa').call(...whoami('com'));
     expect([reply.status, reply.messages[0]?.error]).toMatchObject([401, { message: 'Invalid GitLab token' }]);
     expect(reply.headers['www-authenticate']).toContain('error="invalid_token"');
   });
+
+  it('with a text that is no token is refused, and GitLab is not asked', async () => {
+    const before = gitlab.com.log.of({}).length;
+    const { body, headers, id } = new ModernClient(gitlab.url).request('tools/list');
+    const reply = answered(await send(gitlab.url, 'POST', { ...headers, 'private-token': 'short' }, body), id);
+    expect(reply.status).toBe(401);
+    expect(gitlab.com.log.of({}).length).toBe(before);
+  });
+});
+
+it('50 tokens, 2,000 calls of whoami, 64 at a time: each names its caller, and no instance sees a foreign token (acceptance 1)', async () => {
+  const people = Array.from({ length: 50 }, (_, index) => {
+    const name = `person${index}`;
+    return { name, token: gitlab.com.person(name).token.value };
+  });
+  let next = 0;
+  const wrong: unknown[] = [];
+  const before = [gitlab.com.log.foreign().length, gitlab.corp.log.foreign().length];
+  const worker = async () => {
+    while (next < 2_000) {
+      const { name, token } = people[next++ % people.length] as (typeof people)[number];
+      const found = nameIn(await new ModernClient(gitlab.url, token).call(...whoami('com')));
+      if (found !== name) wrong.push([name, found]);
+    }
+  };
+  await Promise.all(Array.from({ length: 64 }, worker));
+  expect(wrong).toEqual([]);
+  expect([gitlab.com.log.foreign().length, gitlab.corp.log.foreign().length]).toEqual(before);
+}, 120_000);
+
+it('a revoked token ends what it opened (acceptance 12)', async () => {
+  const { token } = gitlab.com.person('dave');
+  const session = await LegacyClient.open(gitlab.url, token.value);
+  expect(nameIn(await session.call(...whoami('com')))).toBe('dave');
+  token.revoked = true;
+  // The call's own 401 makes the gateway ask at once.
+  const after = await session.call(...whoami('com'));
+  expect([after.result.isError, textOf(after)]).toEqual([true, 'authentication failed: your session may have expired, please log in again']);
+  await until(
+    async () => (await session.post({ jsonrpc: '2.0', id: 9, method: 'ping' })).status,
+    (status) => status === 404,
+    5_000,
+  );
+  const reply = await new ModernClient(gitlab.url, token.value).call(...whoami('com'));
+  expect([reply.status, reply.headers['www-authenticate']]).toEqual([401, expect.stringContaining('invalid_token')]);
 });

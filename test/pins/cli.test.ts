@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT } from '../../src/cli/exit-code.ts';
+import { VARIABLES } from '../../src/cli/gitlab/variables.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { sampleSurroundings } from '../../src/cli/sample-surroundings.ts';
 import { CLI_VARIABLES } from '../../src/config/overrides.ts';
@@ -48,6 +49,16 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
 
   it('variables of the command line', () => {
     expect(CLI_VARIABLES).toEqual(['TURNPIKE_CONFIG', 'TURNPIKE_URL', 'TURNPIKE_TOKEN']);
+  });
+
+  it('variables of turnpike gitlab (gitlab.md 2.1)', () => {
+    expect(VARIABLES.map(({ name }) => name)).toEqual(
+      `STREAMABLE_HTTP HOST PORT REMOTE_AUTHORIZATION ENABLE_DYNAMIC_API_URL GITLAB_API_URL GITLAB_ALLOWED_HOSTS GITLAB_ALLOW_PRIVATE_HOSTS
+      GITLAB_POOL_MAX_SIZE GITLAB_POOL_IDLE_TIMEOUT GITLAB_POOL_CLEANUP_INTERVAL MAX_SESSIONS MAX_REQUESTS_PER_MINUTE SESSION_TIMEOUT_SECONDS
+      GITLAB_CA_CERT_PATH GITLAB_PERSONAL_ACCESS_TOKEN GITLAB_JOB_TOKEN STREAMABLE_HTTP_AUTH_TOKEN GITLAB_READ_ONLY_MODE
+      GITLAB_MASKING_ENABLED GITLAB_TOOLSETS GITLAB_TOOLS GITLAB_DENIED_TOOLS_REGEX GITLAB_PROJECT_ID GITLAB_ALLOWED_PROJECT_IDS
+      LOG_LEVEL`.split(/\s+/),
+    );
   });
 
   it('exports, command and engine of the package', () => {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TurnpikeError } from '../../core/errors.ts';
 import { toJson } from '../../core/json.ts';
@@ -17,6 +18,7 @@ import type { BuiltinOffer } from './server.ts';
 
 const NEVER = new AbortController().signal;
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+const ENVELOPE = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {} };
 const FORMS = { elicitation: {} };
 
 /** The gateway's own connector and peer in front of the server. */
@@ -86,6 +88,19 @@ class Rig {
 
   call(name: string, args: JsonObject = {}, call: Partial<UpstreamCall> = {}): Promise<JsonObject> {
     return this.request('tools/call', { name, arguments: args }, call);
+  }
+
+  /** A call over the transport alone, with everything that it delivers. */
+  async send(name: string): Promise<{ readonly delivered: JsonObject[]; readonly sent: Promise<void> | undefined }> {
+    await this.link;
+    const delivered: JsonObject[] = [];
+    const params = { name, _meta: { ...ENVELOPE, progressToken: 7, 'io.modelcontextprotocol/logLevel': 'debug' } };
+    const sent = this.transports[0]?.send(toJson({ jsonrpc: '2.0', id: 9, method: 'tools/call', params }), {
+      signal: NEVER,
+      expectsAnswer: true,
+      deliver: (bytes) => delivered.push(JSON.parse(bytes.toString('utf8')) as JsonObject) < 0,
+    });
+    return { delivered, sent };
   }
 
   /** What is left behind; the store's own sweep is none of ours. */
@@ -205,6 +220,14 @@ describe('calls', () => {
     expect(rig.failures).toEqual(failures);
   });
 
+  it('says why a tool that exists is not offered', async () => {
+    const refusal = (name: string) =>
+      name === 'hidden' ? new TurnpikeError('policy/denied', 'hidden is not allowed in read-only mode', { rule: 'gitlab.readOnly' }) : undefined;
+    rig = new Rig({ ...SAMPLE_OFFER, refusal });
+    expect(await rig.call('hidden')).toMatchObject({ isError: true, content: [{ text: 'hidden is not allowed in read-only mode' }] });
+    expect(await rig.call('none')).toEqual({ code: -32602, message: 'tool not found: none' });
+  });
+
   it('holds results to their schema where tests ask for that', async () => {
     rig = new Rig(SAMPLE_OFFER, { checkOutputs: true });
     expect(await rig.call('add', { a: 1, b: 2 })).toMatchObject({ structuredContent: { sum: 3 } });
@@ -227,6 +250,21 @@ describe('calls', () => {
       ['notifications/message', { level: 'warning', data: { step: 2 } }],
       ['notifications/progress', { progress: 3, total: 3, message: 'step 3' }],
     ]);
+  });
+
+  it('a handler that goes on after its answer is told, and not heard', async () => {
+    const { delivered, sent } = await rig.send('lingers');
+    await sent;
+    await settle();
+    await rig.clock.advanceAsync(2_000, 500);
+    expect(delivered.map(({ method, result }) => method ?? (result as JsonObject).resultType)).toEqual(['notifications/progress', 'complete']);
+    expect(rig.done).toEqual(['told that it is over']);
+  });
+
+  it('leaves no listeners with signals that live longer', async () => {
+    await rig.call('whoami');
+    await rig.call('fails');
+    expect([rig.revoked.signal, NEVER].map((signal) => getEventListeners(signal, 'abort').length)).toEqual([0, 0]);
   });
 
   it('a client that does not read holds nothing up and misses steps', async () => {
@@ -265,6 +303,25 @@ describe('cancellation', () => {
     resolve();
     await settle();
     expect(rig.leased).toBe(0);
+  });
+
+  it('at every moment leaves nothing behind, and answers or gives its reason', async () => {
+    const outcomes = new Set<unknown>();
+    for (let moment = 0; moment < 40; moment++) {
+      const client = new AbortController();
+      const call = rig.call('destroy', { name: 'x' }, { signal: client.signal, capabilities: FORMS });
+      const outcome = call.then(
+        ({ resultType }) => resultType,
+        (error: unknown) => error,
+      );
+      for (let turn = 0; turn < moment; turn++) await Promise.resolve();
+      client.abort(client);
+      const ended = await outcome;
+      outcomes.add(ended === client ? 'aborted' : ended);
+      await settle();
+      expect([rig.leased, rig.transports[0]?.running, getEventListeners(client.signal, 'abort').length]).toEqual([0, 0, 0]);
+    }
+    expect([...outcomes]).toEqual(['aborted', 'input_required']);
   });
 
   it('before it was sent reaches no handler', async () => {
@@ -355,6 +412,28 @@ describe('questions', () => {
     expect(rig.done).toEqual([]);
   });
 
+  it('a question that reads differently by now is put again, though it was answered', async () => {
+    const asked = async (before: JsonObject, responses: JsonObject) => {
+      const after = await answered(before, responses, {}, 'transfer');
+      return [
+        after,
+        Object.values((after.inputRequests ?? {}) as Record<string, JsonObject>).map(({ params }) => (params as JsonObject).message),
+      ] as const;
+    };
+    const first = await rig.call('transfer', {}, { capabilities: FORMS });
+    rig.user = 'bob';
+    const [second, put] = await asked(first, { who: yes });
+    expect(put).toEqual(['Transfer as bob?']);
+    const [third, then] = await asked(second, { who: yes });
+    expect(then).toEqual(['Sure?']);
+    rig.user = 'eve';
+    const [fourth, again] = await asked(third, { sure: yes });
+    expect([again, rig.done]).toEqual([['Transfer as eve?'], []]);
+    const [fifth] = await asked(fourth, { who: yes });
+    const [last] = await asked(fifth, { sure: yes });
+    expect([last.resultType, rig.done]).toEqual(['complete', ['transferred']]);
+  });
+
   it('responses of the wrong shape are refused', async () => {
     for (const inputResponses of [[], 'x', { first: true }]) {
       const sent = rig.request('tools/call', { name: 'destroy', arguments: { name: 'x' }, inputResponses }, { capabilities: FORMS });
@@ -423,6 +502,29 @@ describe('resources, prompts, completions', () => {
     expect(rig.failures).toHaveLength(1);
     expect((await complete(prompt, { name: 'toString', value: '' })).completion).toEqual({ values: [], hasMore: false });
     expect(await complete(prompt, { name: 1 })).toMatchObject({ code: -32602 });
+  });
+});
+
+describe('the envelope', () => {
+  const server = new BuiltinServer(SAMPLE_OFFER, { clock: new ManualClock() });
+  const ask = async (params: JsonObject, method = 'server/discover') => {
+    const request = { method, params, signal: NEVER, notify: () => {}, context: () => Promise.reject(new Error('nobody')) };
+    const answer = await server.answer(request);
+    return JSON.parse((answer.kind === 'result' ? answer.result : answer.error).toString('utf8')) as JsonObject;
+  };
+  it.each<[string, JsonObject, JsonObject]>([
+    ['none', {}, { code: -32602, message: '_meta lacks io.modelcontextprotocol/protocolVersion' }],
+    ['no object', { _meta: 1 }, { code: -32602 }],
+    ['no capabilities', { _meta: { ...ENVELOPE, 'io.modelcontextprotocol/clientCapabilities': 1 } }, { code: -32602 }],
+    ['no level', { _meta: { ...ENVELOPE, 'io.modelcontextprotocol/logLevel': 'loud' } }, { code: -32602 }],
+    [
+      'another revision',
+      { _meta: { ...ENVELOPE, 'io.modelcontextprotocol/protocolVersion': '2025-11-25' } },
+      { code: -32022, data: { supported: ['2026-07-28'], requested: '2025-11-25' } },
+    ],
+    ['a whole one', { _meta: ENVELOPE }, { resultType: 'complete', supportedVersions: ['2026-07-28'], ttlMs: 30_000, cacheScope: 'private' }],
+  ])('%s', async (_, params, expected) => {
+    expect(await ask(params)).toMatchObject(expected);
   });
 });
 

@@ -3,7 +3,7 @@ import { asTurnpikeError, ERRORS, TurnpikeError } from '../../core/errors.ts';
 import { toJson } from '../../core/json.ts';
 import { type Answer, isJsonObject, isLogLevel, type JsonObject, META, MODERN_VERSION } from '../../core/mcp.ts';
 import type { Flow } from '../../core/ports.ts';
-import { toErrorAnswer } from '../../core/to-wire.ts';
+import { toAnswer, toErrorAnswer } from '../../core/to-wire.ts';
 import { unlessAborted } from '../../upstream/deadline.ts';
 import { Completions } from './completions.ts';
 import { cachingOf, Lists } from './lists.ts';
@@ -98,7 +98,7 @@ export class BuiltinServer<C> {
       work = this.#plain(method, params) ?? this.#work(method, params);
       round = new Round(params, [method, params.name ?? params.uri, params.arguments ?? {}]);
     } catch (error) {
-      return toErrorAnswer(error, 'modern');
+      return toAnswer(error, 'modern', method, this.#offer.serverInfo);
     }
     if (Buffer.isBuffer(work)) return { kind: 'result', result: work };
     const lease = await leaseOf(request);
@@ -128,7 +128,6 @@ export class BuiltinServer<C> {
       controller.signal.throwIfAborted();
       return this.#failed(work, round, error);
     } finally {
-      call.end();
       for (const stop of stops) stop();
       // What a handler left running ends with its call.
       controller.abort(new Error('the call is over'));
@@ -180,7 +179,7 @@ export class BuiltinServer<C> {
   #callTool(params: JsonObject): Work<C> {
     const name = textOf(params, 'name');
     const checked = this.#tools.get(name);
-    if (checked === undefined) throw new TurnpikeError('catalog/tool', `tool not found: ${name}`);
+    if (checked === undefined) throw this.#offer.refusal?.(name) ?? new TurnpikeError('catalog/tool', `tool not found: ${name}`);
     const { arguments: args = {} } = params;
     if (!isJsonObject(args)) throw new TurnpikeError('request/params', 'params.arguments must be an object');
     const faults = checked.input(args);

@@ -2,7 +2,7 @@ import { TurnpikeError } from '../../core/errors.ts';
 import { canonicalJson, toJson } from '../../core/json.ts';
 import { isJsonObject, type JsonObject } from '../../core/mcp.ts';
 import { sha256Key } from '../../core/secret.ts';
-import { compileSchema } from './schema.ts';
+import { compileSchema, type Validator } from './schema.ts';
 import type { ElicitAnswer } from './server.ts';
 
 /** What `BuiltinCall.ask` throws: the run is over, the client is asked. */
@@ -63,11 +63,12 @@ export class Round {
   /** As `BuiltinCall.ask`, for a client that can be asked. */
   ask(key: string, message: string, schema: JsonObject): ElicitAnswer {
     if (!KEY.test(key)) throw new TypeError(`no key of a question: ${JSON.stringify(key)}`);
+    const fits = compileSchema({ ...schema, additionalProperties: false });
     const digest = sha256Key(JSON.stringify([message, schema]));
     const known = Object.hasOwn(this.#known, key) ? this.#known[key] : undefined;
     if (known?.digest === digest) return known.answer;
     const wasAsked = Object.hasOwn(this.#asked, key) && this.#asked[key] === digest;
-    const answer = wasAsked && Object.hasOwn(this.#given, key) ? answerOf(this.#given[key] as JsonObject, schema) : undefined;
+    const answer = wasAsked && Object.hasOwn(this.#given, key) ? answerOf(this.#given[key] as JsonObject, fits) : undefined;
     if (answer !== undefined) {
       this.#known[key] = { digest, answer };
       return answer;
@@ -105,9 +106,8 @@ function opened(text: unknown, subject: string): { readonly asked: JsonObject; r
 }
 
 /** Undefined for an answer that does not fit: it is asked for again. */
-function answerOf({ action, content = {} }: JsonObject, schema: JsonObject): ElicitAnswer | undefined {
+function answerOf({ action, content = {} }: JsonObject, fits: Validator): ElicitAnswer | undefined {
   if (action === 'decline' || action === 'cancel') return { action };
   if (action !== 'accept' || !isJsonObject(content)) return undefined;
-  const fits = compileSchema({ ...schema, additionalProperties: false })(content).length === 0;
-  return fits ? { action, content } : undefined;
+  return fits(content).length === 0 ? { action, content } : undefined;
 }

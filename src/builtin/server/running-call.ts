@@ -11,7 +11,7 @@ export interface CallPorts {
   readonly flow?: Flow | undefined;
 }
 
-/** One call as its handler sees it. Says nothing any more once it is over. */
+/** One call as its handler sees it. Says nothing any more once its signal aborted, which it does when the call is over, too. */
 export class RunningCall<C> implements BuiltinCall<C> {
   readonly context: C;
   readonly signal: AbortSignal;
@@ -21,7 +21,6 @@ export class RunningCall<C> implements BuiltinCall<C> {
   readonly #token: ProgressToken | undefined;
   readonly #level: LogLevel | undefined;
   #last = Number.NEGATIVE_INFINITY;
-  #over = false;
 
   constructor(context: C, ports: CallPorts, round: Round, meta: JsonObject) {
     this.context = context;
@@ -40,7 +39,7 @@ export class RunningCall<C> implements BuiltinCall<C> {
 
   progress(progress: number, total?: number, message?: string): void {
     // A client that does not read misses a step, and gets the next one.
-    if (this.#token === undefined || this.#silent || this.#ports.flow?.full === true || !(progress > this.#last)) return;
+    if (this.#token === undefined || this.signal.aborted || this.#ports.flow?.full === true || !(progress > this.#last)) return;
     this.#last = progress;
     this.#ports.notify('notifications/progress', {
       progressToken: this.#token,
@@ -51,7 +50,7 @@ export class RunningCall<C> implements BuiltinCall<C> {
   }
 
   log(level: LogLevel, data: unknown): void {
-    if (this.#level === undefined || this.#silent || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.#level)) return;
+    if (this.#level === undefined || this.signal.aborted || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.#level)) return;
     this.#ports.notify('notifications/message', { level, data });
   }
 
@@ -62,15 +61,6 @@ export class RunningCall<C> implements BuiltinCall<C> {
       });
     }
     return this.#round.ask(key, message, schema);
-  }
-
-  /** The answer leaves now: a handler that goes on nevertheless is not heard. */
-  end(): void {
-    this.#over = true;
-  }
-
-  get #silent(): boolean {
-    return this.#over || this.signal.aborted;
   }
 }
 

@@ -76,6 +76,26 @@ const DESTROYER = tool(
   DESTROY,
 );
 
+/** Asks in words that change with whoever it acts for. */
+const TRANSFER = tool('transfer', async (_, call) => {
+  call.ask('who', `Transfer as ${call.context.user}?`, CONFIRM);
+  call.ask('sure', 'Sure?', CONFIRM);
+  call.context.done.push('transferred');
+  return { content: [] };
+});
+
+/** Goes on after its answer. */
+const LINGERS = tool('lingers', async (_, call) => {
+  const linger = async () => {
+    await sleep(call.context.clock, 1_000, call.signal).catch(() => call.context.done.push('told that it is over'));
+    call.progress(2);
+    call.log('error', 'late');
+  };
+  call.progress(1);
+  void linger();
+  return { content: [] };
+});
+
 const FAILURES: readonly BuiltinTool<SampleContext>[] = [
   tool('fails', () => Promise.reject(new Error('password hunter2 is wrong'))),
   tool('throws', () => {
@@ -101,7 +121,7 @@ const FAILURES: readonly BuiltinTool<SampleContext>[] = [
 export const SAMPLE_OFFER: BuiltinOffer<SampleContext> = {
   serverInfo: { name: 'sample', title: 'Sample', version: '1.2.3' },
   instructions: 'Call whoami first.',
-  tools: [WHOAMI, ADD, STEPS, DESTROYER, ...FAILURES],
+  tools: [WHOAMI, ADD, STEPS, DESTROYER, TRANSFER, LINGERS, ...FAILURES],
   resources: [
     {
       uri: 'sample://me',

@@ -1,3 +1,4 @@
+import type { TurnpikeError } from '../../core/errors.ts';
 import type { JsonObject, LogLevel } from '../../core/mcp.ts';
 
 /**
@@ -130,6 +131,8 @@ export interface BuiltinOffer<C = unknown> {
   readonly serverInfo: { readonly name: string; readonly title?: string; readonly version: string };
   readonly instructions?: string;
   readonly tools: readonly BuiltinTool<C>[];
+  /** Why a tool that is not among `tools` may not be called; undefined for names that no tool has. Default: not found. */
+  readonly refusal?: (tool: string) => TurnpikeError | undefined;
   /** Resources with fixed URIs: the same for every caller, for lists are asked without one, too. */
   readonly resources?: readonly BuiltinResource<C>[];
   readonly templates?: readonly BuiltinTemplate<C>[];

@@ -227,7 +227,13 @@ const gitlab = z
   })
   .superRefine(sharedRules, ALWAYS)
   .superRefine(gitlabRules, ALWAYS)
-  .transform((upstream) => ({ ...upstream, protocol: '2026-07-28' as const, toolPrefix: upstream.toolPrefix ?? upstream.name }));
+  .transform((upstream) => ({
+    ...upstream,
+    protocol: '2026-07-28' as const,
+    toolPrefix: upstream.toolPrefix ?? upstream.name,
+    // What we say of our own tools is true.
+    tools: { ...upstream.tools, trustAnnotations: true },
+  }));
 
 /** `upstreams` (aggregator.md 1). Every problem of every entry is told. */
 export const upstreamsSection = z

@@ -12,13 +12,12 @@ const MIB = 1024 * 1024;
  * @param maxBytes whole MiB
  * @throws `GitLabError` `response_too_large`, `invalid_response`; what the connection throws
  */
-export async function* chunksOf({ headers, body }: HttpHead, maxBytes: number): AsyncGenerator<Buffer, void, undefined> {
-  const encoding = headers['content-encoding'];
+export async function* chunksOf({ headers, body, hasBody }: HttpHead, maxBytes: number): AsyncGenerator<Buffer, void, undefined> {
   let unzip: Transform | undefined;
   let bytes = 0;
   try {
-    unzip = unzipOf(encoding);
-    if (unzip === undefined && Number(headers['content-length']) > maxBytes) throw tooLarge(maxBytes);
+    unzip = hasBody ? unzipOf(headers['content-encoding']) : undefined;
+    if (hasBody && unzip === undefined && Number(headers['content-length']) > maxBytes) throw tooLarge(maxBytes);
     const source: Readable = unzip === undefined ? body : pipeline(body, unzip, () => undefined);
     for await (const chunk of source as AsyncIterable<Buffer>) {
       bytes += chunk.length;

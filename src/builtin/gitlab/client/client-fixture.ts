@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { expect } from 'vitest';
 import { type Clock, systemClock } from '../../../core/clock.ts';
 import { Secret } from '../../../core/secret.ts';
 import { type Handler, TestServer } from '../../../net/server-fixture.ts';
@@ -58,4 +59,9 @@ export class Rig implements AsyncDisposable {
     await this.pool.close();
     await this.server[Symbol.asyncDispose]();
   }
+}
+
+/** Resolves when the answer to the `count`th request was read, and its sender waits or is done. */
+export async function resting(rig: Rig, count: number): Promise<void> {
+  await expect.poll(() => [rig.server.requests.length, rig.pool.stats().active]).toEqual([count, 0]);
 }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { collect, json, never, Rig } from './client-fixture.ts';
@@ -53,6 +54,25 @@ describe('streams', () => {
     await expect(read()).rejects.toMatchObject({ code: 'response_too_large', message: 'the answer of GitLab is larger than 50 MiB' });
     expect(bytes).toBeLessThanOrEqual(50 * MIB);
     await expect.poll(() => [rig.pool.stats().active, rig.server.open]).toEqual([0, 0]);
+  });
+
+  it('that are announced to be larger do not begin', async () => {
+    await using rig = await Rig.start((_request, response) => response.writeHead(200, { 'content-length': String(51 * MIB) }).write('x'));
+    const { chunks } = await rig.client().stream({ path: '/x', signal: never });
+    await expect(collect(chunks)).rejects.toMatchObject({ code: 'response_too_large' });
+    await expect.poll(() => [rig.pool.stats().active, rig.server.open]).toEqual([0, 0]);
+  });
+
+  it('end with the reason of their caller, who is not listened to afterwards', async () => {
+    await using rig = await Rig.start((_request, response) => response.writeHead(200).write('x'));
+    const abort = new AbortController();
+    const { chunks } = await rig.client().stream({ path: '/x', signal: abort.signal });
+    const read = async () => {
+      for await (const chunk of chunks) if (chunk.length > 0) abort.abort(new Error('enough'));
+    };
+    await expect(read()).rejects.toThrow('enough');
+    await expect.poll(() => [rig.pool.stats().active, rig.server.open]).toEqual([0, 0]);
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
   });
 
   it('that break are errors', async () => {

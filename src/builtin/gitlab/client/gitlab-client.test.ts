@@ -140,6 +140,19 @@ describe('answers', () => {
     await expect(rig.client().request({ path: '/bad', signal: never })).rejects.toMatchObject({ message: 'hé' });
   });
 
+  it('without a body are read, whatever their headers say of one', async () => {
+    await using rig = await Rig.start((request, response) => {
+      const head: Record<string, string> = request.url.endsWith('empty')
+        ? { 'content-length': '0' }
+        : request.method === 'HEAD'
+          ? { 'content-length': '99999999' }
+          : {};
+      response.writeHead(request.url.endsWith('204') ? 204 : 200, { 'content-encoding': 'gzip', ...head }).end();
+    });
+    for (const request of [{ path: '/204' }, { path: '/empty' }, { path: '/x', method: 'HEAD' }] as const)
+      expect((await rig.client().request({ ...request, signal: never })).body).toBeUndefined();
+  });
+
   it('that are compressed otherwise, or damaged, are no answers', async () => {
     const good = gzipSync(JSON.stringify({ a: 'b'.repeat(1000) }));
     await using rig = await Rig.start((request, response) => {

@@ -20,6 +20,8 @@ export interface HttpHead {
   /** By lower-case names; values that were repeated stand between commas. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Readable;
+  /** False where no byte will follow, whatever length and encoding the headers name (RFC 9110 section 6.4.1). */
+  readonly hasBody: boolean;
 }
 
 export type NoAnswerKind = 'address' | 'aborted' | 'timeout' | 'connect' | 'refused' | 'lost';
@@ -84,7 +86,9 @@ export async function attempt({ method, url, headers, body }: HttpRequest, optio
     answer.body.once('close', () => abort[Symbol.dispose]());
     // It may end before anybody reads it.
     answer.body.on('error', () => undefined);
-    return { status: answer.statusCode, headers: joined(answer.headers), body: answer.body };
+    const { statusCode: status } = answer;
+    const hasBody = method !== 'HEAD' && status !== 204 && status !== 304 && answer.headers['content-length'] !== '0';
+    return { status, headers: joined(answer.headers), body: answer.body, hasBody };
   } catch (error) {
     abort[Symbol.dispose]();
     throw noAnswerOf(error, signal, start.happened, url.host);

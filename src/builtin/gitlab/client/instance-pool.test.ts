@@ -83,7 +83,8 @@ describe('the pool of instances', () => {
   });
 
   it('is full when all are in use', async () => {
-    await using held = pooled({ maxSize: 2 });
+    // Time stands still: nobody waits for a place.
+    await using held = pooled({ maxSize: 2, clock: new ManualClock() });
     const leases = [await held.pool.getOrCreate('https://a'), await held.pool.getOrCreate('https://b')];
     const refusal = {
       name: 'GitLabError',

@@ -28,11 +28,22 @@ function sizeOf(outcome: ToolOutcome): number {
   return Buffer.byteLength(JSON.stringify(outcome));
 }
 
-/** The largest number of the range for which `holds`, if it holds for the smallest. */
+/**
+ * The largest number of the range for which `holds`, if it holds for the smallest. Tried in growing steps first, so that what is
+ * tried is never much larger than what fits.
+ */
 function largest(from: number, to: number, holds: (count: number) => boolean): number | undefined {
   if (!holds(from)) return undefined;
   let low = from;
   let high = to;
+  for (let step = 1; low < high; step *= 2) {
+    const next = Math.min(high, low + step);
+    if (!holds(next)) {
+      high = next - 1;
+      break;
+    }
+    low = next;
+  }
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (holds(middle)) low = middle;
@@ -45,7 +56,7 @@ type Path = readonly (string | number)[];
 
 interface Cuttable {
   readonly path: Path;
-  readonly value: string | readonly unknown[];
+  readonly value: string | readonly unknown[] | JsonObject;
 }
 
 /** Cuts the largest list or text again and again until the payload fits; the rounds are bounded by what there is to cut. */
@@ -69,7 +80,12 @@ function shrink(payload: Payload, goOn: string, isFitting: (payload: Payload) =>
 
 type CutTo = (kept: number, of: number, unit: Cut['unit'], value: unknown) => Payload;
 
-function cutPart(value: string | readonly unknown[], cutTo: CutTo, isFitting: (payload: Payload) => boolean): Payload {
+function cutPart(value: Cuttable['value'], cutTo: CutTo, isFitting: (payload: Payload) => boolean): Payload {
+  if (isJsonObject(value)) {
+    const fields = Object.entries(value);
+    const make = (kept: number) => cutTo(kept, fields.length, 'fields', Object.fromEntries(fields.slice(0, kept)));
+    return make(largest(0, fields.length - 1, (kept) => isFitting(make(kept))) ?? 0);
+  }
   if (typeof value !== 'string') {
     const make = (kept: number) => cutTo(kept, value.length, 'items', value.slice(0, kept));
     return make(largest(1, value.length - 1, (kept) => isFitting(make(kept))) ?? 1);
@@ -82,20 +98,33 @@ function cutPart(value: string | readonly unknown[], cutTo: CutTo, isFitting: (p
   return ofCharacters(largest(0, value.length - 1, (count) => isFitting(ofCharacters(count))) ?? 0);
 }
 
-/** The list with several entries, or the text, that takes the most bytes; a list of one entry is looked into. */
+/** Cutting less than this would say more about the cut than it saves. */
+const WORTH_CUTTING = 400;
+
+/**
+ * The list with several entries, or the text, that takes the most bytes; a list of one entry is looked into. Where all parts are
+ * small, it is the item, which loses its last fields.
+ */
 function largestPart(payload: Payload): Cuttable | undefined {
-  const start: [Path, unknown] = payload.item === undefined ? [['items'], payload.items] : [['item'], payload.item];
-  let [path, value] = start;
+  const [root, item]: [Path, unknown] = payload.item === undefined ? [['items', 0], payload.items?.[0]] : [['item'], payload.item];
+  let [path, value] = [root, item];
   for (;;) {
-    if (typeof value === 'string') return value.length > 0 ? { path, value } : undefined;
-    if (Array.isArray(value) && value.length > 1) return { path, value };
-    if (typeof value !== 'object' || value === null) return undefined;
-    const entries = Object.entries(value).map(([name, entry]) => [name, entry, Buffer.byteLength(JSON.stringify(entry) ?? '')] as const);
-    const [top] = entries.sort((a, b) => b[2] - a[2]);
-    if (top === undefined) return undefined;
+    const isList = Array.isArray(value) && value.length > 1;
+    if (typeof value === 'string' || isList) {
+      if (bytesOf(value) >= WORTH_CUTTING) return { path, value: value as Cuttable['value'] };
+      break;
+    }
+    if (typeof value !== 'object' || value === null) break;
+    const [top] = Object.entries(value).sort((a, b) => bytesOf(b[1]) - bytesOf(a[1]));
+    if (top === undefined) break;
     path = [...path, top[0]];
     value = top[1];
   }
+  return isJsonObject(item) && Object.keys(item).length > 0 ? { path: root, value: item } : undefined;
+}
+
+function bytesOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value) ?? '');
 }
 
 function replaced(node: unknown, path: Path, value: unknown): unknown {

@@ -14,7 +14,7 @@ export interface Cut {
   readonly field: string;
   readonly kept: number;
   readonly of: number;
-  readonly unit: 'items' | 'lines' | 'characters';
+  readonly unit: 'items' | 'lines' | 'characters' | 'fields';
 }
 
 export interface Truncated {

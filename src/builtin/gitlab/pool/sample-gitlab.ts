@@ -11,14 +11,16 @@ export interface SampleRequest {
   readonly path: string;
   readonly token: string;
   readonly kind: string;
+  /** Whether it must not be repeated. */
+  readonly once: boolean;
   /** Of one that hangs. */
   readonly answer: (body: JsonObject) => void;
   readonly signal: AbortSignal;
 }
 
 export const unauthorized = () => new GitLabError('unauthorized', '401 Unauthorized', { status: 401 });
-export const insufficientScope = () =>
-  new GitLabError('insufficient_scope', 'insufficient_scope', { status: 403, scopes: ['api', 'read_api', 'read_user'] });
+export const insufficientScope = (scopes: readonly string[] = ['api', 'read_api', 'read_user']) =>
+  new GitLabError('insufficient_scope', 'insufficient_scope', { status: 403, scopes });
 export const unavailable = () => new GitLabError('server_error', '502 Bad Gateway', { status: 502 });
 
 /** All instances of GitLab there are, without a wire, for tests: who a token belongs to is what the test says. */
@@ -56,10 +58,10 @@ export class SampleGitLab {
     };
   };
 
-  async #answer(apiUrl: string, { kind, token: secret }: GitLabCredential, { path, signal }: ApiRequest): Promise<ApiAnswer> {
+  async #answer(apiUrl: string, { kind, token: secret }: GitLabCredential, { path, once = false, signal }: ApiRequest): Promise<ApiAnswer> {
     const token = secret.reveal();
     const { promise, resolve } = Promise.withResolvers<JsonObject>();
-    const request: SampleRequest = { apiUrl, path, token, kind, answer: resolve, signal };
+    const request: SampleRequest = { apiUrl, path, token, kind, once, answer: resolve, signal };
     this.requests.push(request);
     this.running++;
     this.peak = Math.max(this.peak, this.running);

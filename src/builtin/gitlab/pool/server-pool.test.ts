@@ -86,7 +86,10 @@ describe('admission after proof', () => {
     const [ann, bob] = [gitlab.token(1), gitlab.token(2)];
     const first = await pool.getOrCreate(ann);
     expect([first.subject, (await pool.getOrCreate(bob)).subject, (await pool.getOrCreate(ann)) === first]).toEqual(['1', '2', true]);
-    expect(gitlab.requests.map(({ path }) => path)).toEqual(['/user', '/user']);
+    expect(gitlab.requests.map(({ path, once }) => [path, once])).toEqual([
+      ['/user', true],
+      ['/user', true],
+    ]);
     expect([pool.size(), pool.has(ann), pool.has(`${ann}x`)]).toEqual([2, true, false]);
   });
 
@@ -113,8 +116,8 @@ describe('admission after proof', () => {
   it('keeps apart kinds, and asks about jobs what jobs may be asked', async () => {
     const token = gitlab.token(7);
     gitlab.override = ({ path, kind }) => (kind === 'job-token' && path === '/job' ? { id: 5, pipeline: { project_id: 3 } } : undefined);
-    const job = await pool.lease(token, { kind: 'job-token', gitlabUrl: B });
-    expect(job.identity).toEqual({ principal: { issuer: B, subject: 'job:3:5' } });
+    const job = await pool.lease(token, { kind: 'job-token' });
+    expect(job.identity).toEqual({ principal: { issuer: A, subject: 'job:3:5' } });
     const user = await pool.lease(token, { kind: 'bearer' });
     expect(user.identity).toEqual({ principal: { issuer: A, subject: '7' }, username: 'user7' });
     expect(pool.size()).toBe(2);
@@ -123,7 +126,7 @@ describe('admission after proof', () => {
 
   it.each<[string, () => void, unknown]>([
     ['rejected', () => gitlab.users.clear(), new CredentialRejectedError()],
-    ['the scope', () => answerAll(insufficientScope), new CredentialRejectedError(['api', 'read_api', 'read_user'])],
+    ['the scope', () => answerAll(() => insufficientScope()), new CredentialRejectedError(['api', 'read_api', 'read_user'])],
     ['an outage', () => answerAll(unavailable), new UpstreamUnavailableError(5, 'server_error 502')],
     ['nonsense', () => answerAll(() => ({ id: 'x' })), new UpstreamUnavailableError(5, '/user answered something else')],
   ])('leaves nothing behind after %s, and the next call asks again', async (_, spoil, expected) => {
@@ -220,6 +223,8 @@ describe('questions to GitLab', () => {
     expect(outcomes.filter((outcome) => outcome === 'served')).toHaveLength(1);
     expect(outcomes.filter((outcome) => outcome instanceof UpstreamUnavailableError)).toHaveLength(39);
     expect(gitlab.requests).toHaveLength(18);
+    gitlab.override = undefined;
+    expect((await pool.getOrCreate(gitlab.token(100))).subject).toBe('100');
   });
 
   it('remembers for 30 s who was rejected, for 10,000 of them, and nothing else', async () => {
@@ -238,8 +243,8 @@ describe('questions to GitLab', () => {
     for (let n = 0; n < 10_000; n++) await failure(pool.getOrCreate(`glpat-garbage-${String(n).padStart(12, '0')}`));
     await failure(pool.getOrCreate(bad));
     expect(gitlab.requests).toHaveLength(10_004);
-    for (const spoil of [insufficientScope, unavailable]) {
-      gitlab.override = spoil;
+    for (const spoil of [insufficientScope, () => insufficientScope([]), unavailable]) {
+      gitlab.override = () => spoil();
       const before = gitlab.requests.length;
       for (let times = 0; times < 2; times++) await failure(pool.getOrCreate(gitlab.token(5)));
       expect(gitlab.requests.length).toBe(before + 2);
@@ -255,6 +260,7 @@ describe('questions to GitLab', () => {
   it.each([
     ['not_found', 'job-token', CredentialRejectedError],
     ['not_found', 'bearer', UpstreamUnavailableError],
+    ['not_found', 'private-token', UpstreamUnavailableError],
     ['forbidden', 'bearer', CredentialRejectedError],
     ['address_refused', 'bearer', InvalidUrlError],
     ['capacity', 'bearer', PoolCapacityError],
@@ -386,11 +392,18 @@ describe('a new token of the same user', () => {
     expect((await pool.getOrCreate(old)).subject).toBe('42');
   });
 
+  it('takes no place of anybody else', async () => {
+    open({ maxSize: 2 });
+    const [other, old, fresh] = [gitlab.token(7), gitlab.token(42, 'a'), gitlab.token(42, 'b')];
+    for (const token of [other, old, fresh]) await pool.getOrCreate(token);
+    expect([other, old, fresh].map((token) => pool.has(token))).toEqual([true, false, true]);
+  });
+
   it('lets the calls of the old one finish', async () => {
     const [old, fresh] = [gitlab.token(42, 'a'), gitlab.token(42, 'b')];
     const running = await pool.lease(old);
     await pool.getOrCreate(fresh);
-    await settle();
+    await clock.advanceAsync(3_500_000, 60_000);
     expect([running.signal.aborted, running.server.disposed, pool.has(old)]).toEqual([false, false, false]);
     running.release();
     await settle();
@@ -419,8 +432,10 @@ describe('revalidation', () => {
   it('asks every 15 minutes, and counts', async () => {
     await pool.getOrCreate(gitlab.token(1));
     const stop = new AbortController();
+    const second = new AbortController();
     pool.startRevalidation(stop.signal);
-    pool.startRevalidation(new AbortController().signal);
+    pool.startRevalidation(second.signal);
+    second.abort();
     expect(clock.pending).toBe(2);
     await clock.advanceAsync(QUARTER - 1);
     expect(gitlab.requests).toHaveLength(1);
@@ -448,7 +463,7 @@ describe('revalidation', () => {
 
   it.each<[string, (token: string) => void]>([
     ['401', () => answerAll(unauthorized)],
-    ['403', () => answerAll(insufficientScope)],
+    ['403', () => answerAll(() => insufficientScope())],
     ['another user', (token) => void gitlab.users.set(token, { id: 666 })],
   ])('%s ends the entry, its calls and its sessions (12)', async (_, spoil) => {
     const token = gitlab.token(42);
@@ -559,7 +574,7 @@ describe('revalidation', () => {
     expect([gitlab.running, clock.pending, gitlab.requests.length]).toEqual([0, 1, asked]);
   });
 
-  it('an entry that is gone meanwhile counts no more', async () => {
+  it.each([1, 666])('an entry that is gone meanwhile counts no more, be it %d or not', async (id) => {
     open({ maxSize: 1 });
     const token = gitlab.token(1);
     const server = await pool.getOrCreate(token);
@@ -567,9 +582,9 @@ describe('revalidation', () => {
     const call = failure(server.call('/x'));
     await settle();
     await pool.getOrCreate(gitlab.token(2));
-    gitlab.requests[2]?.answer({ id: 666 });
+    gitlab.requests[2]?.answer({ id });
     await call;
-    expect([pool.metrics.revalidationsFailed, ended, pool.size()]).toEqual([0, [], 1]);
+    expect([pool.metrics.revalidationsFailed, pool.metrics.revalidationsSucceeded, ended, pool.size()]).toEqual([0, 0, [], 1]);
   });
 });
 
@@ -590,6 +605,18 @@ describe('the end', () => {
     await closed;
     expect(pool.close()).toBe(closed);
     expect([running.server.disposed, pool.size(), pool.stats().evictions, ended]).toEqual([true, 0, 0, []]);
+  });
+
+  it('ends questions that are under way', async () => {
+    await pool.getOrCreate(gitlab.token(1));
+    pool.startRevalidation(NEVER);
+    gitlab.override = () => 'hang';
+    await clock.advanceAsync(900_000);
+    expect(gitlab.running).toBe(1);
+    await pool.close();
+    await settle();
+    expect([gitlab.running, pool.revalidationsSkipped, pool.status]).toEqual([0, 0, 'ok']);
+    pool.startRevalidation(NEVER);
   });
 
   it('can be cut short', async () => {
@@ -626,8 +653,8 @@ describe('what is said', () => {
     lease.release();
     gitlab.users.delete(sentinel);
     said.push(await failure(server.call('/x')), await failure(pool.getOrCreate(sentinel)), events, ended, pool);
-    for (const spoil of [unavailable, insufficientScope]) {
-      gitlab.override = spoil;
+    for (const spoil of [unavailable, () => insufficientScope()]) {
+      gitlab.override = () => spoil();
       said.push(
         await failure(pool.getOrCreate(`${sentinel}2`)),
         await failure(pool.getOrCreate(`${sentinel}3`, { gitlabUrl: `${B}/x?${sentinel}` })),

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { JsonObject } from '../../../core/mcp.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 import { ALL_TOOLS } from './all-tools.ts';
-import { bench } from './fake-api.ts';
+import { bench, structured } from './fake-api.ts';
 
 const ACCEPT = { action: 'accept', content: { confirm: true } } as const;
 const deletion = { project_id: 1, branch: 'old' };
@@ -25,7 +24,7 @@ describe('read-only mode', () => {
     const replies = { 'GET /projects/1/merge_requests/2': { iid: 2, project_id: 1, state: 'opened', sha: 'abc' } };
     const steps = async (readOnly: boolean) => {
       const outcome = await bench(replies, { readOnly }).run('get_merge_request', { project_id: 1, merge_request_iid: 2 });
-      return (outcome.structuredContent?.next_steps as JsonObject[]).map(({ tool }) => tool);
+      return structured(outcome).next_steps.map(({ tool }) => tool);
     };
     expect(await steps(true)).toEqual(['list_merge_request_diffs', 'mr_discussions']);
     expect(await steps(false)).toEqual(['list_merge_request_diffs', 'mr_discussions', 'merge_merge_request']);
@@ -212,6 +211,21 @@ describe('the fence', () => {
     const { api, run } = bench(replies, { ...settings, tools: ['execute_graphql'] });
     await expect(run(tool, args)).rejects.toMatchObject({ message: `Access denied: project ${named} is not in the allowed project list` });
     expect(api.sent.every(({ method }) => method === 'GET')).toBe(true);
+  });
+
+  it('shows nothing of other projects that CI configuration includes', async () => {
+    const lint = async (includes: unknown, settled = settings) => {
+      const reply = { valid: true, includes, merged_yaml: 'foreign: secret', jobs: [{ name: 'foreign' }] };
+      const outcome = await bench({ ...replies, 'POST /projects/77/ci/lint': reply }, settled).run('validate_ci_lint', {
+        project_id: 77,
+        content: 'x',
+      });
+      return JSON.stringify(outcome);
+    };
+    for (const includes of [undefined, [{ type: 'local' }, { type: 'file', location: 'x.yml' }]])
+      expect(await lint(includes)).not.toContain('foreign');
+    for (const includes of [[], [{ type: 'local' }]]) expect(await lint(includes)).toContain('foreign');
+    expect(await lint(undefined, { allowedProjects: [] })).toContain('foreign');
   });
 
   it('covers every tool: none reaches GitLab with a project that is outside', async () => {

@@ -3,7 +3,7 @@ import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
 import { compileSchema } from '../../server/schema.ts';
 import { ALL_TOOLS } from './all-tools.ts';
 import { bench } from './fake-api.ts';
-import { outputSchemaOf } from './schemas.ts';
+import { inputSchemaOf, outputSchemaOf } from './schemas.ts';
 
 /** Tool, arguments, what goes to GitLab last: method and path, query, body. */
 type Row = readonly [tool: string, args: JsonObject, key: string, query?: JsonObject, body?: JsonObject];
@@ -80,7 +80,7 @@ const ROWS: readonly Row[] = [
     'get_file_blame',
     { ...p, file_path: 'x', ref: 'main', range_start: 1, range_end: 2 },
     `GET ${P}/repository/files/x/blame`,
-    { ref: 'main', 'range[start]': 1, 'range[end]': 2, ...page },
+    { ref: 'main', 'range[start]': 1, 'range[end]': 2 },
   ],
   ['get_branch_diffs', { ...p, from: 'a', to: 'b', straight: true }, `GET ${P}/repository/compare`, { from: 'a', to: 'b', straight: true }],
   ['list_branches', { ...p, search: 'x', regex: 'y' }, `GET ${P}/repository/branches`, { search: 'x', regex: 'y', ...page }],
@@ -219,7 +219,7 @@ const ROWS: readonly Row[] = [
     {},
     { tag_name: 'v1', assets: { links: [{ name: 'n', url: 'u' }] } },
   ],
-  ['list_wiki_pages', { ...p, with_content: true }, `GET ${P}/wikis`, { with_content: true, ...page }],
+  ['list_wiki_pages', { ...p, with_content: true }, `GET ${P}/wikis`, { with_content: true }],
   ['get_wiki_page', { ...p, slug: 'dir/page', render_html: true }, `GET ${P}/wikis/dir%2Fpage`, { render_html: true }],
   ['create_wiki_page', { ...p, title: 't', content: 'c' }, `POST ${P}/wikis`, {}, { title: 't', content: 'c' }],
   ['update_wiki_page', { ...p, slug: 's', content: 'c' }, `PUT ${P}/wikis/s`, {}, { content: 'c' }],
@@ -250,6 +250,8 @@ describe('every tool', () => {
   it.each(CASES)('$tool $args sends $key', async ({ tool, args, key, query, body }) => {
     const { api, run } = bench({ [key]: replyTo(tool), 'GET /version': { version: '18.0.0' } }, { tools: ['execute_graphql'] });
     const outcome = await run(tool, args);
+    const declaration = ALL_TOOLS.find(({ name }) => name === tool);
+    if (declaration !== undefined) expect(compileSchema(inputSchemaOf(declaration, false))(args)).toEqual([]);
     expect(outcome.isError, JSON.stringify(outcome)).toBeUndefined();
     const sent = api.sent.at(-1);
     expect({ key: `${sent?.method} ${sent?.path}`, query: sent?.query, body: sent?.body }).toEqual({ key, query, body });

@@ -60,6 +60,8 @@ export interface ToolDeclaration {
   readonly params?: Params;
   /** A page of a list instead of one item. */
   readonly list?: true;
+  /** GitLab answers the whole list at once: pages of it are ours. */
+  readonly unpaged?: true;
   /** Orders (`order_by`) in which GitLab has keyset pagination for this list; the first is the default. */
   readonly keyset?: readonly string[];
   /** Query that always goes along. */

@@ -137,6 +137,16 @@ export function bench(replies: Record<string, Reply> = {}, settings: Partial<Git
   return { api, clock, runner, context, asked, call, run };
 }
 
+/** The structured content of a result, for tests that know what is in it. */
+export function structured({ structuredContent }: ToolOutcome) {
+  return (structuredContent ?? {}) as {
+    readonly item: JsonObject;
+    readonly items: readonly JsonObject[];
+    readonly pagination: JsonObject;
+    readonly next_steps: readonly { readonly tool: string; readonly arguments: JsonObject; readonly why: string }[];
+  };
+}
+
 /** The text of a result. */
 export function textOf({ content }: ToolOutcome): string {
   return String(content[0]?.text);

@@ -16,9 +16,9 @@ const LOOKED_AT = 8_000;
 
 interface Window {
   readonly lines: string[];
-  /** Lines read up to here; all of them if `complete`. */
+  /** Lines read up to here; all of them if `ended`. */
   seen: number;
-  complete: boolean;
+  ended: boolean;
   /** Why reading ended before the file did. */
   note?: string;
 }
@@ -69,14 +69,14 @@ async function readText(work: Work, source: TextSource): Promise<Produced> {
       ...about,
       encoding: 'text',
       start_line: first,
-      end_line: first + kept - 1,
-      total_lines: window.complete ? window.seen : undefined,
-      complete: window.complete && kept === lines.length && first === 1,
+      ...(kept > 0 && { end_line: first + kept - 1 }),
+      total_lines: window.ended ? window.seen : undefined,
+      complete: window.ended && kept === lines.length && first === 1,
       note: window.note,
       content: lines.slice(0, kept).join('\n'),
     }),
     next: (kept) => {
-      const isEnd = kept === lines.length && (window.complete || first + kept > last);
+      const isEnd = kept === lines.length && (window.ended || window.note !== undefined || first + kept > last);
       const { end_line, ...rest } = work.asked;
       const range = { start_line: first + Math.max(1, kept), ...(end_line === undefined ? {} : { end_line }) };
       return isEnd ? undefined : { tool: work.declaration.name, arguments: { ...rest, ...range }, why: 'the next lines' };
@@ -85,7 +85,7 @@ async function readText(work: Work, source: TextSource): Promise<Produced> {
 }
 
 async function windowOf(chunks: AsyncIterable<Buffer>, masker: Masker, first: number, last: number, maxBytes: number): Promise<Window> {
-  const window: Window = { lines: [], seen: 0, complete: false };
+  const window: Window = { lines: [], seen: 0, ended: false };
   const reader = masker.lines();
   let bytes = 0;
   try {
@@ -108,11 +108,10 @@ async function windowOf(chunks: AsyncIterable<Buffer>, masker: Masker, first: nu
       window.lines.push(text);
       bytes += size;
     }
-    window.complete = true;
+    window.ended = true;
   } catch (error) {
     if (!(error instanceof GitLabError) || error.code !== 'response_too_large') throw error;
     window.note = 'The file is longer than what may be read of it; its end is not shown. Clone the repository to see it.';
-    window.complete = true;
   }
   return window;
 }

@@ -105,7 +105,7 @@ export const FILES: readonly ToolDeclaration[] = [
     name: 'get_file_blame',
     title: 'Blame a file',
     description: 'Which commit changed which lines last.',
-    ...{ toolset: 'repository', tier: 2, kind: 'R', routes: [`${FILE}/blame`], list: true },
+    ...{ toolset: 'repository', tier: 2, kind: 'R', routes: [`${FILE}/blame`], list: true, unpaged: true },
     params: {
       ref: must(text()),
       range_start: as('range[start]', integer()),

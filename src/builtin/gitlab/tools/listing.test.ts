@@ -1,14 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { JsonObject } from '../../../core/mcp.ts';
 import type { ToolOutcome } from '../../server/server.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench, type Sent, textOf } from './fake-api.ts';
+import { bench, type Sent, structured, textOf } from './fake-api.ts';
 
 const P = 'GET /projects/1/issues';
 const issues = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, at) => ({ iid: from + at, project_id: 1, title: `issue ${from + at}` }));
-const iids = ({ structuredContent }: ToolOutcome) => (structuredContent?.items as JsonObject[]).map(({ iid }) => iid);
-const cursorOf = ({ structuredContent }: ToolOutcome) => (structuredContent?.pagination as JsonObject).next_cursor;
+const iids = (outcome: ToolOutcome) => structured(outcome).items.map(({ iid }) => iid);
+const cursorOf = (outcome: ToolOutcome) => structured(outcome).pagination.next_cursor;
 
 /** 250 issues by keyset, at most 100 in a page. */
 const paged = (sent: Sent) => {
@@ -45,7 +44,7 @@ describe('lists', () => {
   it('name the next call where there is more', async () => {
     const { run } = bench({ [P]: paged });
     const outcome = await run('list_issues', { project_id: 1 });
-    const [step] = outcome.structuredContent?.next_steps as JsonObject[];
+    const [step] = structured(outcome).next_steps;
     expect(step).toEqual({ tool: 'list_issues', arguments: { project_id: 1, cursor: cursorOf(outcome) }, why: 'the next items' });
   });
 
@@ -121,7 +120,7 @@ describe('lists', () => {
     };
     const { api, run } = bench({ 'GET /projects/1/merge_requests/2/diffs': page });
     const outcome = await run('list_merge_request_diffs', { project_id: 1, merge_request_iid: 2, paths: ['src/'] });
-    expect((outcome.structuredContent?.items as JsonObject[]).map(({ new_path }) => new_path)).toEqual([1, 2, 3, 4, 5].map((at) => `src/${at}.ts`));
+    expect(structured(outcome).items.map(({ new_path }) => new_path)).toEqual([1, 2, 3, 4, 5].map((at) => `src/${at}.ts`));
     expect(api.sent).toHaveLength(5);
     expect(cursorOf(outcome)).not.toBeNull();
   });
@@ -135,7 +134,7 @@ describe('lists', () => {
       'GET /projects/1/merge_requests/2/discussions': [thread('open', true, false), thread('done', true, true), thread('talk', undefined)],
     });
     const ids = async (resolved: boolean) =>
-      ((await run('mr_discussions', { project_id: 1, merge_request_iid: 2, resolved })).structuredContent?.items as JsonObject[]).map(({ id }) => id);
+      structured(await run('mr_discussions', { project_id: 1, merge_request_iid: 2, resolved })).items.map(({ id }) => id);
     expect([await ids(false), await ids(true)]).toEqual([['open'], ['done']]);
   });
 });

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../../core/mcp.ts';
+import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
 import type { ApiPage, Query } from '../client/api.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 import type { Work } from './declaration.ts';
@@ -75,11 +75,13 @@ function firstQuery({ declaration, args }: Work, query: Query, perPage: number):
   const order = args.order_by ?? query.order_by;
   const isKeyset = orders !== undefined && (order === undefined || orders.includes(String(order)));
   const orderBy = isKeyset && order === undefined && orders[0] !== '' ? { order_by: orders[0] } : {};
+  if (declaration.unpaged === true) return query;
   return { ...query, ...orderBy, per_page: perPage, ...(isKeyset ? { pagination: 'keyset' } : {}) };
 }
 
 /** A page, and the query that it was found with: an instance without keyset pagination for this list is asked for offsets. */
 async function pageOf(work: Work, path: string, query: Query): Promise<[ApiPage, Query]> {
+  if (work.declaration.unpaged === true) return [await wholeList(work, path, query), query];
   const { pagination, ...plain } = query;
   const keyset = pagination === 'keyset';
   try {
@@ -88,4 +90,10 @@ async function pageOf(work: Work, path: string, query: Query): Promise<[ApiPage,
     if (!keyset || !(error instanceof GitLabError) || error.status !== 405) throw error;
     return [await work.api.page({ path, query: plain, signal: work.signal, keyset: false }), plain];
   }
+}
+
+async function wholeList({ api, signal }: Work, path: string, query: Query): Promise<ApiPage> {
+  const { body } = await api.request({ path, query, signal });
+  const items = Array.isArray(body) ? body.filter(isJsonObject) : [];
+  return { items, pagination: { ...NOTHING_KNOWN, total_items: items.length }, next: undefined };
 }

@@ -1,3 +1,5 @@
+import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
+import { GitLabError } from '../client/gitlab-error.ts';
 import type { Found, ToolDeclaration, Work } from './declaration.ts';
 import { flag, must, objects, text, texts, word } from './parameters.ts';
 import type { Hint } from './produced.ts';
@@ -9,7 +11,14 @@ const VARIABLE = { key: must(text()), value: must(text()), variable_type: word('
 /** By its number, else the newest of a branch. */
 async function getPipeline(work: Work) {
   if (work.args.pipeline_id !== undefined) return produced(await sent(work));
-  return produced(await readObject(work, 'P/pipelines/latest', work.args.ref === undefined ? {} : { ref: String(work.args.ref) }));
+  try {
+    return produced(await readObject(work, 'P/pipelines/latest', work.args.ref === undefined ? {} : { ref: String(work.args.ref) }));
+  } catch (error) {
+    // GitLab says so where the newest commit has no pipeline, to those who may read them as well.
+    if (!(error instanceof GitLabError) || error.status !== 403) throw error;
+    const hint = 'list_pipelines shows those of older commits.';
+    throw new GitLabError('forbidden', 'The newest commit of this ref has no pipeline, or you may not read pipelines', { status: 403, hint });
+  }
 }
 
 function afterPipeline({ args, first }: Found): readonly Hint[] {
@@ -126,19 +135,36 @@ export const PIPELINES: readonly ToolDeclaration[] = [
     description: 'Checks the given .gitlab-ci.yml content, or the committed file.',
     ...{ toolset: 'ci', tier: 1, kind: 'R', method: 'POST', routes: ['P/ci/lint'], run: lint },
     params: { content: text(), ref: text(), dry_run: flag(), include_jobs: flag() },
-    shape: { valid: true, errors: true, warnings: true, jobs: true, includes: { type: true, location: true, extra: true }, merged_yaml: true },
+    shape: {
+      valid: true,
+      errors: true,
+      warnings: true,
+      jobs: true,
+      includes: { type: true, location: true, extra: true },
+      merged_yaml: true,
+      note: true,
+    },
     goOn: 'leave include_jobs out, or read included files with get_file_contents',
   },
 ];
 
 async function lint(work: Work) {
   const { content, ref, dry_run, include_jobs } = work.args;
-  if (content !== undefined) return produced(await sent(work));
+  if (content !== undefined) return produced(withinFence(work, await sent(work)));
   const simulated = dry_run === true ? { dry_run: true, ...(ref === undefined ? {} : { dry_run_ref: String(ref) }) } : {};
   const query = {
     ...simulated,
     ...(ref === undefined ? {} : { content_ref: String(ref) }),
     ...(include_jobs === undefined ? {} : { include_jobs: include_jobs === true }),
   };
-  return produced(await readObject(work, 'P/ci/lint', query));
+  return produced(withinFence(work, await readObject(work, 'P/ci/lint', query)));
+}
+
+/** GitLab merges files of other projects into the result, with all the rights of the caller: not where there is a fence. */
+function withinFence({ settings }: Work, answer: JsonObject): JsonObject {
+  const { includes } = answer;
+  const isLocal = Array.isArray(includes) && includes.every((one) => isJsonObject(one) && one.type === 'local');
+  if (settings.allowedProjects.length === 0 || isLocal) return answer;
+  const { merged_yaml: _, jobs: __, includes: ___, ...rest } = answer;
+  return { ...rest, note: 'What other files say is left out: only some projects may be read here.' };
 }

@@ -2,6 +2,7 @@ import type { ToolDeclaration } from './declaration.ts';
 import { flag, integer, must, text, texts, word } from './parameters.ts';
 import { MEMBER, PROJECT, PROJECT_ITEM } from './shapes.ts';
 
+const FEATURE = word('disabled', 'private', 'enabled');
 const VISIBILITY = word('private', 'internal', 'public');
 
 export const PROJECTS: readonly ToolDeclaration[] = [
@@ -59,9 +60,9 @@ export const PROJECTS: readonly ToolDeclaration[] = [
       default_branch: text(),
       visibility: VISIBILITY,
       topics: texts(),
-      issues_enabled: flag(),
-      merge_requests_enabled: flag(),
-      wiki_enabled: flag(),
+      issues_access_level: FEATURE,
+      merge_requests_access_level: FEATURE,
+      wiki_access_level: FEATURE,
       merge_method: word('merge', 'rebase_merge', 'ff'),
       squash_option: word('never', 'always', 'default_on', 'default_off'),
       only_allow_merge_if_pipeline_succeeds: flag(),

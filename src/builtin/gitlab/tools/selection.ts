@@ -52,7 +52,7 @@ export function deniedPattern(pattern: string): RegExp | undefined {
   if (pattern.length > MAX_PATTERN) throw refuse(`is longer than ${MAX_PATTERN} characters`);
   let expression: RegExp;
   try {
-    expression = new RegExp(pattern, 'u');
+    expression = new RegExp(pattern);
   } catch {
     throw refuse('is not a regular expression');
   }

@@ -9,7 +9,7 @@ export const WIKI: readonly ToolDeclaration[] = [
     name: 'list_wiki_pages',
     title: 'List wiki pages',
     description: 'Wiki pages of a project.',
-    ...{ toolset: 'wiki', tier: 1, kind: 'R', routes: ['P/wikis'], list: true, shape: WIKI_PAGE },
+    ...{ toolset: 'wiki', tier: 1, kind: 'R', routes: ['P/wikis'], list: true, unpaged: true, shape: WIKI_PAGE },
     params: { with_content: flag() },
   },
   {

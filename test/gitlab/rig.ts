@@ -1,0 +1,61 @@
+import type { JsonObject } from '../../src/core/mcp.ts';
+import { Rig } from '../e2e/rig.ts';
+import { Authority } from '../fixtures/authority.ts';
+import { GitLabDouble } from '../fixtures/gitlab/double.ts';
+
+/** Two instances of GitLab behind one gateway, each an upstream and both a family; disposed, nothing of it is left. */
+export class GitLabRig implements AsyncDisposable {
+  readonly com: GitLabDouble;
+  readonly corp: GitLabDouble;
+  readonly rig: Rig;
+  readonly #authority: Authority;
+  #url = '';
+
+  private constructor(authority: Authority, com: GitLabDouble, corp: GitLabDouble, rig: Rig) {
+    this.#authority = authority;
+    this.com = com;
+    this.corp = corp;
+    this.rig = rig;
+  }
+
+  /** @param blocks of the upstreams `com` and `corp`, over their URLs. @param more of the configuration */
+  static async start(blocks: { readonly com?: JsonObject; readonly corp?: JsonObject } = {}, more: JsonObject = {}): Promise<GitLabRig> {
+    const authority = new Authority('IP:127.0.0.1,IP:::1,DNS:localhost');
+    const com = await GitLabDouble.start({ authority });
+    const corp = await GitLabDouble.start({ authority, root: '/gitlab' });
+    const made = new GitLabRig(authority, com, corp, await Rig.make());
+    const gateway = await made.rig.start({
+      auth: { modes: ['gitlab'] },
+      upstreams: [made.#entry('com', com, blocks.com), made.#entry('corp', corp, blocks.corp)],
+      ...more,
+    });
+    made.#url = gateway.endpoint;
+    return made;
+  }
+
+  /** Of /mcp. */
+  get url(): string {
+    return this.#url;
+  }
+
+  /** The settings by which callers of `com` may name `corp`, too. */
+  static dynamic(corp: GitLabDouble): JsonObject {
+    return { dynamicUrl: { enabled: true, allowedHosts: [`${new URL(corp.url).host}/gitlab`], allowPrivateHosts: ['127.0.0.1'] } };
+  }
+
+  #entry(name: string, double: GitLabDouble, block: JsonObject = {}): JsonObject {
+    return {
+      name,
+      type: 'gitlab',
+      family: { name: 'gitlab', instanceArg: 'instance' },
+      tls: { caFile: double.caFile as string },
+      gitlab: { url: double.url, ...block },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.rig[Symbol.asyncDispose]();
+    await Promise.all([this.com[Symbol.asyncDispose](), this.corp[Symbol.asyncDispose]()]);
+    this.#authority[Symbol.dispose]();
+  }
+}
