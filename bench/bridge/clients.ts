@@ -40,6 +40,11 @@ export class LoadClient {
     return this.#send('tools/call', { name, arguments: args, ...more }, { 'mcp-name': name });
   }
 
+  /** All tools, of a list that fits on one page. */
+  list(): Promise<Answer> {
+    return this.#send('tools/list', {});
+  }
+
   async #send(method: string, params: JsonObject, named: Record<string, string> = {}): Promise<Answer> {
     const id = ++this.#id;
     const isModern = this.#era === 'modern';
