@@ -24,10 +24,10 @@ These have no flag:
 
 function row({ name, kind, about }: Variable): string {
   const flag = kind === 'secret' ? '' : `\`${flagOf(name)}\``;
-  return `| \`${name}\` | ${flag} | ${valueOf(kind)} | ${about.replaceAll('|', '\\|')} |`;
+  return `| \`${name}\` | ${flag} | ${formOf(kind)} | ${about.replaceAll('|', '\\|')} |`;
 }
 
-function valueOf(kind: Variable['kind']): string {
+function formOf(kind: Variable['kind']): string {
   if (kind === 'boolean') return '`true`, `1`, `yes`, `false`, `0`, `no`';
   return typeof kind === 'object' ? `${kind.from} to ${kind.to}` : kind;
 }

@@ -208,8 +208,6 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       signal.throwIfAborted();
       if (error instanceof CredentialRejectedError) throw new TurnpikeError('upstream/login', EXPIRED, { upstream, reason: error.message });
       if (error instanceof PoolCapacityError) throw new TurnpikeError('upstream/capacity', error.message, { upstream, retryable: true });
-      if (error instanceof UpstreamUnavailableError)
-        throw new TurnpikeError('upstream/down', error.message, { upstream, retryable: true, cause: error });
       throw error;
     }
   }
@@ -257,7 +255,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       const made = new GitLabClientPool({ ...pool, ...origins, clock, allowsPrivate, isExempt, observe });
       return { pool: made, clients: this.#told(made) };
     };
-    const { offer } = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
+    const offer = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
     return {
       name,
       home,

@@ -19,7 +19,9 @@ const CALL_SOCKETS = 1_024;
 
 /** One upstream of the configuration as its layer wants it. */
 export function upstreamSettings(upstream: UpstreamConfig, config: Config): UpstreamSettings {
-  const { name, protocol, timeouts, health, retry, sharing, pool } = upstream;
+  const { name, protocol, timeouts, health, retry, sharing } = upstream;
+  // A connection within this process cannot break: what GitLab does to the calls of one caller is no reason to end it for all.
+  const pool = upstream.type === 'gitlab' ? { ...upstream.pool, maxErrorCount: Number.POSITIVE_INFINITY } : upstream.pool;
   const roots = config.bridge.roots[name];
   return { name, protocol, timeouts, health, retry, sharing, pool, target: targetOf(upstream, config), ...(roots === undefined ? {} : { roots }) };
 }

@@ -76,9 +76,10 @@ describe('the package, installed elsewhere', () => {
 });
 
 describe('as a library', () => {
-  const blocks = blocksOf(read('docs/guides/library.md')).filter(({ language }) => language === 'ts');
+  const pages = ['docs/guides/library.md', 'docs/guides/gitlab-library.md'];
+  const blocks = pages.flatMap((page) => blocksOf(read(page))).filter(({ language }) => language === 'ts');
 
-  it('every example of the guide has its types, and so has every import', async () => {
+  it('every example of the guides has its types, and so has every import', async () => {
     const folder = join(installed, 'examples');
     await mkdir(folder);
     for (const [index, { text }] of blocks.entries()) await writeFile(join(folder, `example-${index}.mts`), text);
@@ -100,7 +101,7 @@ describe('as a library', () => {
 
   it('the examples that are programs run', async () => {
     const programs = [...blocks.entries()].filter(([, { mark }]) => mark === 'program');
-    expect(programs).toHaveLength(3);
+    expect(programs).toHaveLength(4);
     for (const [index] of programs)
       await exec(process.execPath, [join(installed, 'examples', `example-${index}.mts`)], { cwd: installed, timeout: 30_000 });
   });

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../src/core/mcp.ts';
+import type { GatewayOverrides } from '../../src/gateway.ts';
 import { Rig } from '../e2e/rig.ts';
 import { Authority } from '../fixtures/authority.ts';
 import { GitLabDouble } from '../fixtures/gitlab/double.ts';
@@ -19,16 +20,21 @@ export class GitLabRig implements AsyncDisposable {
   }
 
   /** @param blocks of the upstreams `com` and `corp`, over their URLs. @param more of the configuration */
-  static async start(blocks: { readonly com?: JsonObject; readonly corp?: JsonObject } = {}, more: JsonObject = {}): Promise<GitLabRig> {
+  static async start(
+    blocks: { readonly com?: JsonObject; readonly corp?: JsonObject } = {},
+    more: JsonObject = {},
+    overrides: GatewayOverrides = {},
+  ): Promise<GitLabRig> {
     const authority = new Authority('IP:127.0.0.1,IP:::1,DNS:localhost');
     const com = await GitLabDouble.start({ authority });
     const corp = await GitLabDouble.start({ authority, root: '/gitlab' });
     const made = new GitLabRig(authority, com, corp, await Rig.make());
-    const gateway = await made.rig.start({
+    const document = {
       auth: { modes: ['gitlab'] },
       upstreams: [made.#entry('com', com, blocks.com), made.#entry('corp', corp, blocks.corp)],
       ...more,
-    });
+    };
+    const gateway = await made.rig.start(document, overrides);
     made.#url = gateway.endpoint;
     return made;
   }

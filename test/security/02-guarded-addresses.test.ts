@@ -24,7 +24,9 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => inner.listen(0, '::', resolve));
   port = (inner.address() as { readonly port: number }).port;
   const allowedHosts = [...LISTED.map((host) => `http://${host}:${port}`), ...LISTED.map((host) => `${host}:${port}`), '*'];
-  gitlab = await GitLabRig.start({ com: { dynamicUrl: { enabled: true, allowedHosts } } });
+  // Each of these counts as a failure of its address, too.
+  const auth = { modes: ['gitlab'], failures: { max: 1_000 } };
+  gitlab = await GitLabRig.start({ com: { dynamicUrl: { enabled: true, allowedHosts } } }, { auth });
 });
 afterAll(async () => {
   await gitlab[Symbol.asyncDispose]();

@@ -1,6 +1,8 @@
 import { getEventListeners } from 'node:events';
+import { Dispatcher } from 'undici';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../core/clock.ts';
+import { ManualClock } from '../../../core/manual-clock.ts';
 import { Rig } from './client-fixture.ts';
 import { attempt } from './http-attempt.ts';
 
@@ -19,5 +21,28 @@ describe('one attempt', () => {
     });
     expect(getEventListeners(signal, 'abort')).toEqual([]);
     lease.release('ok');
+  });
+
+  it('is never sent a second time by the connections below', async () => {
+    let written = 0;
+    class Stubborn extends Dispatcher {
+      override dispatch(_options: unknown, handler: Dispatcher.DispatchHandler): boolean {
+        const controller = { aborted: false, paused: false, reason: null, abort: () => undefined, pause: () => undefined, resume: () => undefined };
+        try {
+          for (;;) {
+            handler.onRequestStart?.(controller, {});
+            written++;
+          }
+        } catch (error) {
+          handler.onResponseError?.(controller, error as Error);
+        }
+        return true;
+      }
+    }
+    const clock = new ManualClock();
+    const options = { dispatcher: new Stubborn(), clock, headersMs: 1000, signal: new AbortController().signal };
+    const failure = { kind: 'lost', sent: true };
+    await expect(attempt({ method: 'POST', url: new URL('http://git.test'), headers: {} }, options)).rejects.toMatchObject(failure);
+    expect([written, clock.pending]).toEqual([1, 0]);
   });
 });

@@ -8,6 +8,21 @@ import type { Runner } from '../tools/runner.ts';
 export const NOUNS = ['project', 'group', 'ref', 'tag', 'label', 'milestone', 'user', 'issue', 'merge_request', 'pipeline', 'job'] as const;
 export type Noun = (typeof NOUNS)[number];
 
+/** Arguments of tools, and what completes them: a client may ask for these with any prompt, also where that has no such argument. */
+export const ARGUMENTS: Readonly<Record<string, Noun>> = {
+  project_id: 'project',
+  group_id: 'group',
+  ref: 'ref',
+  tag_name: 'tag',
+  label: 'label',
+  milestone: 'milestone',
+  username: 'user',
+  issue_iid: 'issue',
+  merge_request_iid: 'merge_request',
+  pipeline_id: 'pipeline',
+  job_id: 'job',
+};
+
 /** Most values that are offered. */
 const MAX_VALUES = 20;
 

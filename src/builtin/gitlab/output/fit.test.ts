@@ -8,10 +8,17 @@ import type { Draft, Payload } from './payload.ts';
 
 const bytes = (outcome: ToolOutcome) => Buffer.byteLength(JSON.stringify(outcome));
 const listDraft = (items: readonly JsonObject[]): Draft => ({
-  ...{ count: items.length, unit: 'items', field: 'items', goOn: (kept) => `cursor after ${kept}` },
+  ...{ count: items.length, unit: 'items', field: 'items', goOn: (kept) => `cursor after ${kept}`, goOnInside: () => 'look inside' },
   build: (kept) => ({ items: items.slice(0, kept) }),
 });
-const itemDraft = (item: JsonObject): Draft => ({ count: 0, unit: 'items', field: 'item', build: () => ({ item }), goOn: () => 'look elsewhere' });
+const itemDraft = (item: JsonObject): Draft => ({
+  count: 0,
+  unit: 'items',
+  field: 'item',
+  build: () => ({ item }),
+  goOn: () => 'nothing',
+  goOnInside: () => 'look elsewhere',
+});
 
 describe('fitted', () => {
   it('leaves what fits as it is', () => {

@@ -16,7 +16,7 @@ export function fitted(draft: Draft, maxBytes: number): ToolOutcome {
   };
   const kept = draft.count === 0 ? 0 : largest(1, draft.count, (count) => isFitting(cutTo(count)));
   const best = cutTo(kept ?? Math.min(1, draft.count));
-  return outcomeOf(kept !== undefined && kept > 0 ? best : shrink(best, draft.goOn(Math.min(1, draft.count)), isFitting));
+  return outcomeOf(kept !== undefined && kept > 0 ? best : shrink(best, draft.goOnInside(Math.min(1, draft.count)), isFitting));
 }
 
 /** A payload as what a tool answers. */

@@ -46,4 +46,6 @@ export interface Draft {
   build(kept: number): Payload;
   /** How to see the rest when `kept` parts of `count` are shown. */
   goOn(kept: number): string;
+  /** The same where something inside the only part that is shown had to be cut. */
+  goOnInside(kept: number): string;
 }

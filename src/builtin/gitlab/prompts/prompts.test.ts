@@ -58,6 +58,7 @@ describe('prompts', () => {
       ...REPLIES,
       [`${P}/merge_requests/2/diffs`]: Array.from({ length: 100 }, () => ({ diff: 'x'.repeat(5_000) })),
       [`${P}/merge_requests/2`]: { description: 'y\n'.repeat(100_000) },
+      [`${P}/merge_requests/2/discussions`]: Array.from({ length: 100 }, () => ({ notes: [{ body: 'x'.repeat(5_000) }] })),
     };
     expect((await get('review_merge_request', { project_id: '1', merge_request_iid: '2' }, long)).text.length).toBeLessThanOrEqual(100_000);
   });

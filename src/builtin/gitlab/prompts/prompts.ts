@@ -1,7 +1,7 @@
 import { TurnpikeError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { BuiltinCall, BuiltinPrompt, PromptArgument } from '../../server/server.ts';
-import { completers, type Noun } from '../completions/completions.ts';
+import { ARGUMENTS, completers, type Noun } from '../completions/completions.ts';
 import type { GitLabContext } from '../tools/gitlab-call.ts';
 import { found } from '../tools/internal-run.ts';
 import type { Runner } from '../tools/runner.ts';
@@ -117,7 +117,10 @@ export function promptsOf(runner: Runner): readonly BuiltinPrompt<GitLabContext>
   return PROMPTS.filter(({ tools }) => tools.every((tool) => runner.access.refusal(tool) === undefined)).map((declared) => ({
     ...{ name: declared.name, title: declared.title, description: declared.description },
     arguments: declared.arguments.map(({ noun: _, ...argument }) => argument),
-    complete: Object.fromEntries(declared.arguments.flatMap(({ name, noun }) => (noun === undefined ? [] : [[name, nouns[noun]]]))),
+    complete: {
+      ...Object.fromEntries(Object.entries(ARGUMENTS).map(([name, noun]) => [name, nouns[noun]])),
+      ...Object.fromEntries(declared.arguments.flatMap(({ name, noun }) => (noun === undefined ? [] : [[name, nouns[noun]]]))),
+    },
     async get(args: Args, call: BuiltinCall<GitLabContext>) {
       const share = Math.floor(runner.settings.maxResultBytes / declared.parts);
       const texts = await declared.texts(args, (tool, toolArgs) => found(runner, tool, toolArgs, call, share));

@@ -16,7 +16,7 @@ function rig(
   apiUrl: string | undefined = 'https://git.example.com/api/v4',
 ) {
   const { api, call, clock } = bench(replies);
-  const { offer } = gitlabOffer({
+  const offer = gitlabOffer({
     settings: { ...DEFAULT_SETTINGS, ...settings },
     sealing: openSealing,
     clock,
@@ -95,16 +95,5 @@ describe('resources', () => {
     const { offer } = rig({}, {}, 'https://git.example.com/a/b/api/v4');
     expect(offer.resources?.[0]?.uri).toBe('gitlab://git.example.com%2Fa%2Fb/user');
     for (const { uriTemplate } of offer.templates ?? []) expect(() => compileUri(uriTemplate)).not.toThrow();
-  });
-});
-
-describe('the offer', () => {
-  it('says why a tool is not offered', () => {
-    const { clock } = bench();
-    const { offer, refusal } = gitlabOffer({ settings: { ...DEFAULT_SETTINGS, readOnly: true }, sealing: openSealing, clock, version: '1' });
-    expect(refusal('create_issue')?.message).toBe('create_issue is not allowed in read-only mode');
-    expect(refusal('get_issue')).toBeUndefined();
-    expect(refusal('no_such_tool')).toBeUndefined();
-    expect(offer.tools.map(({ name }) => name)).not.toContain('create_issue');
   });
 });

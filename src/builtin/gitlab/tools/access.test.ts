@@ -253,3 +253,13 @@ describe('the fence', () => {
     }
   });
 });
+
+describe('replies', () => {
+  it('are refused where they would be less confidential than asked for', async () => {
+    const { api, run } = bench({});
+    await expect(run('create_issue_note', { project_id: 1, issue_iid: 2, discussion_id: 'd', body: 'b', internal: true })).rejects.toThrow(
+      /as internal as its thread/,
+    );
+    expect(api.sent).toEqual([]);
+  });
+});

@@ -60,11 +60,6 @@ export class Access {
     return this.#fenced(declaration, args, call, this.#fence);
   }
 
-  /** Refuses a project outside the fence that was found only while working. */
-  async checkProject(id: number, context: GitLabContext, signal: AbortSignal): Promise<void> {
-    await this.#fence?.admit(id, context, signal);
-  }
-
   /** Asks the human, unless an operator said otherwise. No argument of the call replaces the answer. */
   confirm(declaration: ToolDeclaration, args: JsonObject, call: GitLabCall): void {
     const { name } = declaration;

@@ -96,3 +96,29 @@ describe('the funnel', () => {
     );
   });
 });
+
+describe('how to go on', () => {
+  const large = { 'GET /projects/1/merge_requests/2/diffs': [{ new_path: 'a', diff: 'line\n'.repeat(50_000) }] };
+  const cut = async (settings = {}) => {
+    const outcome = await bench(large, settings).run('list_merge_request_diffs', { project_id: 1, merge_request_iid: 2 });
+    return outcome.structuredContent?.truncated;
+  };
+
+  it('names the tool that shows the rest, to who may run it', async () => {
+    expect(await cut()).toMatchObject({ cut: [{ field: 'items.0.diff', unit: 'lines', of: 50_001 }], go_on: 'read the file with get_file_contents' });
+    expect(await cut({ deniedTools: 'get_file_contents' })).toMatchObject({ go_on: 'ask for a smaller part of it' });
+  });
+
+  it('names both ways where an item was cut and more items follow', async () => {
+    const diffs = [1, 2].map((at) => ({ new_path: String(at), diff: 'line\n'.repeat(50_000) }));
+    const { run } = bench({ 'GET /projects/1/merge_requests/2/diffs': diffs });
+    const first = await run('list_merge_request_diffs', { project_id: 1, merge_request_iid: 2 });
+    expect(first.structuredContent?.truncated).toMatchObject({
+      cut: [{ field: 'items', kept: 1, of: 2 }, { field: 'items.0.diff' }],
+      go_on: expect.stringMatching(/^read the file with get_file_contents; for the next items, call list_merge_request_diffs again/),
+    });
+    const [step] = structured(first).next_steps;
+    const second = await run('list_merge_request_diffs', { ...step?.arguments });
+    expect(structured(second).items.map(({ new_path }) => new_path)).toEqual(['2']);
+  });
+});

@@ -34,19 +34,20 @@ class Funnel {
   item(made: ProducedItem): Draft {
     const item = this.#clean(made.item);
     const payload = { item, ...this.#rest(this.#steps(item, made.hints ?? [])) };
-    const { goOn = 'ask for a smaller part of it' } = this.#work.declaration;
-    return { count: 0, unit: 'items', field: 'item', build: () => payload, goOn: () => goOn };
+    return { count: 0, unit: 'items', field: 'item', build: () => payload, goOn: () => this.#goOn(), goOnInside: () => this.#goOn() };
   }
 
   list(made: ProducedList): Draft {
     const { asked, declaration } = this.#work;
     const items = made.items.map((item) => this.#clean(item));
     const steps = this.#steps(items[0] ?? {}, []);
+    const again = this.#work.masker.value(asked) as JsonObject;
+    const more = `call ${declaration.name} again with the same arguments and cursor = next_cursor`;
     const build = (kept: number): Payload => {
       const next_cursor = made.cursor(kept);
-      const more: Hint[] =
-        next_cursor === null ? [] : [{ tool: declaration.name, arguments: { ...asked, cursor: next_cursor }, why: 'the next items' }];
-      const all = [...this.#permitted(more), ...steps].slice(0, MAX_STEPS);
+      const following: Hint[] =
+        next_cursor === null ? [] : [{ tool: declaration.name, arguments: { ...again, cursor: next_cursor }, why: 'the next items' }];
+      const all = [...this.#permitted(following), ...steps].slice(0, MAX_STEPS);
       return {
         items: items.slice(0, kept),
         pagination: { ...made.pagination, has_more: next_cursor !== null, next_cursor },
@@ -59,21 +60,22 @@ class Funnel {
       unit: 'items',
       field: 'items',
       build,
-      goOn: () => `call ${declaration.name} again with the same arguments and cursor = next_cursor`,
+      goOn: () => more,
+      goOnInside: (kept) => (made.cursor(kept) === null ? this.#goOn() : `${this.#goOn()}; for the next items, ${more}`),
     };
   }
 
   lines(made: ProducedLines): Draft {
     const goOn = (kept: number) => {
       const next = made.next(kept);
-      return next === undefined ? 'nothing is left' : `call ${next.tool} with ${JSON.stringify(next.arguments)}`;
+      return next === undefined ? 'nothing is left' : `call ${next.tool} with ${JSON.stringify(this.#work.masker.value(next.arguments))}`;
     };
     const build = (kept: number): Payload => {
       const item = this.#clean(made.build(kept));
       const next = made.next(kept);
       return { item, ...this.#rest(this.#steps(item, next === undefined ? [] : [next])) };
     };
-    return { count: made.lines.length, unit: 'lines', field: 'item.content', build, goOn };
+    return { count: made.lines.length, unit: 'lines', field: 'item.content', build, goOn, goOnInside: goOn };
   }
 
   /** Known fields only, unless all are wanted; withheld ones never; text cleaned and masked. */
@@ -87,6 +89,12 @@ class Funnel {
     const { declaration, asked, masker } = this.#work;
     const hints = declaration.hints?.({ args: asked, first }) ?? [];
     return masker.value(this.#permitted([...before, ...hints]).slice(0, MAX_STEPS)) as readonly Step[];
+  }
+
+  /** How to see what was cut inside an item. */
+  #goOn(): string {
+    const { goOn } = this.#work.declaration;
+    return goOn === undefined || (goOn.tool !== undefined && !this.#mayRun(goOn.tool)) ? 'ask for a smaller part of it' : goOn.say;
   }
 
   #permitted(hints: readonly Hint[]): Hint[] {

@@ -86,8 +86,8 @@ export interface ToolDeclaration {
   readonly beyondFence?: (args: JsonObject) => string;
   /** One sentence for the human who confirms: what will happen. */
   readonly effect?: (args: JsonObject) => string;
-  /** What to do where the item itself had to be cut. */
-  readonly goOn?: string;
+  /** What to do where the item itself had to be cut; not said to who may not run the tool. */
+  readonly goOn?: { readonly say: string; readonly tool?: string };
   readonly hints?: (found: Found) => readonly Hint[];
   /** For what is more than one request of the above. */
   readonly run?: (work: Work) => Promise<Produced>;
@@ -108,8 +108,6 @@ export interface Work {
   readonly cursors: Cursors;
   /** Whether an item of another project may be shown; undefined without a fence. */
   readonly isAllowed: ((item: JsonObject) => boolean) | undefined;
-  /** Refuses a project that the fence does not hold, found only while working. */
-  checkProject(id: number): Promise<void>;
   /** Asks the human about a call that turns out to be destructive. */
   confirm(): void;
 }

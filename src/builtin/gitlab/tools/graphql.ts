@@ -49,6 +49,6 @@ export const GRAPHQL: readonly ToolDeclaration[] = [
     params: { query: must(text('one operation')), variables: { schema: { type: 'object' } } },
     effect: ({ query }) => `Run this GraphQL mutation? ${String(query)}`,
     beyondFence: () => 'of a GraphQL document',
-    goOn: 'ask for fewer fields or a smaller first',
+    goOn: { say: 'ask for fewer fields or a smaller first' },
   },
 ];

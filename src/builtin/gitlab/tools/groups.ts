@@ -21,7 +21,7 @@ export const GROUPS: readonly ToolDeclaration[] = [
     description: 'One group; with_projects adds its projects.',
     ...{ toolset: 'groups', tier: 1, kind: 'R', routes: ['G'], shape: GROUP_ITEM, projectOf: 'id' },
     params: { with_projects: flag() },
-    goOn: 'list its projects with list_group_projects',
+    goOn: { say: 'list its projects with list_group_projects', tool: 'list_group_projects' },
     run: async (work) => {
       const group = await sent(work, { ...work.args, with_projects: work.args.with_projects === true });
       const { isAllowed } = work;

@@ -54,7 +54,7 @@ export const ISSUES: readonly ToolDeclaration[] = [
     title: 'Get an issue',
     description: 'One issue with its description.',
     ...{ toolset: 'issues', tier: 1, kind: 'R', routes: ['I'], shape: ISSUE_ITEM },
-    goOn: 'open it in a browser (web_url); the API has no parts of a description',
+    goOn: { say: 'open it in a browser (web_url); the API has no parts of a description' },
     hints: ({ args }) => {
       const at = { project_id: args.project_id, issue_iid: args.issue_iid };
       return [{ tool: 'list_issue_discussions', arguments: at, why: 'what was said about it' }];

@@ -184,7 +184,7 @@ export const MERGE_REQUESTS: readonly ToolDeclaration[] = [
     description: 'Diffs of a merge request, file by file; paths narrows to files or folders.',
     ...{ ...REST, tier: 1, kind: 'R', routes: ['M/diffs'], list: true, shape: DIFF, run: listDiffs },
     params: { unidiff: flag(), paths: own(texts()) },
-    goOn: 'read the file with get_file_contents',
+    goOn: { say: 'read the file with get_file_contents', tool: 'get_file_contents' },
     hints: (found) => [{ tool: 'mr_discussions', arguments: at({ ...found, first: {} }), why: 'what was said about them' }],
   },
   {

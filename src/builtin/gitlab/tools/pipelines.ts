@@ -144,7 +144,7 @@ export const PIPELINES: readonly ToolDeclaration[] = [
       merged_yaml: true,
       note: true,
     },
-    goOn: 'leave include_jobs out, or read included files with get_file_contents',
+    goOn: { say: 'leave include_jobs out, or read included files with get_file_contents', tool: 'get_file_contents' },
   },
 ];
 

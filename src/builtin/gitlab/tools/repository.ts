@@ -20,7 +20,7 @@ export const REPOSITORY: readonly ToolDeclaration[] = [
     ...{ ...REPOSITORY_TOOL, tier: 1, kind: 'R', routes: ['RP/compare'] },
     params: { from: must(text()), to: must(text()), straight: flag('from..to instead of from...to') },
     shape: { commit: COMMIT, commits: COMMIT, diffs: DIFF, compare_timeout: true, compare_same_ref: true, web_url: true },
-    goOn: 'see single commits with get_commit_diff, or compare fewer commits',
+    goOn: { say: 'see single commits with get_commit_diff, or compare fewer commits', tool: 'get_commit_diff' },
   },
   {
     name: 'list_branches',
@@ -85,7 +85,7 @@ export const REPOSITORY: readonly ToolDeclaration[] = [
     description: 'Diffs of a commit, file by file.',
     ...{ ...REPOSITORY_TOOL, tier: 1, kind: 'R', routes: ['RP/commits/{sha}/diff'], list: true, shape: DIFF },
     params: { unidiff: flag() },
-    goOn: 'read the file with get_file_contents',
+    goOn: { say: 'read the file with get_file_contents', tool: 'get_file_contents' },
   },
   {
     name: 'list_tags',

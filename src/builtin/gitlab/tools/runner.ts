@@ -52,7 +52,6 @@ export class Runner {
         settings: { ...this.settings, maxResultBytes: maxBytes },
         clock: this.clock,
         cursors: this.#cursors,
-        checkProject: (id) => this.access.checkProject(id, context, signal),
         confirm: () => this.access.confirm(declaration, args, call),
       };
       return answerOf(await (declaration.run ?? viaRest)(work), work, (tool) => this.access.refusal(tool) === undefined);

@@ -18,7 +18,7 @@ export const WIKI: readonly ToolDeclaration[] = [
     description: 'One wiki page with its content.',
     ...{ toolset: 'wiki', tier: 1, kind: 'R', routes: ['P/wikis/{slug}'], shape: WIKI_PAGE },
     params: { version: text('commit'), render_html: flag() },
-    goOn: 'open the page in a browser; the API has no parts of a page',
+    goOn: { say: 'open the page in a browser; the API has no parts of a page' },
   },
   {
     name: 'create_wiki_page',

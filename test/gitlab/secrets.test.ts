@@ -1,0 +1,42 @@
+import { Writable } from 'node:stream';
+import { expect, it } from 'vitest';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { until } from '../fixtures/processes.ts';
+import { ModernClient } from '../security/kit/clients.ts';
+import { get } from '../security/kit/http.ts';
+import { GitLabRig } from './rig.ts';
+
+it('no token of GitLab, nor its end, is in a log line, an audit record, a number or an answer (acceptance 6)', async () => {
+  const lines: string[] = [];
+  let records = '';
+  const auditStream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      records += chunk.toString();
+      done();
+    },
+  });
+  const logger = createLogger({ level: 'debug', sink: { write: (line: string) => void lines.push(line) } });
+  await using gitlab = await GitLabRig.start({}, { telemetry: { log: { level: 'debug' }, audit: { file: '-' } } }, { logger, auditStream });
+  const people = ['alice', 'bob', 'mallory'].map((name) => gitlab.com.person(name));
+  const [alice, bob, mallory] = people.map(({ token }) => token.value) as [string, string, string];
+  const said: string[] = [];
+  const call = async (token: string, name: string, args = {}) => {
+    said.push((await new ModernClient(gitlab.url, token).call(name, { instance: 'com', ...args })).text);
+  };
+  await call(alice, 'x_gitlab_whoami');
+  await call(bob, 'x_gitlab_create_issue', { project_id: alice, title: bob });
+  (people[2] as (typeof people)[number]).token.revoked = true;
+  await call(mallory, 'x_gitlab_whoami');
+  gitlab.com.faults.add({ path: '/user', fault: { kind: 'status', status: 502 } });
+  await call(alice, 'x_gitlab_whoami');
+  await call(`${alice.slice(0, -1)}x`, 'x_gitlab_whoami');
+  said.push((await get(gitlab.url.replace('/mcp', '/metrics'))).text);
+  await until(
+    () => records.split('\n').length,
+    (count) => count > 3,
+    5_000,
+  );
+  expect(lines.length).toBeGreaterThan(3);
+  // What the caller wrote into its own call comes back masked, too.
+  for (const text of [...lines, ...said, records]) for (const token of [alice, bob, mallory]) expect(text).not.toContain(token.slice(-8));
+});
