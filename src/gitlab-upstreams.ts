@@ -153,10 +153,10 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   async verify(...[credential, context, signal]: Parameters<TokenVerifier['verify']>): ReturnType<TokenVerifier['verify']> {
     const [first] = this.#places.values();
     if (first === undefined) return { kind: 'refused', reason: 'there is no upstream of type gitlab' };
-    const header = context.instance;
     const chosen = this.#choose(first, context);
     if (chosen.kind === 'refused') return this.#refuse(chosen, context);
-    if (header !== undefined && first.isDynamic) this.#options.logger.debug('custom API URL detected', { host: chosen.url.target.host });
+    if (first.isDynamic && context.instance?.some((value) => value !== '') === true)
+      this.#options.logger.debug('custom API URL detected', { host: chosen.url.target.host });
     const { scheme, token } = credential;
     const instance = chosen.url.canonical;
     try {

@@ -40,6 +40,7 @@ describe('the budget of a minute', () => {
     }
     const refused = await server.post(ping, session);
     expect(refusal(refused)).toEqual([429, 'Rate limit exceeded', 'Maximum 60 requests per minute allowed']);
+    expect(refused.messages[0]?.id).toBe(7);
     expect(refused.headers).toMatchObject({ 'ratelimit-limit': '60', 'ratelimit-remaining': '0' });
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(30);
     expect(refused.headers['retry-after']).toBe(refused.headers['ratelimit-reset']);
@@ -69,6 +70,24 @@ describe('places of sessions', () => {
     stream.close();
     await until(async () => (await server.metrics()).activeSessions === 0);
     expect(refusal(await server.post(ping, kept))).toEqual([404, 'Session not found', undefined]);
+  });
+});
+
+describe('places of instances', () => {
+  it('when all are in use: 503 with Retry-After, and it is counted; an idle one gives way', async () => {
+    const server = await rig.start({ GITLAB_POOL_MAX_SIZE: '1' });
+    expect((await server.post(ping, alice)).status).toBe(200);
+    rig.com.log.clear();
+    const back = rig.com.faults.add({ path: '/user', token: 'alice', fault: { kind: 'delay', ms: 1_000 } });
+    const running = server.post(whoami, alice);
+    await rig.com.log.waitFor({ path: '/user', token: 'alice' }, 1, AbortSignal.timeout(5_000));
+    const refused = await server.post(ping, { ...carol, 'x-gitlab-api-url': rig.corp.url });
+    expect(refusal(refused)).toEqual([503, 'Server capacity reached', 'Connection pool is full (max 1 instances). Please try again later.']);
+    expect(refused.headers['retry-after']).toBe('5');
+    expect(text(await running)).toContain('alice');
+    expect((await server.post(ping, { ...carol, 'x-gitlab-api-url': rig.corp.url })).status).toBe(200);
+    expect(await server.metrics()).toMatchObject({ rejectedByCapacity: 1, authFailures: 0 });
+    back();
   });
 });
 
