@@ -113,7 +113,7 @@ describe('lists', () => {
       return {
         items: [
           { new_path: `src/${at}.ts`, old_path: `src/${at}.ts` },
-          { new_path: 'docs/a.md', old_path: 'docs/a.md' },
+          { new_path: 'src.ts', old_path: 'srcs/a.ts' },
         ],
         next: { page: at + 1, per_page: 20 },
       };
