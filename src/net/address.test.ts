@@ -5,7 +5,7 @@ import { addressBytes, classifyAddress, isWithin } from './address.ts';
 
 describe('classes of addresses', () => {
   it.each([
-    ['loopback', '127.0.0.1 127.255.255.255 ::1'],
+    ['loopback', '127.0.0.1 127.255.255.255 ::1 ::ffff:127.0.0.1%lo'],
     ['unspecified', '0.0.0.0 0.1.2.3 ::'],
     ['private', '10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 fc00::1 fdff:ffff::1 fec0::1 64:ff9b:1::1'],
     ['shared', '100.64.0.0 100.127.255.255'],

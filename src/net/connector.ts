@@ -26,20 +26,23 @@ export interface ConnectorOptions {
 
 type Connector = buildConnector.connector;
 
+/** Time is told by a clock of ours. */
+const PLAIN = { timeout: 0, allowH2: false } as const;
+
 /**
  * Connects to one target, guarded (security class 2): a literal address is judged before there is a socket, since sockets look
  * no literals up; a name by the look-up of its socket.
  */
 export function directConnector(options: ConnectorOptions, sockets: SocketSet): Connector {
   const lookup = guardedLookup(options.rule, options.resolve ?? systemResolve);
-  const connect = buildConnector({ timeout: options.timeoutMs, allowH2: false, lookup, ...tlsOf(options) });
-  return judged(options.rule, tracked(connect, sockets));
+  const connect = tracked(buildConnector({ ...PLAIN, lookup, ...tlsOf(options) }), sockets);
+  return judged(options.rule, limited(options, connect));
 }
 
 /** Connects to an HTTP proxy that requests to `host` are handed to as they are; it resolves names, so only a literal is judged. */
 export function forwardConnector(options: ConnectorOptions, proxy: ProxyServer, host: string, sockets: SocketSet): Connector {
   const connect = proxyConnector(options, proxy, sockets);
-  return judged(options.rule, connect, host);
+  return judged(options.rule, limited(options, connect), host);
 }
 
 /** @param host of the target, where the connector is asked for another one */
@@ -53,18 +56,21 @@ function judged(rule: AddressRule | undefined, connect: Connector, host?: string
 }
 
 /** Connects to a proxy itself. It is the operator's word, so nothing is guarded. */
-function proxyConnector(options: ConnectorOptions, proxy: ProxyServer, sockets: SocketSet): Connector {
-  const { timeoutMs, roots } = options;
-  const connect = tracked(buildConnector({ timeout: timeoutMs, allowH2: false, ...tlsOf({ roots }) }), sockets);
+function proxyConnector({ roots }: ConnectorOptions, proxy: ProxyServer, sockets: SocketSet): Connector {
+  const connect = tracked(buildConnector({ ...PLAIN, ...tlsOf({ roots }) }), sockets);
   const protocol = proxy.kind === 'https' ? 'https:' : 'http:';
   const host = proxy.host.includes(':') ? `[${proxy.host}]` : proxy.host;
   return (_target, callback) => connect({ hostname: proxy.host, host: `${host}:${proxy.port}`, protocol, port: String(proxy.port) }, callback);
 }
 
-/** Connects to a target through a proxy, which resolves names: only literals can be judged here. */
+/**
+ * Connects to a target through a proxy, which resolves names: only literals can be judged here. undici's agents for proxies are
+ * not used: that for SOCKS5 is experimental and mistakes IPv6 literals for names, and neither has one deadline for all steps, nor
+ * tells of the sockets that it opens.
+ */
 export function tunnelConnector(options: ConnectorOptions, proxy: ProxyServer, sockets: SocketSet): Connector {
-  const toProxy = proxyConnector({ ...options, timeoutMs: 0 }, proxy, sockets);
-  const toTarget = tracked(buildConnector({ timeout: 0, allowH2: false, ...tlsOf(options) }), sockets);
+  const toProxy = proxyConnector(options, proxy, sockets);
+  const toTarget = tracked(buildConnector({ ...PLAIN, ...tlsOf(options) }), sockets);
   return (target, callback) => {
     void reach(target).then(
       (socket) => callback(null, socket),
@@ -76,7 +82,7 @@ export function tunnelConnector(options: ConnectorOptions, proxy: ProxyServer, s
     const refusal = literalRefusal(options.rule, target.hostname);
     if (refusal !== undefined) throw refusal;
     let current: Socket | undefined;
-    const late = new ConnectFailure('timeout', 'the connection through the proxy took too long');
+    const late = tooLate();
     let isLate = false;
     const timer = options.clock.after(options.timeoutMs, () => {
       isLate = true;
@@ -98,6 +104,24 @@ export function tunnelConnector(options: ConnectorOptions, proxy: ProxyServer, s
       timer.cancel();
     }
   }
+}
+
+/** The connector, which is given up when time is over. */
+function limited({ clock, timeoutMs }: ConnectorOptions, connector: Connector): Connector {
+  return (target, callback) => {
+    let socket: unknown;
+    const timer = clock.after(timeoutMs, () => {
+      if (socket instanceof Socket) socket.destroy(tooLate());
+    });
+    socket = connector(target, (...outcome) => {
+      timer.cancel();
+      callback(...outcome);
+    });
+  };
+}
+
+function tooLate(): ConnectFailure {
+  return new ConnectFailure('timeout', 'timed out');
 }
 
 function tunnelled(socket: Socket, target: buildConnector.Options, proxy: ProxyServer): Promise<void> {
