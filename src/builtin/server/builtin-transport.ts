@@ -6,8 +6,9 @@ import { closed, invalid, lost } from '../../upstream/http/upstream-errors.ts';
 import type { BuiltinServer, ContextLease } from './builtin-server.ts';
 
 /**
- * Who a message acts for: called for each message whose handler needs it. What it throws is thrown by `send`, as the answer to a
- * request over HTTP would be: `upstream/login` for a credential that is refused, `upstream/down` for one that could not be checked.
+ * Who a message acts for: called for each message whose handler needs it. What it throws is thrown by `send`, so it must be nothing
+ * that counts against the connection, which callers share: `auth/…`, `upstream/login`, `session/full`, never `upstream/down`,
+ * `upstream/lost`, `upstream/timeout`, `upstream/protocol`.
  */
 export type ContextSource<C> = (options: SendOptions, signal: AbortSignal) => ContextLease<C> | Promise<ContextLease<C>>;
 

@@ -19,18 +19,18 @@ export class Completions<C> {
 
   constructor({ templates = [], prompts = [] }: BuiltinOffer<C>, clock: Clock) {
     this.#clock = clock;
-    for (const { uriTemplate, complete } of templates) if (complete !== undefined) this.#by.set(`ref/resource ${uriTemplate}`, complete);
-    for (const { name, complete } of prompts) if (complete !== undefined) this.#by.set(`ref/prompt ${name}`, complete);
+    for (const { uriTemplate, complete = {} } of templates) this.#by.set(`ref/resource ${uriTemplate}`, complete);
+    for (const { name, complete = {} } of prompts) this.#by.set(`ref/prompt ${name}`, complete);
   }
 
   /** Whether anything can be completed. */
   get any(): boolean {
-    return this.#by.size > 0;
+    return [...this.#by.values()].some((completers) => Object.keys(completers).length > 0);
   }
 
   /**
    * @param onFailure hears what a completer threw
-   * @throws `request/params` for a reference or argument of the wrong shape
+   * @throws `request/params` for a reference or argument of the wrong shape, and for what is not offered
    */
   handler({ ref, argument, context }: JsonObject, onFailure: (error: unknown) => void): Handler<C> {
     if (!isJsonObject(ref) || !isJsonObject(argument)) throw wrong('params.ref and params.argument must be objects');
@@ -38,7 +38,8 @@ export class Completions<C> {
     if (typeof name !== 'string' || typeof value !== 'string') throw wrong('params.argument must have a name and a value');
     const owner = ref.type === 'ref/resource' ? ref.uri : ref.name;
     const completers = this.#by.get(`${String(ref.type)} ${String(owner)}`);
-    const completer = completers !== undefined && Object.hasOwn(completers, name) ? completers[name] : undefined;
+    if (completers === undefined) throw wrong(`nothing is completed for ${String(ref.type)} ${String(owner).slice(0, 200)}`);
+    const completer = Object.hasOwn(completers, name) ? completers[name] : undefined;
     const known = isJsonObject(context) && isJsonObject(context.arguments) ? textsOf(context.arguments) : {};
     return async (call) => {
       const found = completer === undefined ? [] : await this.#complete(completer, value, { context: call.context, known }, call.signal, onFailure);

@@ -61,6 +61,27 @@ describe('what is wrong, and what to do', () => {
     expect(fault).toBe(': Expected "a", got a string of 28 characters.');
   });
 
+  it('says one thing about one value', () => {
+    expect(faults({ type: 'string', enum: ['a'] }, 1)).toEqual([': Expected a string, got 1. Put it in quotes.']);
+  });
+
+  it.each<[string, string, boolean]>([
+    ['date', '2024-02-29', true],
+    ['date', '2026-02-29', false],
+    ['date', '2026-2-1', false],
+    ['date', '2026-13-01', false],
+    ['date-time', '2026-02-28T23:59:59.5+01:00', true],
+    ['date-time', '2026-02-30T00:00:00Z', false],
+    ['date-time', '2026-02-28T25:00:00Z', false],
+    ['date-time', '2026-02-28T00:00:00', false],
+    ['uri', 'https://example.com/a?b', true],
+    ['uri', '/relative', false],
+    ['email', 'a@b.c', true],
+    ['email', 'a b@c', false],
+  ])('%s %s: %s', (format, text, expected) => {
+    expect(faults({ format }, text).length === 0).toBe(expected);
+  });
+
   it('tells eight faults at most', () => {
     expect(
       faults(

@@ -51,7 +51,7 @@ export class InvalidUrlError extends TurnpikeError {
 export class PoolCapacityError extends TurnpikeError {
   /** @param limit how many there are, as a text: `max 100 instances` */
   constructor(limit: string) {
-    super('pool/exhausted', 'Server capacity reached', {
+    super('session/full', 'Server capacity reached', {
       data: { detail: `Connection pool is full (${limit}). Please try again later.` },
       retryAfter: RETRY_AFTER,
       retryable: true,

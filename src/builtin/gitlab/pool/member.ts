@@ -11,6 +11,8 @@ export interface Member<S> {
   /** Holds the credential; nothing else does. */
   readonly client: GitLabApi;
   readonly server: S;
+  /** Aborts when it is over, with the reason that its calls give. */
+  readonly ended: AbortController;
   /** When it is asked about next. */
   timer: Timer | undefined;
   /** The question under way. */

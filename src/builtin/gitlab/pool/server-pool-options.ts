@@ -94,7 +94,7 @@ export interface ServerLease<S> {
   readonly server: S;
   readonly identity: Identity;
   readonly apiUrl: string;
-  /** Aborts when GitLab does not take the credential any more. */
+  /** Aborts when GitLab does not take the credential any more, with `CredentialRejectedError`, and when the pool ends under it. */
   readonly signal: AbortSignal;
   /** Idempotent. */
   release(): void;

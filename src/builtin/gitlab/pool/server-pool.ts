@@ -9,7 +9,7 @@ import { type ApiUrl, parseApiUrl } from '../client/api-url.ts';
 import { type Admission, Admissions } from './admissions.ts';
 import { CredentialCheck } from './credential-check.ts';
 import { CredentialNames, shortName } from './credential-names.ts';
-import { type CredentialRejectedError, InvalidUrlError, PoolCapacityError } from './errors.ts';
+import { type CredentialRejectedError, InvalidUrlError, MalformedCredentialError, PoolCapacityError } from './errors.ts';
 import type { Member } from './member.ts';
 import { ownClients } from './own-clients.ts';
 import { Revalidation } from './revalidation.ts';
@@ -81,7 +81,7 @@ export class ServerPool<S> implements AsyncDisposable {
     this.#home = urlOf(config.gitlabUrl ?? 'https://gitlab.com');
     this.#check = new CredentialCheck(clock);
     this.#createdAt = new Date(clock.now()).toISOString();
-    const own = options.clients === undefined ? ownClients(config, this.#home, clock) : { clients: options.clients, close: async () => {} };
+    const own = options.clients === undefined ? ownClients(config, clock) : { clients: options.clients, close: async () => {} };
     this.#clients = own.clients;
     this.#closeClients = own.close;
     this.#pool = new KeyedPool({
@@ -93,7 +93,10 @@ export class ServerPool<S> implements AsyncDisposable {
       maxErrorCount: Number.POSITIVE_INFINITY,
       closeDelay: CLOSE_DELAY_MS,
       queueTimeout: 0,
-      close: async ({ server }) => options.dispose?.(server),
+      close: async ({ server, ended }) => {
+        ended.abort(closedError());
+        await options.dispose?.(server);
+      },
       observe: (event) => this.#left(event),
     });
     this.#revalidation = new Revalidation({
@@ -114,7 +117,7 @@ export class ServerPool<S> implements AsyncDisposable {
    * The server of a credential, made when it is the first time, or was given up since. Whoever calls it holds nothing: for work that
    * takes longer, `lease`.
    *
-   * @throws `auth/missing` (`empty token: authentication required`), `InvalidUrlError`, `CredentialRejectedError`,
+   * @throws `auth/missing` (`empty token: authentication required`), `MalformedCredentialError`, `InvalidUrlError`, `CredentialRejectedError`,
    * `UpstreamUnavailableError`, `PoolCapacityError`, `pool/closed` (`server pool is closed`), what the factory throws, the signal's reason
    */
   getOrCreate(token: string, options: GetOptions = {}): Promise<S> {
@@ -130,8 +133,8 @@ export class ServerPool<S> implements AsyncDisposable {
     return this.#get(token, options, (member) => {
       const lease = this.#pool.leaseOf(member.name);
       if (lease === undefined) throw closedError();
-      const { server, identity, client } = member;
-      return { server, identity, apiUrl: client.apiUrl, signal: lease.signal, release: () => lease.release('ok') };
+      const { server, identity, client, ended } = member;
+      return { server, identity, apiUrl: client.apiUrl, signal: ended.signal, release: () => lease.release('ok') };
     });
   }
 
@@ -210,6 +213,8 @@ export class ServerPool<S> implements AsyncDisposable {
     const { kind = 'private-token', gitlabUrl, signal = NEVER } = options;
     if (this.#closing !== undefined) throw closedError();
     if (token === '') throw new TurnpikeError('auth/missing', 'empty token: authentication required');
+    // What no header can hold never reaches GitLab; whether it is of the form of a token is judged where it is extracted.
+    if (!/^[\x21-\x7e]+$/.test(token)) throw new MalformedCredentialError();
     const url = gitlabUrl === undefined ? this.#home : urlOf(gitlabUrl);
     signal.throwIfAborted();
     const name = this.#names.of(kind, token, url.canonical);
@@ -235,7 +240,8 @@ export class ServerPool<S> implements AsyncDisposable {
       let member: Member<S> | undefined;
       const watched = new WatchedClient(client, async () => member && this.#revalidation.ask(member));
       const server = await this.#factory(watched, identity, credential);
-      member = { name, kind, identity, client, server, timer: undefined, check: undefined, unanswered: 0, gone: false };
+      const ended = new AbortController();
+      member = { name, kind, identity, client, server, ended, timer: undefined, check: undefined, unanswered: 0, gone: false };
       return member;
     } catch (error) {
       if (!signal.aborted) this.#tell('refused', { name, kind, apiUrl }, error);
@@ -272,6 +278,7 @@ export class ServerPool<S> implements AsyncDisposable {
     this.#forget(member);
     // One that lacks a scope is told so each time.
     if (error.code === 'auth/invalid') this.#check.reject(member.name);
+    member.ended.abort(error);
     void this.#pool.retire(member.name, 'GitLab rejected the credential', { now: true });
     this.#options.endSessions?.(member.identity.principal);
   }
