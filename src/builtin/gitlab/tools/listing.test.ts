@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ToolOutcome } from '../../server/server.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench, type Sent, structured, textOf } from './fake-api.ts';
+import { bench, type Sent, structured, textOf } from './sample-api.ts';
 
 const P = 'GET /projects/1/issues';
 const issues = (from: number, to: number) =>
