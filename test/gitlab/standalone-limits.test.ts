@@ -211,7 +211,9 @@ describe('lines of the level debug', () => {
       'credential accepted',
       'credential refused',
     ])
-      expect(said).toContain(message);
+      expect([...said]).toContain(message);
+    // One for each request to GitLab that found its instance there: the calls of both.
+    expect(lines.filter(({ message }) => message === 'connection pool: reused')).toHaveLength(2);
     const refused = lines.find(({ message }) => message === 'credential refused');
     expect(refused).toMatchObject({ credential: 'private-token', fingerprint: expect.stringMatching(/^[0-9a-f]{8}$/) });
     expect(server.process.err()).not.toMatch(/b{8}/);
