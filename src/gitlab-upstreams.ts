@@ -255,7 +255,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       const made = new GitLabClientPool({ ...pool, ...origins, clock, allowsPrivate, isExempt, observe });
       return { pool: made, clients: this.#told(made) };
     };
-    const { offer } = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
+    const offer = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
     return {
       name,
       home,
