@@ -125,6 +125,13 @@ const stdio = z
   .superRefine(stdioRules, ALWAYS)
   .transform((upstream) => ({ ...upstream, toolPrefix: upstream.toolPrefix ?? upstream.name }));
 
+const insecureSkipVerify = boolean()
+  .prefault(false)
+  .meta({ description: 'Accept any certificate: whoever is on the way can read and change everything.' });
+const proxy = secret('the http or https URL of a proxy', proxyProblem)
+  .exactOptional()
+  .meta({ description: 'HTTP proxy to go through; may hold a user name and password.' });
+
 const remoteFields = {
   ...shared,
   url: url().exactOptional().meta({ description: 'Its endpoint.', example: 'https://search.example.com/mcp' }),
@@ -150,14 +157,10 @@ const remoteFields = {
       certFile: path({ mustExist: true }).exactOptional().meta({ description: 'PEM file with our certificate.' }),
       keyFile: path({ mustExist: true }).exactOptional().meta({ description: 'PEM file with its private key.' }),
       serverName: text('a host name').exactOptional().meta({ description: 'Name that its certificate must hold.' }),
-      insecureSkipVerify: boolean()
-        .prefault(false)
-        .meta({ description: 'Accept any certificate: whoever is on the way can read and change everything.' }),
+      insecureSkipVerify,
     })
     .exactOptional(),
-  proxy: secret('the http or https URL of a proxy', proxyProblem)
-    .exactOptional()
-    .meta({ description: 'HTTP proxy to go through; may hold a user name and password.' }),
+  proxy,
   auth: z
     .strictObject({
       mode: choice(['none', 'header'], LATER_AUTH).prefault('none').meta({ description: 'The credential that is sent.' }),
@@ -215,14 +218,10 @@ const gitlab = z
     tls: z
       .strictObject({
         caFile: path({ mustExist: true }).exactOptional().meta({ description: 'PEM file with roots that are trusted besides those of the system.' }),
-        insecureSkipVerify: boolean()
-          .prefault(false)
-          .meta({ description: 'Accept any certificate: whoever is on the way can read and change everything.' }),
+        insecureSkipVerify,
       })
       .exactOptional(),
-    proxy: secret('the http or https URL of a proxy', proxyProblem)
-      .exactOptional()
-      .meta({ description: 'HTTP proxy to go through; may hold a user name and password.' }),
+    proxy,
     gitlab: gitlabBlock,
   })
   .superRefine(sharedRules, ALWAYS)

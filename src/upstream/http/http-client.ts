@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { buildConnector, Pool, ProxyAgent } from 'undici';
 import { Secret } from '../../core/secret.ts';
+import { SocketSet } from '../../net/socket-set.ts';
 import type { Flight } from './flight.ts';
 import { classifyFailure, HttpFailure } from './http-failure.ts';
 import { OriginPools } from './origin-pools.ts';
@@ -46,7 +47,7 @@ type Connector = (options: buildConnector.Options, callback: buildConnector.Call
  */
 export class HttpClient {
   readonly #options: HttpClientOptions;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new SocketSet(closed);
   #pools: OriginPools | ProxyAgent | undefined;
   #opening: Promise<void> | undefined;
   #closed = false;
@@ -77,15 +78,7 @@ export class HttpClient {
     this.#closed = true;
     await this.#opening?.catch(() => undefined);
     await this.#pools?.destroy();
-    const gone = [...this.#sockets].map(
-      (socket) =>
-        new Promise<void>((resolve) => {
-          socket.once('close', () => resolve());
-          // With an error, so that undici's own timers of a connection being made are cleared too.
-          socket.destroy(closed());
-        }),
-    );
-    await Promise.all(gone);
+    await this.#sockets.close();
   }
 
   #open(): Promise<void> {
@@ -143,10 +136,7 @@ export class HttpClient {
   #tracked(connector: Connector): buildConnector.connector {
     return (options, callback) => {
       const socket = connector(options, callback);
-      if (!(socket instanceof Socket)) return;
-      if (this.#closed) socket.destroy();
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      if (socket instanceof Socket) this.#sockets.add(socket);
     };
   }
 }

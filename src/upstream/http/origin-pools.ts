@@ -11,11 +11,11 @@ export interface PooledRequest extends Dispatcher.DispatchOptions {
  */
 export class OriginPools {
   readonly #options: Pool.Options;
-  readonly #sockets: ReadonlySet<unknown>;
+  readonly #sockets: { readonly size: number };
   readonly #pools = new Map<string, Pool>();
 
   /** @param sockets those of all pools, connecting ones included */
-  constructor(options: Pool.Options, sockets: ReadonlySet<unknown>) {
+  constructor(options: Pool.Options, sockets: { readonly size: number }) {
     this.#options = options;
     this.#sockets = sockets;
   }
