@@ -7,10 +7,13 @@ import {
   AuthRateLimiter,
   extractCredential,
   type GitLabApi,
+  GitLabClient,
+  GitLabClientPool,
   Instances,
   instanceRules,
   isAuthenticationFailure,
   ServerPool,
+  systemClock,
 } from '../../src/gitlab/index.ts';
 import { Authority } from '../fixtures/authority.ts';
 import { GitLabDouble } from '../fixtures/gitlab/double.ts';
@@ -57,11 +60,12 @@ beforeAll(async () => {
   const rules = instanceRules({ dynamic: true, apiUrl: `${first.url},${second.url}` });
   if (!rules.ok) throw new Error(rules.error);
   const known = new Instances(rules.value);
-  // Loopback would be refused for all but the pool's own instance: each has a pool here.
-  const pools = new Map(
-    instances.map((one) => [one.apiUrl, new ServerPool({ gitlabUrl: one.url, caFile: one.caFile }, (client) => new Toolbox(client))]),
-  );
-  pool = pools.get(first.apiUrl) as ServerPool<Toolbox>;
+  // Both are the operator's, so neither address is guarded.
+  const connections = new GitLabClientPool({ caCertPath: first.caFile, isExempt: (canonical) => known.isOperators(canonical) });
+  const version = '1.0.0';
+  pool = new ServerPool({ gitlabUrl: first.url }, (client) => new Toolbox(client), {
+    clients: (apiUrl, credential) => new GitLabClient({ apiUrl, credential, instances: connections, clock: systemClock, version }),
+  });
   const limiter = new AuthRateLimiter(3, 60_000);
   server = createServer(async (request, response) => {
     const address = String(request.headers['x-test-address'] ?? request.socket.remoteAddress);
@@ -71,10 +75,10 @@ beforeAll(async () => {
       const header = request.headers['x-gitlab-api-url'];
       const chosen = known.choose(Array.isArray(header) ? header : header === undefined ? undefined : [header]);
       if (chosen.kind === 'refused') return void response.writeHead(chosen.status).end();
-      const servers = pools.get(chosen.url.canonical) as ServerPool<Toolbox>;
       const token = credential.token.reveal();
-      if (limiter.isBlocked(address) && !servers.has(token)) return void response.writeHead(429).end();
-      const toolbox = await servers.getOrCreate(token, { kind: credential.kind });
+      const which = { kind: credential.kind, gitlabUrl: chosen.url.canonical };
+      if (limiter.isBlocked(address) && !pool.has(token, which)) return void response.writeHead(429).end();
+      const toolbox = await pool.getOrCreate(token, which);
       await toolbox.handle(request, response);
     } catch (error) {
       if (isAuthenticationFailure(error)) limiter.recordFailure(address);
@@ -85,7 +89,9 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
   ending = async () => {
     await new Promise<void>((closed) => server.close(() => closed()));
-    for (const one of pools.values()) await one[Symbol.asyncDispose]();
+    await pool[Symbol.asyncDispose]();
+    expect(connections.size()).toBe(2);
+    await connections.close();
   };
 });
 let ending: () => Promise<void>;
@@ -129,8 +135,20 @@ describe('a handler that picks the server by the token', () => {
     expect(wrong).toEqual([]);
     expect(built).toBe(2 * USERS);
     expect(instances.flatMap((one) => one.log.foreign())).toEqual([]);
-    expect(pool.stats()).toMatchObject({ misses: USERS, hits: CALLS / 2 - USERS, current_size: USERS });
+    expect(pool.stats()).toMatchObject({ misses: 2 * USERS, hits: CALLS - 2 * USERS, evictions: 0, current_size: 2 * USERS });
   }, 60_000);
+
+  it('has two entries for one token at two instances, and one for all spellings of an instance', async () => {
+    const [first, second] = instances;
+    const token = 'glpat-of-both-instances-0001';
+    for (const one of instances) one.world.addToken(one.world.addUser('both'), { value: token });
+    const size = pool.size();
+    const from = (instance: string) => whoami({ 'private-token': token, 'x-gitlab-api-url': instance });
+    for (const spelling of [first.url, first.apiUrl, `${first.apiUrl}/`]) expect((await from(spelling)).text).toBe(`both at ${first.apiUrl}`);
+    expect(pool.size()).toBe(size + 1);
+    expect((await from(second.url)).text).toBe(`both at ${second.apiUrl}`);
+    expect(pool.size()).toBe(size + 2);
+  });
 
   it('refuses what is no token, blocks an address that guesses, and goes on to serve who is known', async () => {
     const [double] = instances;
