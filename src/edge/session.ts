@@ -89,8 +89,7 @@ export class Session implements ConnectionOwner {
 
   /** Its owner came with a credential, perhaps a newer one: what goes on beside requests acts with that. */
   bring(credential: NonNullable<Caller['credential']>): void {
-    const { token } = this.#caller.credential ?? {};
-    if (token?.reveal() !== credential.token.reveal()) this.#caller = { ...this.#caller, credential };
+    this.#caller = { ...this.#caller, credential };
   }
 
   get version(): string {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bench } from '../tools/fake-api.ts';
+import { bench } from '../tools/sample-api.ts';
 import { completers, NOUNS, type Noun } from './completions.ts';
 
 async function complete(noun: Noun, typed: string, replies: Parameters<typeof bench>[0], known: Record<string, string> = {}, settings = {}) {

@@ -78,6 +78,9 @@ function shrink(payload: Payload, goOn: string, isFitting: (payload: Payload) =>
   return current;
 }
 
+/** Half of a character at the end of a text. */
+const HALF = /[\ud800-\udbff]$/;
+
 type CutTo = (kept: number, of: number, unit: Cut['unit'], value: unknown) => Payload;
 
 function cutPart(value: Cuttable['value'], cutTo: CutTo, isFitting: (payload: Payload) => boolean): Payload {
@@ -94,7 +97,7 @@ function cutPart(value: Cuttable['value'], cutTo: CutTo, isFitting: (payload: Pa
   const ofLines = (kept: number) => cutTo(kept, lines.length, 'lines', lines.slice(0, kept).join('\n'));
   const kept = lines.length < 2 ? undefined : largest(1, lines.length - 1, (count) => isFitting(ofLines(count)));
   if (kept !== undefined) return ofLines(kept);
-  const ofCharacters = (count: number) => cutTo(count, value.length, 'characters', value.slice(0, count).toWellFormed());
+  const ofCharacters = (count: number) => cutTo(count, value.length, 'characters', value.slice(0, count).replace(HALF, ''));
   return ofCharacters(largest(0, value.length - 1, (count) => isFitting(ofCharacters(count))) ?? 0);
 }
 

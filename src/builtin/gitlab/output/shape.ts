@@ -32,7 +32,6 @@ export function pick(value: unknown, kept: Shape): unknown {
   if (!isJsonObject(value)) return value;
   const picked: [string, unknown][] = [];
   for (const [field, inner] of Object.entries(kept)) {
-    if (!Object.hasOwn(value, field)) continue;
     const found = value[field];
     if (found === null || found === undefined) continue;
     picked.push([field, inner === true ? found : pick(found, inner)]);

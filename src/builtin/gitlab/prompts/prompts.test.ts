@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bench } from '../tools/fake-api.ts';
+import { bench } from '../tools/sample-api.ts';
 import type { GitLabSettings } from '../tools/settings.ts';
 import { promptsOf } from './prompts.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { compileUri } from '../../server/uri-match.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench, openSealing } from '../tools/fake-api.ts';
 import { gitlabOffer } from '../tools/offer.ts';
+import { bench, openSealing } from '../tools/sample-api.ts';
 import type { GitLabSettings } from '../tools/settings.ts';
 import { DEFAULT_SETTINGS } from '../tools/settings.ts';
 import { instanceName } from './resources.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GitLabError } from '../client/gitlab-error.ts';
 import { ALL_TOOLS } from './all-tools.ts';
-import { bench, structured } from './fake-api.ts';
+import { bench, structured } from './sample-api.ts';
 
 const ACCEPT = { action: 'accept', content: { confirm: true } } as const;
 const deletion = { project_id: 1, branch: 'old' };
@@ -28,6 +28,19 @@ describe('read-only mode', () => {
     };
     expect(await steps(true)).toEqual(['list_merge_request_diffs', 'mr_discussions']);
     expect(await steps(false)).toEqual(['list_merge_request_diffs', 'mr_discussions', 'merge_merge_request']);
+  });
+});
+
+describe('next steps', () => {
+  const replies = { 'GET /projects/1/merge_requests/2': { iid: 2, project_id: 1, state: 'opened', sha: 'abc' } };
+
+  it('name what a human must confirm only where one can be asked', async () => {
+    const tools = async (answer?: typeof ACCEPT) => {
+      const outcome = await bench(replies, { confirm: 'ask' }).run('get_merge_request', { project_id: 1, merge_request_iid: 2 }, answer);
+      return structured(outcome).next_steps.map(({ tool }) => tool);
+    };
+    expect(await tools()).not.toContain('merge_merge_request');
+    expect(await tools(ACCEPT)).toContain('merge_merge_request');
   });
 });
 

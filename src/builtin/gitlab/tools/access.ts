@@ -49,6 +49,12 @@ export class Access {
     return undefined;
   }
 
+  /** Whether this caller may run a tool: a human who cannot be asked cannot agree. */
+  mayRun(name: string, { canElicit }: Pick<GitLabCall, 'canElicit'>): boolean {
+    const isAsked = this.#settings.confirm === 'ask' && this.#all.get(name)?.kind === 'D';
+    return this.refusal(name) === undefined && (canElicit || !isAsked);
+  }
+
   /** @throws `policy/denied`, `catalog/tool`; what `ask` throws. Until the human agreed GitLab is not asked for anything. */
   async admit(declaration: ToolDeclaration, asked: JsonObject, call: GitLabCall): Promise<Admission> {
     const refusal = this.refusal(declaration.name);

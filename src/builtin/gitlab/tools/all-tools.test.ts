@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
 import { compileSchema } from '../../server/schema.ts';
 import { ALL_TOOLS } from './all-tools.ts';
-import { bench } from './fake-api.ts';
+import { bench } from './sample-api.ts';
 import { inputSchemaOf, outputSchemaOf } from './schemas.ts';
 
 /** Tool, arguments, what goes to GitLab last: method and path, query, body. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench, structured, TOKEN, textOf } from './fake-api.ts';
+import { bench, structured, TOKEN, textOf } from './sample-api.ts';
 
 const KEY = 'GET /projects/1/issues/5';
 const issue = { project_id: 1, issue_iid: 5 };

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { ApiRequest, GitLabApi } from '../client/api.ts';
 import { ALL_TOOLS } from './all-tools.ts';
-import { bench } from './fake-api.ts';
+import { bench } from './sample-api.ts';
 
 /** Arguments that any tool takes something of. */
 const ARGS: JsonObject = {

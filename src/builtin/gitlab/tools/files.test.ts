@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { ToolOutcome } from '../../server/server.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench, textOf } from './fake-api.ts';
+import { bench, textOf } from './sample-api.ts';
 
 const RAW = 'GET /projects/1/repository/files/a.txt/raw';
 const FILE = '/projects/1/repository/files/a.txt';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bench } from './fake-api.ts';
 import { readDocument } from './graphql-document.ts';
+import { bench } from './sample-api.ts';
 
 const tools = ['execute_graphql'];
 const replies = { 'POST /graphql': { data: { currentUser: { name: 'Ann', token: 'glpat-abcDEF1234567890abcd' } } } };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench, structured } from './fake-api.ts';
+import { bench, structured } from './sample-api.ts';
 
 const SELF = 'GET /personal_access_tokens/self';
 const health = async (self: unknown) => {

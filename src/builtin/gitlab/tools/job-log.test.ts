@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../../core/mcp.ts';
 import type { ToolOutcome } from '../../server/server.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench } from './fake-api.ts';
+import { bench } from './sample-api.ts';
 
 const TRACE = 'GET /projects/1/jobs/8/trace';
 const job = { project_id: 1, job_id: 8 };

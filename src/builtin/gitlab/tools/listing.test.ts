@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ToolOutcome } from '../../server/server.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench, type Sent, structured, textOf } from './fake-api.ts';
+import { bench, type Sent, structured, textOf } from './sample-api.ts';
 
 const P = 'GET /projects/1/issues';
 const issues = (from: number, to: number) =>
@@ -113,7 +113,7 @@ describe('lists', () => {
       return {
         items: [
           { new_path: `src/${at}.ts`, old_path: `src/${at}.ts` },
-          { new_path: 'docs/a.md', old_path: 'docs/a.md' },
+          { new_path: 'src.ts', old_path: 'srcs/a.ts' },
         ],
         next: { page: at + 1, per_page: 20 },
       };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GitLabError } from '../client/gitlab-error.ts';
 import { positionsOf } from './diff-positions.ts';
-import { bench } from './fake-api.ts';
+import { bench } from './sample-api.ts';
 
 const M = '/projects/1/merge_requests/2';
 const mr = { project_id: 1, merge_request_iid: 2 };

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
 import { BuiltinServer } from '../../server/builtin-server.ts';
-import { bench, openSealing } from './fake-api.ts';
 import { gitlabOffer } from './offer.ts';
+import { bench, openSealing } from './sample-api.ts';
 import { DEFAULT_SETTINGS, type GitLabSettings } from './settings.ts';
 
 const API = 'https://git.example.com/api/v4';

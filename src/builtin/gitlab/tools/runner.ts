@@ -54,7 +54,7 @@ export class Runner {
         cursors: this.#cursors,
         confirm: () => this.access.confirm(declaration, args, call),
       };
-      return answerOf(await (declaration.run ?? viaRest)(work), work, (tool) => this.access.refusal(tool) === undefined);
+      return answerOf(await (declaration.run ?? viaRest)(work), work, (tool) => this.access.mayRun(tool, call));
     } catch (error) {
       const failure = failureOf(error, name, masker);
       if (failure === undefined) throw error;

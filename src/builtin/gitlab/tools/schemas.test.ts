@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compileSchema } from '../../server/schema.ts';
 import { ALL_TOOLS } from './all-tools.ts';
-import { bench } from './fake-api.ts';
+import { bench } from './sample-api.ts';
 import { builtinTool, inputSchemaOf, toolReference } from './schemas.ts';
 
 const listed = (settings = {}) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bench } from './fake-api.ts';
+import { bench } from './sample-api.ts';
 
 const KEY = 'GET /projects/1/variables/K';
 const args = { project_id: 1, key: 'K' };

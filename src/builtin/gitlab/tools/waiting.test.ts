@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GitLabError } from '../client/gitlab-error.ts';
-import { bench } from './fake-api.ts';
+import { bench } from './sample-api.ts';
 
 const KEY = 'GET /projects/1/pipelines/3';
 const args = { project_id: 1, pipeline_id: 3 };
