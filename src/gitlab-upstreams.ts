@@ -153,10 +153,10 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   async verify(...[credential, context, signal]: Parameters<TokenVerifier['verify']>): ReturnType<TokenVerifier['verify']> {
     const [first] = this.#places.values();
     if (first === undefined) return { kind: 'refused', reason: 'there is no upstream of type gitlab' };
-    const header = context.instance;
     const chosen = this.#choose(first, context);
     if (chosen.kind === 'refused') return this.#refuse(chosen, context);
-    if (header !== undefined && first.isDynamic) this.#options.logger.debug('custom API URL detected', { host: chosen.url.target.host });
+    if (first.isDynamic && context.instance?.some((value) => value !== '') === true)
+      this.#options.logger.debug('custom API URL detected', { host: chosen.url.target.host });
     const { scheme, token } = credential;
     const instance = chosen.url.canonical;
     try {
@@ -253,7 +253,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       const isExempt = (canonical: string) => operatorUrls.some((known) => known.canonical === canonical);
       const observe = ({ kind, id }: PoolEvent) => this.#tellOf(kind, id);
       const made = new GitLabClientPool({ ...pool, ...origins, clock, allowsPrivate, isExempt, observe });
-      return { pool: made, clients: this.#told(made) };
+      return { pool: made, clients: made };
     };
     const offer = gitlabOffer({ settings, sealing: sealingBy(sealer), clock, version, ...(isDynamic ? {} : { apiUrl: home.canonical }) });
     return {
@@ -292,17 +292,6 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     const place = places.find(({ home }) => home.canonical === apiUrl) ?? places.find(({ isDynamic }) => isDynamic);
     if (place === undefined) throw new InvalidUrlError({ kind: 'forbidden', reason: 'no upstream has this instance' });
     return place;
-  }
-
-  /** The pool as clients use it: who finds connections that are there is told, too. */
-  #told(pool: GitLabClientPool): Place['clients'] {
-    return {
-      getOrCreate: (apiUrl, signal) => {
-        if (pool.get(apiUrl) !== undefined) this.#tellOf('hit', apiUrl);
-        return pool.getOrCreate(apiUrl, signal);
-      },
-      close: () => pool.close(),
-    };
   }
 
   #tellOf(kind: PoolEvent['kind'], apiUrl: string): void {

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Caller, type Principal, principalKey } from './core/caller.ts';
-import { type ErrorCode, TurnpikeError } from './core/errors.ts';
+import type { ErrorCode } from './core/errors.ts';
 import { ASSUMED_LEGACY_VERSION, type JsonObject } from './core/mcp.ts';
-import type { Message } from './edge/classify.ts';
+import { type Message, MessageError } from './edge/classify.ts';
 import type { Door } from './edge/door.ts';
 import type { Session } from './edge/session.ts';
 import type { FrontParts, StandaloneSettings } from './front.ts';
@@ -45,7 +45,11 @@ export class StandaloneDoor implements Door {
     else {
       this.#rejectedByRate++;
       const detail = `Maximum ${limit} requests per minute allowed`;
-      throw new TurnpikeError('limit/user', 'Rate limit exceeded', { data: { detail }, retryAfter: reset });
+      const [only] = messages.length === 1 ? messages : [];
+      throw new MessageError(only?.kind === 'request' ? only.id : undefined, 'limit/user', 'Rate limit exceeded', {
+        data: { detail },
+        retryAfter: reset,
+      });
     }
   }
 
@@ -55,7 +59,7 @@ export class StandaloneDoor implements Door {
   }
 
   entered(session: Session, { headers }: IncomingMessage): void {
-    if (this.#settings.dynamic || headers['x-gitlab-api-url'] === undefined || this.#told.has(session)) return;
+    if (this.#settings.dynamic || (headers['x-gitlab-api-url'] ?? '') === '' || this.#told.has(session)) return;
     this.#told.add(session);
     this.#parts.logger.info('X-GitLab-API-URL is ignored: ENABLE_DYNAMIC_API_URL is false');
   }

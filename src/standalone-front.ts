@@ -1,8 +1,10 @@
 import { Credential } from './auth/credential.ts';
 import type { DistinctHeaders } from './auth/extract.ts';
+import { KnownGood } from './auth/known-good.ts';
 import { extractCredential } from './builtin/gitlab/pool/credential.ts';
 import { MalformedCredentialError } from './builtin/gitlab/pool/errors.ts';
 import { TurnpikeError } from './core/errors.ts';
+import type { ProvenCredentials } from './edge/edge.ts';
 import type { Front, FrontParts, StandaloneSettings } from './front.ts';
 import { StandaloneDoor } from './standalone-door.ts';
 
@@ -34,11 +36,16 @@ export function standaloneFront(settings: StandaloneSettings): Front {
     },
     edge: (parts) => ({
       door: doorOf(parts),
-      knownGood: { has: (credential, context) => parts.gitlab.isPooled(credential, context), prove() {}, forget() {} },
+      knownGood: settings.remote ? pooled(parts) : new KnownGood(parts),
     }),
     ops: (parts) => ({ summary: () => doorOf(parts).summary(), freeFromLoopback: true }),
     problems: ({ sessions }) => (sessions.full ? { sessions: 'full' } : {}),
   };
+}
+
+/** One that is in use at the very instance that is meant (gitlab.md 1.3): at another one, it is as new as any other. */
+function pooled({ gitlab }: FrontParts): ProvenCredentials {
+  return { has: (credential, context) => gitlab.isPooled(credential, context), prove() {}, forget() {} };
 }
 
 /** The first that is there wins (gitlab.md 1.1). */

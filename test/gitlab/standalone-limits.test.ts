@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
 import { get, open, send } from '../security/kit/http.ts';
@@ -40,6 +41,7 @@ describe('the budget of a minute', () => {
     }
     const refused = await server.post(ping, session);
     expect(refusal(refused)).toEqual([429, 'Rate limit exceeded', 'Maximum 60 requests per minute allowed']);
+    expect(refused.messages[0]?.id).toBe(7);
     expect(refused.headers).toMatchObject({ 'ratelimit-limit': '60', 'ratelimit-remaining': '0' });
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(30);
     expect(refused.headers['retry-after']).toBe(refused.headers['ratelimit-reset']);
@@ -50,7 +52,7 @@ describe('the budget of a minute', () => {
 
 describe('places of sessions', () => {
   it('when all are taken: 503 with Retry-After, alive but not ready; an expired one frees its place within a second', async () => {
-    const server = await rig.start({ MAX_SESSIONS: '2', SESSION_TIMEOUT_SECONDS: '1' });
+    const server = await rig.start({ MAX_SESSIONS: '2', SESSION_TIMEOUT_SECONDS: '2' });
     expect((await get(`${server.root}/readyz`)).status).toBe(200);
     // An open stream is use.
     const kept = { ...alice, 'mcp-session-id': String((await server.initialize(alice)).headers['mcp-session-id']) };
@@ -65,10 +67,30 @@ describe('places of sessions', () => {
     await until(async () => (await server.metrics()).activeSessions === 1);
     expect(await server.metrics()).toMatchObject({ totalSessions: 2, expiredSessions: 1 });
     expect((await get(`${server.root}/readyz`)).status).toBe(200);
-    expect((await server.post(ping, kept)).status).toBe(200);
     stream.close();
+    // Its time begins anew when the stream ends.
+    await delay(800);
+    expect((await server.post(ping, kept)).status).toBe(200);
     await until(async () => (await server.metrics()).activeSessions === 0);
     expect(refusal(await server.post(ping, kept))).toEqual([404, 'Session not found', undefined]);
+  });
+});
+
+describe('places of instances', () => {
+  it('when all are in use: 503 with Retry-After, and it is counted; an idle one gives way', async () => {
+    const server = await rig.start({ GITLAB_POOL_MAX_SIZE: '1' });
+    expect((await server.post(ping, alice)).status).toBe(200);
+    rig.com.log.clear();
+    const back = rig.com.faults.add({ path: '/user', token: 'alice', fault: { kind: 'delay', ms: 1_000 } });
+    const running = server.post(whoami, alice);
+    await rig.com.log.waitFor({ path: '/user', token: 'alice' }, 1, AbortSignal.timeout(5_000));
+    const refused = await server.post(ping, { ...carol, 'x-gitlab-api-url': rig.corp.url });
+    expect(refusal(refused)).toEqual([503, 'Server capacity reached', 'Connection pool is full (max 1 instances). Please try again later.']);
+    expect(refused.headers['retry-after']).toBe('5');
+    expect(text(await running)).toContain('alice');
+    expect((await server.post(ping, { ...carol, 'x-gitlab-api-url': rig.corp.url })).status).toBe(200);
+    expect(await server.metrics()).toMatchObject({ rejectedByCapacity: 1, authFailures: 0 });
+    back();
   });
 });
 
@@ -189,7 +211,9 @@ describe('lines of the level debug', () => {
       'credential accepted',
       'credential refused',
     ])
-      expect(said).toContain(message);
+      expect([...said]).toContain(message);
+    // One for each request to GitLab that found its instance there: the calls of both.
+    expect(lines.filter(({ message }) => message === 'connection pool: reused')).toHaveLength(2);
     const refused = lines.find(({ message }) => message === 'credential refused');
     expect(refused).toMatchObject({ credential: 'private-token', fingerprint: expect.stringMatching(/^[0-9a-f]{8}$/) });
     expect(server.process.err()).not.toMatch(/b{8}/);

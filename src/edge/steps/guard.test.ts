@@ -154,6 +154,17 @@ it.each<[string | undefined, boolean, boolean]>([
   for (let time = 0; time < 2; time++) expect(guard.accepted(request(accept === undefined ? {} : { accept }))).toEqual({ json, events });
 });
 
+it.each([
+  [undefined, true, false],
+  ['*/*', true, false],
+  ['application/json, */*;q=0.1', true, false],
+  ['application/json, text/event-stream', true, true],
+  ['text/event-stream;q=0, application/json', false, false],
+])('Accept %j: an answer may stream: %s; where anything means JSON: %s', (accept, usual, wildcardIsJson) => {
+  const asked = request(accept === undefined ? {} : { accept });
+  expect([new Guard(LISTEN).mayStream(asked), new Guard(LISTEN, { wildcardIsJson: true }).mayStream(asked)]).toEqual([usual, wildcardIsJson]);
+});
+
 describe('a verdict that is kept', () => {
   it('is of a name and a port: what passed at one listener is looked at again at another', () => {
     const guard = new Guard(LISTEN);

@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../src/core/mcp.ts';
+import type { Gateway } from '../../src/gateway.ts';
+import { Rig } from '../e2e/rig.ts';
+import { Authority } from '../fixtures/authority.ts';
+import { GitLabDouble } from '../fixtures/gitlab/double.ts';
+import { LegacyClient, ModernClient } from '../security/kit/clients.ts';
+import { get, send } from '../security/kit/http.ts';
+import { refusal } from './standalone.ts';
+
+/** What gitlab.md says of sessions, blocked addresses and numbers, where GitLab is one upstream of a gateway. */
+
+let authority: Authority;
+let com: GitLabDouble;
+let corp: GitLabDouble;
+let rig: Rig;
+let gateway: Gateway;
+let alice: string;
+let carol: string;
+
+beforeAll(async () => {
+  authority = new Authority('IP:127.0.0.1,IP:::1,DNS:localhost');
+  com = await GitLabDouble.start({ authority });
+  corp = await GitLabDouble.start({ authority, root: '/gitlab' });
+  alice = com.person('alice').token.value;
+  carol = corp.person('carol').token.value;
+  rig = await Rig.make();
+  const entry = (name: string, double: GitLabDouble): JsonObject => ({
+    name,
+    type: 'gitlab',
+    family: { name: 'gitlab', instanceArg: 'instance' },
+    tls: { caFile: double.caFile as string },
+    gitlab: { url: double.url, dynamicUrl: { enabled: name === 'com' } },
+  });
+  gateway = await rig.start({ auth: { modes: ['gitlab'] }, upstreams: [entry('com', com), entry('corp', corp)] });
+});
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]();
+  await Promise.all([com[Symbol.asyncDispose](), corp[Symbol.asyncDispose]()]);
+  authority[Symbol.dispose]();
+});
+
+const post = (message: unknown, headers: Record<string, string>) =>
+  send(
+    gateway.endpoint,
+    'POST',
+    { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+    JSON.stringify(message),
+  );
+const ping = { jsonrpc: '2.0', id: 7, method: 'ping' };
+
+describe('a session of a gateway', () => {
+  it('keeps its instance, though the other one is configured, too', async () => {
+    const headers = { 'private-token': carol, 'x-gitlab-api-url': corp.url };
+    const initialize = { jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {} } };
+    const opened = await post(initialize, headers);
+    const session = { 'private-token': carol, 'mcp-session-id': String(opened.headers['mcp-session-id']) };
+    expect((await post(ping, session)).status).toBe(200);
+    expect((await post(ping, { ...session, 'x-gitlab-api-url': `${corp.apiUrl}/` })).status).toBe(200);
+    const before = com.log.entries.length;
+    expect(refusal(await post(ping, { ...session, 'x-gitlab-api-url': com.url }))).toEqual([
+      409,
+      'Session is bound to another GitLab instance',
+      undefined,
+    ]);
+    expect(com.log.entries.length).toBe(before);
+  });
+
+  it('is opened by initialize alone, and gives no budget away', async () => {
+    const reply = await post(ping, { 'private-token': alice });
+    expect(refusal(reply)).toEqual([400, 'Mcp-Session-Id header is required', undefined]);
+    expect(reply.headers['ratelimit-limit']).toBeUndefined();
+  });
+});
+
+describe('an address that failed ten times', () => {
+  it('is blocked, but for a credential in use', async () => {
+    await using other = await Rig.make();
+    const upstreams = [{ name: 'com', type: 'gitlab', tls: { caFile: com.caFile as string }, gitlab: { url: com.url } }];
+    const { endpoint } = await other.start({ auth: { modes: ['gitlab'] }, upstreams });
+    const client = await LegacyClient.open(endpoint, alice);
+    for (let index = 0; index < 10; index++)
+      expect((await LegacyClient.open(endpoint, `glpat-random${String(index).padStart(12, '0')}`)).initialized.status).toBe(401);
+    expect(refusal((await LegacyClient.open(endpoint, com.person('fresh').token.value)).initialized)).toEqual([
+      429,
+      'Too many authentication failures',
+      undefined,
+    ]);
+    expect((await client.send('ping')).status).toBe(200);
+  });
+});
+
+describe('the numbers of a gateway', () => {
+  it('are those of the pools of GitLab, with bounded labels, and those of pools are not there without GitLab', async () => {
+    await new ModernClient(gateway.endpoint, alice).call('x_gitlab_whoami', { instance: 'com' });
+    const page = (await get(new URL('/metrics', gateway.endpoint).href)).text;
+    for (const line of [
+      /^turnpike_pool_hits_total\{pool="gitlab_servers"\} [1-9]/m,
+      // Two people; one of them with the same token under another header, which is another credential.
+      /^turnpike_pool_misses_total\{pool="gitlab_servers"\} 3$/m,
+      /^turnpike_pool_size\{pool="gitlab_servers"\} 2$/m,
+      /^turnpike_pool_size\{pool="gitlab_instances"\} 1$/m,
+      /^turnpike_gitlab_revalidations_skipped_total 0$/m,
+      /^turnpike_gitlab_url_denied_total\{reason="bound"\} 1$/m,
+    ])
+      expect(page).toMatch(line);
+    expect(page).toContain(`turnpike_gitlab_requests_total{instance="${com.apiUrl}",method="GET",status="200"}`);
+    await using other = await Rig.make();
+    const { endpoint } = await other.start({ upstreams: [] });
+    expect((await get(new URL('/metrics', endpoint).href)).text).not.toContain('{pool="gitlab');
+  });
+});
