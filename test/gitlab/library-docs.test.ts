@@ -1,6 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ALL_TOOLS } from '../../src/builtin/gitlab/tools/all-tools.ts';
+import { TOOLSETS } from '../../src/builtin/gitlab/tools/declaration.ts';
+import { VARIABLES } from '../../src/cli/gitlab/variables.ts';
+import { gitlabBlock } from '../../src/config/sections/gitlab.ts';
 import * as gitlab from '../../src/gitlab/index.ts';
 import { ROOT, read } from '../docs/markdown.ts';
 
@@ -36,8 +40,10 @@ describe('docs/guides/gitlab-library.md', () => {
     const members = made.flatMap((one) => Object.getOwnPropertyNames(one.prototype)).filter((name) => name !== 'constructor');
     expect(members.filter((name) => !new RegExp(`[\`.]${name}[(\`]`).test(guide))).toEqual([]);
   });
+});
 
-  it('the migration page names every identifier of the Go package', () => {
+describe('pages for those who come from elsewhere', () => {
+  it('name every identifier of the Go package', () => {
     const page = read('docs/migration/gitlab-server-pool.md');
     const identifiers = [
       ...['DefaultRevalidateInterval', 'ExtractToken', 'AuthRateLimiter', 'NewAuthRateLimiter', 'Cleanup', 'IsBlocked', 'RecordFailure'],
@@ -45,5 +51,39 @@ describe('docs/guides/gitlab-library.md', () => {
       ...['StartRevalidation', 'Stats', 'Snapshot'],
     ];
     expect(identifiers.filter((name) => !new RegExp(`\`(?:\\w+\\.)?${name}(?:\\([^\`]*)?\``).test(page))).toEqual([]);
+  });
+
+  it('name every variable and header of the server with a dynamic URL', () => {
+    const page = read('docs/migration/gitlab-dynamic-api-url.md');
+    const names = [
+      ...['ENABLE_DYNAMIC_API_URL', 'REMOTE_AUTHORIZATION', 'STREAMABLE_HTTP', 'GITLAB_API_URL', 'GITLAB_POOL_MAX_SIZE', 'GITLAB_POOL_IDLE_TIMEOUT'],
+      ...[
+        'GITLAB_POOL_CLEANUP_INTERVAL',
+        'HTTP_PROXY',
+        'HTTPS_PROXY',
+        'NODE_TLS_REJECT_UNAUTHORIZED',
+        'GITLAB_CA_CERT_PATH',
+        'MAX_REQUESTS_PER_MINUTE',
+      ],
+      ...['SESSION_TIMEOUT_SECONDS', 'LOG_LEVEL', 'X-GitLab-API-URL', 'MCP-Session-ID', 'Private-Token', 'Authorization'],
+    ];
+    expect(names.filter((name) => !page.includes(name))).toEqual([]);
+  });
+});
+
+describe('docs/guides/gitlab.md', () => {
+  const page = read('docs/guides/gitlab.md');
+
+  it('counts the tools that there are, and names every toolset', () => {
+    const byDefault = ALL_TOOLS.filter(({ tier }) => tier === 1).length;
+    expect(page).toContain(`By default ${byDefault}, of ${ALL_TOOLS.length}.`);
+    expect(read('README.md')).toContain(`${ALL_TOOLS.length} tools`);
+    expect(TOOLSETS.filter((name) => !new RegExp(`[\\s\`]${name}[\\s\`]`).test(page))).toEqual([]);
+  });
+
+  it('names every setting of the block, and every variable that is about tools', () => {
+    expect(Object.keys(gitlabBlock.unwrap().shape).filter((key) => !new RegExp(`\`(?:gitlab\\.)?${key}[\`:.]|${key}:`).test(page))).toEqual(['pool']);
+    const reference = read('docs/reference/gitlab-variables.md');
+    expect(VARIABLES.filter(({ name }) => !reference.includes(`| \`${name}\` |`))).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { ALL_TOOLS } from '../../src/builtin/gitlab/tools/all-tools.ts';
 import { TOOLSETS } from '../../src/builtin/gitlab/tools/declaration.ts';
 import { VARIABLES } from '../../src/cli/gitlab/variables.ts';
 import { gitlabBlock } from '../../src/config/sections/gitlab.ts';
+import { METRICS } from '../../src/telemetry/metric-table.ts';
 
 const MS: [number, number] = [1_000, 86_400_000];
 
@@ -57,6 +58,24 @@ describe('GitLab: a change here needs a changeset', () => {
     });
     const { shape } = gitlabBlock.unwrap();
     expect(Object.keys(shape).filter((key) => !(key in gitlabBlock.parse({})))).toEqual(['deniedTools', 'project']);
+  });
+
+  it('names of metrics', () => {
+    const names = Object.values(METRICS).map(({ name, labels }) => `${name}{${labels.join()}}`);
+    expect(names.filter((name) => /^turnpike_(?:gitlab_|pool_(?:hits|misses|evictions|size|max_size))/.test(name)).toSorted()).toMatchInlineSnapshot(`
+      [
+        "turnpike_gitlab_requests_total{instance,method,status}",
+        "turnpike_gitlab_revalidations_failed_total{}",
+        "turnpike_gitlab_revalidations_skipped_total{}",
+        "turnpike_gitlab_revalidations_succeeded_total{}",
+        "turnpike_gitlab_url_denied_total{reason}",
+        "turnpike_pool_evictions_total{pool}",
+        "turnpike_pool_hits_total{pool}",
+        "turnpike_pool_max_size{pool}",
+        "turnpike_pool_misses_total{pool}",
+        "turnpike_pool_size{pool}",
+      ]
+    `);
   });
 
   it('toolsets, and how many tools they have by default and in all', () => {

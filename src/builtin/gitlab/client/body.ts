@@ -17,7 +17,6 @@ export async function* chunksOf({ headers, body, hasBody }: HttpHead, maxBytes: 
   let bytes = 0;
   try {
     unzip = hasBody ? unzipOf(headers['content-encoding']) : undefined;
-    if (hasBody && unzip === undefined && Number(headers['content-length']) > maxBytes) throw tooLarge(maxBytes);
     const source: Readable = unzip === undefined ? body : pipeline(body, unzip, () => undefined);
     for await (const chunk of source as AsyncIterable<Buffer>) {
       bytes += chunk.length;
@@ -35,6 +34,12 @@ export async function* chunksOf({ headers, body, hasBody }: HttpHead, maxBytes: 
 
 /** All of it at once. Throws as `chunksOf`. */
 export async function bytesOf(head: HttpHead, maxBytes: number): Promise<Buffer> {
+  const { headers, hasBody, body } = head;
+  // Not a byte of it is of use. Of a stream, its beginning may be all that is wanted.
+  if (hasBody && headers['content-encoding'] === undefined && Number(headers['content-length']) > maxBytes) {
+    body.destroy();
+    throw tooLarge(maxBytes);
+  }
   const chunks: Buffer[] = [];
   for await (const chunk of chunksOf(head, maxBytes)) chunks.push(chunk);
   return Buffer.concat(chunks);
