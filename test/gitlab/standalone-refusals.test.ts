@@ -201,4 +201,18 @@ describe('an instance', () => {
     expect(page).toContain('turnpike_gitlab_url_denied_total{reason="not-listed"} 3');
     expect(other.process.err()).toMatch(/"level":"warn".*"reason":"invalid".*GitLab API URL refused/);
   });
+
+  it('that is allowed by name but lies at an address of this machine is 403, and no connection is made', async () => {
+    const { port } = new URL(rig.corp.url);
+    const other = await rig.start({ GITLAB_ALLOWED_HOSTS: `localhost:${port}/gitlab` });
+    const connections = rig.corp.log.entries.length;
+    const reply = await other.post(ping, { ...carol, 'x-gitlab-api-url': `https://localhost:${port}/gitlab` });
+    expect(refusal(reply)).toEqual([403, 'GitLab API URL is not allowed', undefined]);
+    expect(rig.corp.log.entries.length).toBe(connections);
+    const { text: page } = await get(`${other.root}/metrics`, { accept: 'text/plain' });
+    expect(page).toContain('turnpike_gitlab_url_denied_total{reason="address"} 1');
+    expect(other.process.err()).toMatch(/"level":"warn".*"reason":"address","host":"localhost".*GitLab API URL refused/);
+    // By the very URL that the operator named, it is reached.
+    expect((await other.post(ping, { ...carol, 'x-gitlab-api-url': rig.corp.url })).status).toBe(200);
+  });
 });
