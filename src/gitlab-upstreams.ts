@@ -223,7 +223,8 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     if (credential === undefined) throw new TurnpikeError('upstream/login', LOGIN, { upstream: name });
     const { scheme: kind, token, instance } = credential;
     // A token goes to the instance that verified it, and to no other.
-    const isHere = instance === home.canonical || (isDynamic && instances.choose(instance).kind === 'instance');
+    // Nor does it go past the settings of the upstream that its instance is.
+    const isHere = instance === home.canonical || (isDynamic && !this.#isKnown(instance) && instances.choose(instance).kind === 'instance');
     if (!isHere) throw new TurnpikeError('upstream/login', LOGIN, { upstream: name, reason: 'the credential is of another instance' });
     return { kind, token, instance };
   }

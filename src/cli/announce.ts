@@ -16,6 +16,8 @@ export interface Announcement {
   readonly endpoint: string;
   readonly status: GatewayStatus;
   readonly stdio: boolean;
+  /** Where the configuration is none of a file that somebody could write. */
+  readonly standalone?: boolean;
 }
 
 /** Said as soon as the gateway listens. */
@@ -38,7 +40,7 @@ export function openingText({
 }
 
 /** Said when every upstream had its first attempt. */
-export function catalogText({ config, endpoint, status, stdio }: Announcement): string {
+export function catalogText({ config, endpoint, status, stdio, standalone = false }: Announcement): string {
   const parts = [upstreamsText(status)];
   const findings = [...new Set(status.findings)];
   if (findings.length > 0) parts.push(findingsText(findings));
@@ -49,7 +51,7 @@ export function catalogText({ config, endpoint, status, stdio }: Announcement): 
         config.auth.modes.every((mode) => mode === 'none'),
       ),
     );
-  parts.push(OWN_CONFIGURATION);
+  if (!standalone) parts.push(OWN_CONFIGURATION);
   return `\n${parts.join('\n')}`;
 }
 

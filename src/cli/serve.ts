@@ -77,7 +77,7 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
     }
     const running = await start;
     say(openingText({ version, config, endpoint: running.endpoint, status: running.status(), stdio, ...withFile(loaded.file) }));
-    void announce(running, { config, stdio, clock, signal: life.signal, say });
+    void announce(running, { config, stdio, standalone: options.document !== undefined, clock, signal: life.signal, say });
     using files = new Reloading({ gateway: running, clock, initial: { judged, reads }, load, say, signal: life.signal });
     reloading = files;
     const input = stdio
@@ -146,19 +146,20 @@ async function closed(gateway: Gateway | undefined, deadline: number, clock: Clo
 interface AnnounceOptions {
   readonly config: Config;
   readonly stdio: boolean;
+  readonly standalone: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
 }
 
 /** Tells what is served once every upstream had its first attempt, or after 15 s with the states of then. */
-async function announce(gateway: Gateway, { config, stdio, clock, signal, say }: AnnounceOptions): Promise<void> {
+async function announce(gateway: Gateway, { config, stdio, standalone, clock, signal, say }: AnnounceOptions): Promise<void> {
   const enough = new AbortController();
   const until = AbortSignal.any([signal, enough.signal]);
   await Promise.race([gateway.settled(until), sleep(clock, SETTLE, until)]).catch(() => {});
   enough.abort();
   if (signal.aborted) return;
-  say(catalogText({ config, endpoint: gateway.endpoint, status: gateway.status(), stdio }));
+  say(catalogText({ config, endpoint: gateway.endpoint, status: gateway.status(), stdio, standalone }));
   trimMemory();
 }
 

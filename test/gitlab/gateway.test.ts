@@ -51,6 +51,16 @@ describe('a caller', () => {
     expect((await client.send('tools/list', {}, foreign)).status).toBe(401);
   });
 
+  it('does not get past the settings of the upstream that the own instance is', async () => {
+    await using dynamic = await GitLabRig.start((corp) => ({ com: GitLabRig.dynamic(corp), corp: { readOnly: true } }));
+    const carol = dynamic.corp.person('carol').token.value;
+    const headers = { 'x-gitlab-api-url': dynamic.corp.url };
+    const made = { name: 'x_gitlab_create_issue', arguments: { instance: 'com', project_id: '1', title: 'x' } };
+    const answer = await new ModernClient(dynamic.url, carol).send('tools/call', made, { headers });
+    expect(textOf(answer)).toContain('authentication required');
+    expect(dynamic.corp.log.of({ method: 'POST' })).toEqual([]);
+  });
+
   it('with a token that GitLab does not know is refused', async () => {
     const reply = await new ModernClient(gitlab.url, 'glpat-aaaaaaaaaaaaaaaaaaaa').call(...whoami('com'));
     expect([reply.status, reply.messages[0]?.error]).toMatchObject([401, { message: 'Invalid GitLab token' }]);

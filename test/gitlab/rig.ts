@@ -4,6 +4,12 @@ import { Rig } from '../e2e/rig.ts';
 import { Authority } from '../fixtures/authority.ts';
 import { GitLabDouble } from '../fixtures/gitlab/double.ts';
 
+/** Blocks `gitlab` of the two upstreams, over their URLs. */
+interface Blocks {
+  readonly com?: JsonObject;
+  readonly corp?: JsonObject;
+}
+
 /** Two instances of GitLab behind one gateway, each an upstream and both a family; disposed, nothing of it is left. */
 export class GitLabRig implements AsyncDisposable {
   readonly com: GitLabDouble;
@@ -21,17 +27,18 @@ export class GitLabRig implements AsyncDisposable {
 
   /** @param blocks of the upstreams `com` and `corp`, over their URLs. @param more of the configuration */
   static async start(
-    blocks: { readonly com?: JsonObject; readonly corp?: JsonObject } = {},
+    blocks: Blocks | ((corp: GitLabDouble) => Blocks) = {},
     more: JsonObject = {},
     overrides: GatewayOverrides = {},
   ): Promise<GitLabRig> {
     const authority = new Authority('IP:127.0.0.1,IP:::1,DNS:localhost');
     const com = await GitLabDouble.start({ authority });
     const corp = await GitLabDouble.start({ authority, root: '/gitlab' });
+    const given = typeof blocks === 'function' ? blocks(corp) : blocks;
     const made = new GitLabRig(authority, com, corp, await Rig.make());
     const document = {
       auth: { modes: ['gitlab'] },
-      upstreams: [made.#entry('com', com, blocks.com), made.#entry('corp', corp, blocks.corp)],
+      upstreams: [made.#entry('com', com, given.com), made.#entry('corp', corp, given.corp)],
       ...more,
     };
     const gateway = await made.rig.start(document, overrides);

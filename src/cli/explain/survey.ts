@@ -1,8 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { Catalog } from '../../catalog/catalog.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import type { UpstreamSnapshot } from '../../core/ports.ts';
+import { GitLabUpstreams } from '../../gitlab-upstreams.ts';
 import { privateDirectory } from '../../store/private-file.ts';
+import { Sealer } from '../../store/seal.ts';
+import { Instruments } from '../../telemetry/instruments.ts';
+import { silentLogger } from '../../telemetry/log.ts';
 import { EraMemory, type EraStore } from '../../upstream/era-memory.ts';
 import { Reaper } from '../../upstream/process/reaper.ts';
 import { Registry } from '../../upstream/registry.ts';
@@ -41,6 +46,13 @@ export async function survey<T>(config: Config, { environment, clock, timeout, s
   const reaper = new Reaper({ clock, environment, onFailure: () => {} });
   parts.defer(() => reaper.stop());
   const failures = new Map<string, string>();
+  const gitlab = parts.use(
+    new GitLabUpstreams(config, {
+      ...{ clock, version: packageVersion(), logger: silentLogger, instruments: new Instruments(clock), proxies: {} },
+      sealer: new Sealer([{ id: 'explain', key: randomBytes(32) }], 'gl1.', clock),
+      endSessions: () => {},
+    }),
+  );
   const registry = parts.use(
     new Registry(
       config.upstreams.map((upstream) => upstreamSettings(upstream, config)),
@@ -53,6 +65,7 @@ export async function survey<T>(config: Config, { environment, clock, timeout, s
           clientInfo: { name: 'turnpike', version: packageVersion() },
           onStderr: () => {},
           onDropped: () => {},
+          transport: ({ name }) => gitlab.transport(name),
         },
         clock,
         profile: config.bridge.interactive.join(''),

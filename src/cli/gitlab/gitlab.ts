@@ -1,3 +1,5 @@
+import { access, constants } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { proxySettings } from '../../net/proxy-choice.ts';
 import { EXIT, type ExitCode } from '../exit-code.ts';
 import { serve } from '../serve.ts';
@@ -26,9 +28,21 @@ export async function gitlab(flags: Readonly<Record<string, string>>, around: Su
     say(made.error);
     return EXIT.failed;
   }
+  const ca = given.value.text('GITLAB_CA_CERT_PATH');
+  if (ca !== undefined && !(await isReadable(resolve(around.cwd, ca)))) {
+    say(`Failed to read CA certificate: ${ca}`);
+    return EXIT.failed;
+  }
   const { stdio, front, document, warnings } = made.value;
   for (const warning of warnings) around.stderr.write(`Warning: ${warning}\n`);
   const bytes = Buffer.from(JSON.stringify(document));
   const options = { file: NAME, document: bytes, stdio, flags: {}, proxies: proxySettings(env), ...(stdio ? {} : { standalone: front }) };
   return serve(options, { ...around, env: { ...env, ...flags } });
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
 }
