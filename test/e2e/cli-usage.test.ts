@@ -33,6 +33,7 @@ describe('usage', () => {
       'list',
       'call',
       'top',
+      'gitlab',
       'completion',
       'version',
       'help',
