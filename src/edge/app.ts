@@ -22,7 +22,8 @@ import { answerPreflight, COMMON } from './steps/response-headers.ts';
 type Input = ReturnType<typeof parseMessages>;
 
 const MCP = '/mcp';
-const DOORS: ReadonlySet<string> = new Set([MCP, SSE_PATH, MESSAGE_PATH]);
+/** Where MCP is spoken. */
+export const DOORS: ReadonlySet<string> = new Set([MCP, SSE_PATH, MESSAGE_PATH]);
 const DRAIN_RETRY_S = 5;
 
 /** Answers one HTTP request; never rejects. The order of checks is protocol.md section 1. */

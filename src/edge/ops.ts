@@ -25,7 +25,8 @@ export interface OpsOptions {
 const FORWARDED = /^(forwarded|via|x-forwarded-.*|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|cf-connecting-ip)$/;
 /** Media types of its text. */
 const PROMETHEUS = /(?:text\/plain|application\/openmetrics-text)/i;
-const PATHS = ['/healthz', '/health', '/readyz', '/metrics'];
+/** Where operators ask. */
+export const OPS_PATHS: readonly string[] = ['/healthz', '/health', '/readyz', '/metrics'];
 
 /** The routes for operators: they need no framework and no MCP. */
 export class Ops {
@@ -36,7 +37,7 @@ export class Ops {
   }
 
   serves(path: string): boolean {
-    return PATHS.includes(path);
+    return OPS_PATHS.includes(path);
   }
 
   async serve(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {

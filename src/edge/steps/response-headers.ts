@@ -15,7 +15,11 @@ const ALWAYS: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
 };
 const HSTS = 'max-age=31536000; includeSubDomains';
-const REQUEST_HEADERS = 'Authorization, Content-Type, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID, X-Turnpike-Toolset';
+const REQUEST_HEADERS = [
+  ...['Authorization', 'Content-Type', 'Mcp-Session-Id', 'MCP-Protocol-Version', 'Mcp-Method', 'Mcp-Name', 'Last-Event-ID', 'X-Turnpike-Toolset'],
+  ...['Private-Token', 'Job-Token', 'X-GitLab-API-URL'],
+].join(', ');
+const SHOWN_HEADERS = 'Mcp-Session-Id, WWW-Authenticate, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset';
 
 /** Bodies up to this size leave in one write with their head. */
 const MAX_ONE_WRITE_BYTES = 16_384;
@@ -43,7 +47,7 @@ export class ResponseHeaders {
     response.once('prefinish', () => response.socket?.setTimeout(this.#listen.writeTimeout));
     if (origin === undefined || !this.#listen.allowedOrigins.includes(origin)) return;
     response.setHeader('access-control-allow-origin', origin);
-    response.setHeader('access-control-expose-headers', 'Mcp-Session-Id, WWW-Authenticate');
+    response.setHeader('access-control-expose-headers', SHOWN_HEADERS);
     response.setHeader('vary', 'Origin');
   }
 
