@@ -40,6 +40,17 @@ describe('who is revoked', () => {
   });
 });
 
+it('whoever came with a token of a GitLab leaves when that mode goes, and nobody else', async () => {
+  const upstreams = [{ name: 'com', type: 'gitlab' }];
+  const [both, tokens] = await Promise.all(
+    [['static', 'gitlab'], ['static']].map(async (modes) => (await load({ auth: { modes, static: [dev] }, upstreams })).auth),
+  );
+  if (both === undefined || tokens === undefined) throw new Error('not loaded');
+  const alice = { issuer: 'https://gitlab.com', subject: '42' };
+  expect([revokedBy(both, tokens)(alice), revokedBy(both, both)(alice), revokedBy(tokens, both)(alice)]).toEqual([true, false, false]);
+  expect(revokedBy(both, tokens)({ issuer: STATIC_ISSUER, subject: 'dev' })).toBe(false);
+});
+
 it('what counts goes on counting while its settings stay', async () => {
   const clock = new ManualClock();
   const gitlab = { verify: () => Promise.reject(new Error('nobody is asked')) };

@@ -75,10 +75,12 @@ export function revokedBy(before: Config['auth'], after: Config['auth']): (princ
   const proofs = ({ modes, static: entries }: Config['auth']) =>
     new Map(modes.includes('static') ? entries.map((entry) => [entry.name, proofOf(entry)]) : []);
   const [was, is] = [proofs(before), proofs(after)];
-  const everybodyLeaves = before.modes.includes('none') && !after.modes.includes('none');
+  const loses = (mode: Config['auth']['modes'][number]) => before.modes.includes(mode) && !after.modes.includes(mode);
   return ({ issuer, subject }) => {
-    if (issuer === LOCAL_ISSUER) return everybodyLeaves;
-    return issuer === STATIC_ISSUER && was.get(subject) !== is.get(subject);
+    if (issuer === LOCAL_ISSUER) return loses('none');
+    if (issuer === STATIC_ISSUER) return was.get(subject) !== is.get(subject);
+    // Everybody else came with a token of a GitLab.
+    return loses('gitlab');
   };
 }
 

@@ -17,6 +17,8 @@ describe('weakenedSettings', () => {
       upstreams: [
         { name: 'a', type: 'stdio', command: 'x', allowUnsafeEnv: true, sharing: 'shared' },
         { name: 'b', type: 'sse', url: 'https://x', tls: { insecureSkipVerify: true } },
+        { name: 'c', type: 'gitlab', gitlab: { dynamicUrl: { enabled: true, allowedHosts: ['*'], allowPrivateHosts: ['git.corp'] } } },
+        { name: 'd', type: 'gitlab', gitlab: { dynamicUrl: { enabled: false, allowedHosts: ['*'] } } },
       ],
     });
     const settings = weakenedSettings(config).map(({ setting }) => setting);
@@ -28,6 +30,8 @@ describe('weakenedSettings', () => {
       'upstreams[0].sharing: shared',
       'upstreams[0].allowUnsafeEnv',
       'upstreams[1].tls.insecureSkipVerify',
+      'upstreams[2].gitlab.dynamicUrl.allowedHosts: *',
+      'upstreams[2].gitlab.dynamicUrl.allowPrivateHosts',
     ]);
     expect(weakenedSettings(config, { stdio: true }).map(({ setting }) => setting)).not.toContain('auth.modes: none');
   });

@@ -24,6 +24,14 @@ export function weakenedSettings(config: Config, { stdio = false }: { readonly s
   for (const [index, upstream] of config.upstreams.entries()) {
     const at = `upstreams[${index}]`;
     if (upstream.sharing === 'shared') weak.push({ setting: `${at}.sharing: shared`, why: `all callers share one connection to '${upstream.name}'` });
+    if (upstream.type === 'gitlab' && upstream.gitlab.dynamicUrl.enabled) {
+      const { allowedHosts, allowPrivateHosts } = upstream.gitlab.dynamicUrl;
+      const dynamic = `${at}.gitlab.dynamicUrl`;
+      if (allowedHosts.includes('*'))
+        weak.push({ setting: `${dynamic}.allowedHosts: *`, why: `callers of '${upstream.name}' may name any public host` });
+      if (allowPrivateHosts.length > 0)
+        weak.push({ setting: `${dynamic}.allowPrivateHosts`, why: `callers of '${upstream.name}' may name hosts of your own network` });
+    }
     if (upstream.type === 'stdio') {
       if (upstream.allowUnsafeEnv) weak.push({ setting: `${at}.allowUnsafeEnv`, why: `variables may make '${upstream.name}' run other code` });
     } else if (upstream.tls?.insecureSkipVerify === true) {
