@@ -60,6 +60,7 @@ function routed(upstream: UpstreamConfig): RouterUpstreamSettings {
   return {
     timeouts,
     naming,
+    waits: upstream.type === 'gitlab',
     credentialMode: upstream.auth.mode,
     configHash: configHash(upstream),
     ...(description === undefined ? {} : { description }),

@@ -78,6 +78,8 @@ describe('properties', () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...places), key, fc.jsonValue(), async ({ keys, fileWith }, name, value) => {
         fc.pre(!keys.includes(name));
+        // A reference that is no reference is told first, whatever key it stands under.
+        fc.pre(!JSON.stringify(value).includes('${'));
         expect(await messageOf(load(fileWith(Object.fromEntries([[name, value]]))))).toContain('unknown key');
       }),
       { numRuns: 300 },

@@ -47,6 +47,8 @@ export interface Call {
   readonly label: boolean;
   /** The era that its upstream must speak: one who cannot be asked meanwhile must not be asked. */
   readonly assumed: Era | undefined;
+  /** As `UpstreamSettings.waits`. */
+  readonly waits: boolean;
 }
 
 /** What a round of questions brought: goes to modern upstreams only. */
@@ -142,7 +144,7 @@ function sentTo(era: Era, call: Call, input: RoundInput, wish: TaskWish | undefi
     edits: editsFor(era, request, input, wish),
     capabilities: era === 'legacy' ? NONE : services.offers.toModern(exchange, services.settings.bridge.interactive, input.tasks),
     // A session upstream's call may be continued by a request that wants progress, although this one does not.
-    progress: exchange.progressToken !== undefined || exchange.era === 'legacy' || era === 'legacy',
+    progress: call.waits || exchange.progressToken !== undefined || exchange.era === 'legacy' || era === 'legacy',
     headers: era === 'legacy' ? undefined : request.headers,
     relay,
     signal: life.signal,

@@ -104,7 +104,7 @@ function newCall(services: Services, from: Exchange, request: UpstreamRequest, q
   const label = upstreamSettings.naming !== 'passthrough';
   const profile = services.offers.profile(from.capabilities, settings.bridge.interactive);
   const relay = new CallRelay({ services, exchange, upstream, label, profile, life, questions }, from);
-  return { services, exchange, request, life, relay, profile, label, assumed };
+  return { services, exchange, request, life, relay, profile, label, assumed, waits: upstreamSettings.waits === true };
 }
 
 /** From the first answer until the upstream has answered for good. */

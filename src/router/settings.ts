@@ -39,6 +39,8 @@ export interface UpstreamSettings {
   readonly naming: 'prefixed' | 'passthrough';
   /** The operator's words on what it is for; told to clients. */
   readonly description?: string;
+  /** Some of its tools wait for long by themselves: it is asked for progress although the client is not, and a call's time restarts with it. */
+  readonly waits?: boolean;
   /** `auth.mode`. */
   readonly credentialMode: string;
   /** Hash of name, address and mode: request state and task ids of another configuration are void (security class 13). */

@@ -25,11 +25,12 @@ export class GitLabRig implements AsyncDisposable {
     this.rig = rig;
   }
 
-  /** @param blocks of the upstreams `com` and `corp`, over their URLs. @param more of the configuration */
+  /** @param blocks of the upstreams `com` and `corp`, over their URLs. @param more of the configuration. @param upstream further settings of both */
   static async start(
     blocks: Blocks | ((corp: GitLabDouble) => Blocks) = {},
     more: JsonObject = {},
     overrides: GatewayOverrides = {},
+    upstream: JsonObject = {},
   ): Promise<GitLabRig> {
     const authority = new Authority('IP:127.0.0.1,IP:::1,DNS:localhost');
     const com = await GitLabDouble.start({ authority });
@@ -38,7 +39,10 @@ export class GitLabRig implements AsyncDisposable {
     const made = new GitLabRig(authority, com, corp, await Rig.make());
     const document = {
       auth: { modes: ['gitlab'] },
-      upstreams: [made.#entry('com', com, given.com), made.#entry('corp', corp, given.corp)],
+      upstreams: [
+        { ...made.#entry('com', com, given.com), ...upstream },
+        { ...made.#entry('corp', corp, given.corp), ...upstream },
+      ],
       ...more,
     };
     const gateway = await made.rig.start(document, overrides);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
+import { addPipeline } from '../fixtures/gitlab/model/ci.ts';
 import { LegacyClient, ModernClient, textOf } from '../security/kit/clients.ts';
 import { GitLabRig } from './rig.ts';
 
@@ -82,6 +83,18 @@ describe('a destructive call (acceptance 25)', () => {
     expect(removed(name)).toBe(0);
   });
 });
+
+it('waiting outlives the time of a call as long as it polls, also for a client that asks for no progress', async () => {
+  await using patient = await GitLabRig.start({}, {}, {}, { timeouts: { call: '6s' } });
+  const { user, token: own } = patient.com.person('alice');
+  const world = patient.com.world;
+  const app = world.addProject(user, 'app', { files: { 'README.md': '# app\n' } });
+  const pipeline = addPipeline(world, app, user, {});
+  pipeline.upcoming.push('running', 'running', 'success');
+  const args = { instance: 'com', project_id: String(app.id), pipeline_id: pipeline.id, interval: 5 };
+  const waited = await new ModernClient(patient.url, own.value).call('x_gitlab_wait_for_pipeline', args);
+  expect(structured(waited), waited.text).toMatchObject({ item: { status: 'success', finished: true } });
+}, 40_000);
 
 it('what an instance does not offer is neither listed nor called there (acceptance 24)', async () => {
   const { token: carol } = gitlab.corp.person('carol');
