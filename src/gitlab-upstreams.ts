@@ -12,7 +12,7 @@ import type { InstanceSource } from './builtin/gitlab/client/instance-source.ts'
 import { OneInstance } from './builtin/gitlab/client/one-instance.ts';
 import { CredentialRejectedError, InvalidUrlError, PoolCapacityError, UpstreamUnavailableError } from './builtin/gitlab/pool/errors.ts';
 import { ServerPool } from './builtin/gitlab/pool/server-pool.ts';
-import type { GitLabContext } from './builtin/gitlab/tools/gitlab-call.ts';
+import type { GitLabContext, ToolCall } from './builtin/gitlab/tools/gitlab-call.ts';
 import { gitlabOffer } from './builtin/gitlab/tools/offer.ts';
 import type { Sealing } from './builtin/gitlab/tools/settings.ts';
 import { BuiltinServer, type ContextLease } from './builtin/server/builtin-server.ts';
@@ -43,6 +43,8 @@ export interface GitLabUpstreamsOptions {
   readonly sealer: Sealer;
   /** For upstreams that name none. */
   readonly proxies: ProxySettings;
+  /** What a caller writes to call a tool of an upstream; undefined where it may not. */
+  readonly callOf: (caller: Caller, upstream: string, tool: string) => ToolCall | undefined;
   /** GitLab does not take the credential of this principal any more. */
   readonly endSessions: (principal: Principal) => void;
   readonly instruments: Instruments;
@@ -203,7 +205,8 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
         lease.signal.removeEventListener('abort', expired);
         lease.release();
       };
-      return { context: { api, principal, secrets: [token] }, signal: over.signal, release };
+      const callOf = caller && ((tool: string) => this.#options.callOf(caller, upstream, tool));
+      return { context: { api, principal, kind, secrets: [token], ...(callOf && { callOf }) }, signal: over.signal, release };
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof CredentialRejectedError) throw new TurnpikeError('upstream/login', EXPIRED, { upstream, reason: error.message });

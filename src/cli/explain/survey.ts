@@ -50,6 +50,7 @@ export async function survey<T>(config: Config, { environment, clock, timeout, s
     new GitLabUpstreams(config, {
       ...{ clock, version: packageVersion(), logger: silentLogger, instruments: new Instruments(clock), proxies: {} },
       sealer: new Sealer([{ id: 'explain', key: randomBytes(32) }], 'gl1.', clock),
+      callOf: () => undefined,
       endSessions: () => {},
     }),
   );

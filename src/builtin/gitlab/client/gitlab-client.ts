@@ -55,7 +55,8 @@ export class GitLabClient implements GitLabApi {
     this.#root = root;
     const url = new URL(root);
     this.#host = url.host;
-    this.#sender = new Sender({ apiUrl: canonical, root: url, instances, clock, random, observe, hidden: () => [credential.token.reveal()] });
+    const isJob = credential.kind === 'job-token';
+    this.#sender = new Sender({ apiUrl: canonical, root: url, instances, clock, random, observe, hidden: () => [credential.token.reveal()], isJob });
   }
 
   async request(request: ApiRequest): Promise<ApiAnswer> {
@@ -70,8 +71,7 @@ export class GitLabClient implements GitLabApi {
   }
 
   async page(request: ListRequest): Promise<ApiPage> {
-    const { items, pagination, next } = await this.#page(request);
-    return { items, pagination, next };
+    return this.#page(request);
   }
 
   async *items(request: ListRequest & { readonly maxItems: number; readonly maxBytes: number }): AsyncGenerator<JsonObject, void, undefined> {
@@ -84,8 +84,8 @@ export class GitLabClient implements GitLabApi {
         if (maxItems-- <= 0 || maxBytes < 0) return;
         yield item;
       }
-      // A page that names itself as the next one would never end.
-      if (maxItems <= 0 || page.next === undefined || queryText(page.next) === queryText(page.asked)) return;
+      // Pages that are empty and name one another would never end.
+      if (maxItems <= 0 || page.next === undefined || page.items.length === 0) return;
       query = page.next;
     }
   }
@@ -109,13 +109,15 @@ export class GitLabClient implements GitLabApi {
     });
   }
 
-  async #page({ keyset, ...request }: ListRequest): Promise<ApiPage & { readonly asked: Query }> {
+  async #page({ keyset, ...request }: ListRequest): Promise<ApiPage> {
     const perPage = perPageOf(request.query);
     const asked: Query = { ...request.query, per_page: perPage, ...(keyset === true ? { pagination: 'keyset' } : {}) };
     const { status, headers, body } = await this.request({ ...request, query: asked });
     if (!Array.isArray(body)) throw invalid('GitLab answered no list', status, headers);
-    const next = nextQuery(headers, asked, this.#host);
-    return { items: body.filter(isJsonObject), pagination: paginationOf(headers, perPage, next), next, asked };
+    const named = nextQuery(headers, asked, this.#host);
+    // A page that names itself as the next one would never end.
+    const next = named !== undefined && queryText(named) === queryText(asked) ? undefined : named;
+    return { items: body.filter(isJsonObject), pagination: paginationOf(headers, perPage, next), next };
   }
 
   #sending(request: ApiRequest, accept: string): Sending {

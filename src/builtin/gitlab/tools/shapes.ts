@@ -58,7 +58,7 @@ export const JOB_ITEM = shape(
 );
 
 export const LABEL = shape(
-  'id name color description description_html open_issues_count closed_issues_count open_merge_requests_count priority is_project_label archived',
+  'id name color description open_issues_count closed_issues_count open_merge_requests_count priority is_project_label archived',
 );
 export const MILESTONE = shape('id iid project_id group_id title description state start_date due_date expired created_at updated_at web_url');
 export const RELEASE = shape(
