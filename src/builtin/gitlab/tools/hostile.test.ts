@@ -19,7 +19,6 @@ import { DEFAULT_SETTINGS, type GitLabSettings } from './settings.ts';
 
 /** Every tool against a GitLab and a model that mean harm: whatever comes, the result keeps its rules. */
 
-const MAX_BYTES = 20_000;
 const ACCESS = 'glpat-abcDEF1234567890abcd';
 const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U';
 const KEY = '-----BEGIN RSA PRIVATE KEY-----\nMIIEsecret\n-----END RSA PRIVATE KEY-----';
@@ -205,7 +204,7 @@ function argumentsOf(schema: JsonObject): fc.Arbitrary<unknown> {
 const NEVER = new AbortController().signal;
 
 function rig(api: GitLabApi, more: Partial<GitLabSettings> = {}) {
-  const settings = { ...DEFAULT_SETTINGS, toolsets: ['all'], tools: ['execute_graphql'], allowReveal: true, maxResultBytes: MAX_BYTES, ...more };
+  const settings = { ...DEFAULT_SETTINGS, toolsets: ['all'], tools: ['execute_graphql'], allowReveal: true, ...more };
   const clock = new ManualClock();
   const runner = new Runner(ALL_TOOLS, { settings, sealing: openSealing, clock });
   let asked = 0;
@@ -257,15 +256,15 @@ describe.each(ALL_TOOLS.map((declaration) => ({ name: declaration.name, declarat
 
   it('keeps its rules whatever GitLab says', async () => {
     await fc.assert(
-      fc.asyncProperty(args, answers, async (given, said) => {
-        const outcome = await rig(new HostileApi(said), { confirm: 'allow' }).run(name, {
+      fc.asyncProperty(args, answers, fc.constantFrom(4_000, 20_000), async (given, said, maxResultBytes) => {
+        const outcome = await rig(new HostileApi(said), { confirm: 'allow', maxResultBytes }).run(name, {
           ...given,
           ...(name.startsWith('wait_') && { timeout: 1 }),
         });
         expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
         if (outcome instanceof TurnpikeError) return;
         const { structuredContent, content } = outcome;
-        expect(Buffer.byteLength(JSON.stringify({ structuredContent, content }))).toBeLessThanOrEqual(MAX_BYTES);
+        expect(Buffer.byteLength(JSON.stringify({ structuredContent, content }))).toBeLessThanOrEqual(maxResultBytes);
         expect(output(structuredContent)).toEqual([]);
         const { next_steps, ...facts } = structuredContent as { readonly next_steps?: readonly { tool: string; arguments: JsonObject }[] };
         for (const shown of [...textsIn(facts), ...textsIn(content)]) expect(shown).not.toMatch(HIDDEN);
