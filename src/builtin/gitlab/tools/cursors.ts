@@ -33,7 +33,7 @@ export class Cursors {
 
   /** Undefined where it would be longer than anybody should carry. */
   make({ apiUrl, tool, args, first }: List, { query, skip }: Place): string | undefined {
-    const changed = Object.entries(query).filter(([name, value]) => textOf(value) !== textOf(first[name]));
+    const changed = Object.entries(query).filter(([name, value]) => first[name] === undefined || textOf(value) !== textOf(first[name]));
     const gone = Object.keys(first).filter((name) => query[name] === undefined);
     const cursor = this.#sealing.seal(PURPOSE, { bound: binding(apiUrl, tool, args), query: Object.fromEntries(changed), gone, skip });
     return cursor.length > MAX_CURSOR ? undefined : cursor;
