@@ -3,6 +3,7 @@ export type {
   ApiAnswer,
   ApiPage,
   ApiRequest,
+  BoundedRequest,
   CredentialKind,
   GitLabApi,
   GitLabCredential as Credential,

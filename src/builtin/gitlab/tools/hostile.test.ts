@@ -141,14 +141,18 @@ class HostileApi implements GitLabApi {
     return { status: 200, body: this.#answers.body, headers: this.#answers.headers };
   }
 
-  async page(request: ApiRequest) {
+  async list(request: ApiRequest) {
     this.sent.push(request);
     return this.#answers.page;
   }
 
-  async *items(request: ApiRequest) {
+  async *page(request: ApiRequest) {
     this.sent.push(request);
     yield* this.#answers.page.items;
+  }
+
+  keyset(request: ApiRequest) {
+    return this.page(request);
   }
 
   async stream(request: ApiRequest) {

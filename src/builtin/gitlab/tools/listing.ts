@@ -83,10 +83,10 @@ async function pageOf(work: Work, path: string, query: Query): Promise<[ApiPage,
   const { pagination, ...plain } = query;
   const keyset = pagination === 'keyset';
   try {
-    return [await work.api.page({ path, query: plain, signal: work.signal, keyset }), query];
+    return [await work.api.list({ path, query: plain, signal: work.signal, keyset }), query];
   } catch (error) {
     if (!keyset || !(error instanceof GitLabError) || error.status !== 405) throw error;
-    return [await work.api.page({ path, query: plain, signal: work.signal, keyset: false }), plain];
+    return [await work.api.list({ path, query: plain, signal: work.signal, keyset: false }), plain];
   }
 }
 
