@@ -267,6 +267,15 @@ describe('the fence', () => {
   });
 });
 
+describe('searches', () => {
+  it('are refused where GitLab would search another branch than was asked for', async () => {
+    const { api, run } = bench({});
+    for (const where of [{}, { group_id: 1 }])
+      await expect(run('search', { ...where, scope: 'blobs', search: 'x', ref: 'dev' })).rejects.toThrow(/ref is for a search in one project/);
+    expect(api.sent).toEqual([]);
+  });
+});
+
 describe('replies', () => {
   it('are refused where they would be less confidential than asked for', async () => {
     const { api, run } = bench({});
