@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import type { ProxyAgent, buildConnector as UndiciConnector } from 'undici';
 import { Secret } from '../../core/secret.ts';
+import { Turn } from '../../core/turn.ts';
 import { SocketSet } from '../../net/socket-set.ts';
 import { buildConnector, Pool } from '../../net/undici-parts.ts';
 import type { Flight } from './flight.ts';
@@ -49,6 +50,7 @@ type Connector = (options: UndiciConnector.Options, callback: UndiciConnector.Ca
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #sockets = new SocketSet(closed);
+  readonly #answers = new Turn<Flight>((flight) => flight.read());
   #pools: OriginPools | ProxyAgent | undefined;
   #opening: Promise<void> | undefined;
   #closed = false;
@@ -64,7 +66,7 @@ export class HttpClient {
 
   /** Sends a request, of which the flight hears what comes; it may hear of a failure before this returns. Never throws. */
   dispatch(flight: Flight, request: HttpRequest): void {
-    if (!flight.begin()) return;
+    if (!flight.begin(this.#answers)) return;
     if (this.#pools !== undefined || this.#closed) this.#send(flight, request);
     else {
       this.#open().then(
