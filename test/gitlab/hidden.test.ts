@@ -98,12 +98,16 @@ describe('inside the gateway', () => {
 describe('a family', () => {
   it('lists a tool for who offers it, and tells of the other one what refuses it', async () => {
     await using gitlab = await GitLabRig.start({ com: { readOnly: true }, corp: { readOnly: true } }, { policy: { annotations: 'ignore' } });
-    await using half = await GitLabRig.start({ com: { readOnly: true } }, { policy: { annotations: 'ignore' } });
+    await using half = await GitLabRig.start({ com: { readOnly: true }, corp: { confirm: 'deny' } }, { policy: { annotations: 'ignore' } });
     for (const { url, com } of [gitlab, half]) {
       for (const [, client] of await clients(url, com.person('alice').token.value)) {
         const refused = await client.call('x_gitlab_create_issue', { instance: 'com', project_id: '1', title: 'x' });
         expect([refused.result.isError, textOf(refused)], refused.text).toEqual([true, READ_ONLY('create_issue')]);
-        const listed = (await items(client, 'tools/list', 'tools')).filter(({ name }) => name === 'x_gitlab_create_issue');
+        const all = await items(client, 'tools/list', 'tools');
+        expect(all.filter(({ name }) => name === 'x_gitlab_delete_branch')).toEqual([]);
+        const mode = url === half.url ? 'delete_branch is not allowed: gitlab.confirm is deny' : READ_ONLY('delete_branch');
+        expect(textOf(await client.call('x_gitlab_delete_branch', { instance: 'corp', project_id: '1', branch: 'b' }))).toBe(mode);
+        const listed = all.filter(({ name }) => name === 'x_gitlab_create_issue');
         expect(listed).toMatchObject(url === half.url ? [{ inputSchema: { properties: { instance: { enum: ['corp'] } } } }] : []);
       }
       expect(com.log.of({ method: 'POST' })).toEqual([]);
