@@ -8,7 +8,8 @@ import { child, Served } from './reload-rig.ts';
 /** What a gateway holds in memory that nobody calls: the code of what is not configured is not there (performance.md, "Memory"). */
 
 const PRELOAD = new URL('../fixtures/loaded-files.mjs', import.meta.url).href;
-const GITLAB = /\/src\/(builtin\/|gitlab-upstreams|standalone-|cli\/gitlab\/(gitlab|document)\.)/;
+/** What a credential of GitLab looks like may be known to everybody: two small files. */
+const GITLAB = /\/src\/(builtin\/(?!gitlab\/pool\/(credential|errors)\.)|gitlab-upstreams|standalone-|cli\/gitlab\/(gitlab|document)\.)/;
 /** Of other commands and of settings that nobody made. */
 const OTHERS =
   /\/src\/(aggregator|launcher|testing|gitlab|cli\/(init|explain|top|completion))\/|\/src\/cli\/(call|list|check|client)\.|\/(@clack|pino-pretty)\/|\/undici\/index\.js/;
