@@ -14,6 +14,7 @@ import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { Fingerprinter } from './core/fingerprinter.ts';
 import { LinkedAbort } from './core/linked-abort.ts';
 import { OwnAbort } from './core/own-abort.ts';
+import { Turn } from './core/turn.ts';
 import { serveHttp } from './edge/app.ts';
 import type { Edge } from './edge/edge.ts';
 import { Envelopes } from './edge/envelope.ts';
@@ -27,7 +28,7 @@ import { serveStdio } from './edge/stdio.ts';
 import { Work } from './edge/work.ts';
 import { type HandleOptions, serveForeign } from './embedding.ts';
 import { type FrontParts, GATEWAY_FRONT, type StandaloneSettings } from './front.ts';
-import { GitLabUpstreams } from './gitlab-upstreams.ts';
+import { GitLabOnDemand } from './gitlab-on-demand.ts';
 import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
@@ -39,7 +40,6 @@ import { ResultMetas } from './router/result-metas.ts';
 import type { Services } from './router/services.ts';
 import { HostedTasks } from './router/tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
-import { standaloneFront } from './standalone-front.ts';
 import { Startup } from './startup.ts';
 import { type ConnectionReport, connectionReports, type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
 import { openStore } from './store/open.ts';
@@ -149,14 +149,16 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const serverInfo = { name: 'turnpike', version };
   const sealing = keys.derive('seal');
   const gitlab = parts.use(
-    new GitLabUpstreams(config, {
+    new GitLabOnDemand({
       ...{ clock, version, logger, instruments, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
       callOf: (caller, upstream, tool) => catalog.viewFor(caller).callOf(upstream, tool),
       // In a moment: the call that found it out is answered first.
       endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),
   );
-  const front = overrides.standalone === undefined ? GATEWAY_FRONT : standaloneFront(overrides.standalone);
+  await gitlab.load(config);
+  gitlab.reconfigure(config);
+  const front = overrides.standalone === undefined ? GATEWAY_FRONT : (await import('./standalone-front.ts')).standaloneFront(overrides.standalone);
   let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab, front });
   const ports = connectorPorts({
     ...{ clock, reaper, environment, clientInfo: serverInfo, store: opened.store, logger, instruments },
@@ -362,7 +364,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     },
     async start(signal) {
       signal.throwIfAborted();
-      if (listener) listening = await listenHttp(edge.settings, (request, response) => void serveHttp(edge, ops, request, response));
+      const arrivals = new Turn<ServerResponse<IncomingMessage>>((response) => void serveHttp(edge, ops, response.req, response));
+      if (listener) listening = await listenHttp(edge.settings, (_request, response) => arrivals.add(response));
       gitlab.start(ended.signal);
       startup.begin(registry.start(ended.signal));
     },
