@@ -20,7 +20,16 @@ function onDemand(): GitLabOnDemand {
   const clock = new ManualClock();
   const sealer = new Sealer([{ id: 'k', key: randomBytes(32) }], 'gl1.', clock);
   return new GitLabOnDemand({
-    ...{ clock, sealer, version: '1', logger: silentLogger, instruments: new Instruments(clock), proxies: {}, endSessions: () => {} },
+    ...{
+      clock,
+      sealer,
+      version: '1',
+      logger: silentLogger,
+      instruments: new Instruments(clock),
+      proxies: {},
+      callOf: () => undefined,
+      endSessions: () => {},
+    },
   });
 }
 
