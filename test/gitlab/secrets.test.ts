@@ -25,6 +25,14 @@ it('no token of GitLab, nor its end, is in a log line, an audit record, a number
   };
   await call(alice, 'x_gitlab_whoami');
   await call(bob, 'x_gitlab_create_issue', { project_id: alice, title: bob });
+  const owner = people[1] as (typeof people)[number];
+  const { id } = gitlab.com.world.addProject(owner.user, 'app', { files: { 'notes.txt': `use ${bob}\n` } });
+  // GitLab says it again: in a result, in a file, in what it refuses.
+  await call(bob, 'x_gitlab_create_issue', { project_id: id, title: bob, description: `also ${alice}` });
+  await call(bob, 'x_gitlab_get_file_contents', { project_id: id, file_path: 'notes.txt' });
+  gitlab.com.faults.add({ path: /issues$/, fault: { kind: 'status', status: 422, body: { message: `${bob} is taken` } } });
+  await call(bob, 'x_gitlab_list_issues', { project_id: id });
+  expect(said.slice(-3).map((text) => text.includes('[MASKED]'))).toEqual([true, true, true]);
   (people[2] as (typeof people)[number]).token.revoked = true;
   await call(mallory, 'x_gitlab_whoami');
   gitlab.com.faults.add({ path: '/user', fault: { kind: 'status', status: 502 } });
