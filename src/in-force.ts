@@ -14,6 +14,7 @@ import { TrustedProxies } from './edge/steps/address.ts';
 import { Guard } from './edge/steps/guard.ts';
 import { ResponseHeaders } from './edge/steps/response-headers.ts';
 import type { Front } from './front.ts';
+import { mayBringGitLabs } from './gitlab-credentials.ts';
 import { Admission } from './limit/admission.ts';
 import type { RouterSettings } from './router/settings.ts';
 import type { Instruments } from './telemetry/instruments.ts';
@@ -44,7 +45,8 @@ export interface InForceOptions {
 /** Makes it; of `before` stays what would be made again from the same settings, with what it has counted. Throws `config/invalid`. */
 export function inForce(config: Config, { clock, serverInfo, instruments, gitlab, front }: InForceOptions, before?: InForce): InForce {
   const { auth, limits, listen } = config;
-  const isSameAuth = before !== undefined && sameValue([before.config.auth.modes, before.config.auth.static], [auth.modes, auth.static]);
+  const proving = (one: Config) => [one.auth.modes, one.auth.static, mayBringGitLabs(one)];
+  const isSameAuth = before !== undefined && sameValue(proving(before.config), proving(config));
   const limited = ({ limits: { ip, ipBurst, user, userBurst }, auth: { failures } }: Config) => ({ ip, ipBurst, user, userBurst, failures });
   const isSameAdmission = before !== undefined && sameValue(limited(before.config), limited(config));
   const authenticators = () =>
@@ -59,7 +61,10 @@ export function inForce(config: Config, { clock, serverInfo, instruments, gitlab
     edge: { listen, limits },
     authentication: isSameAuth
       ? before.authentication
-      : new Authentication(authenticators(), (mode, result) => instruments.inboundAuth(mode, result).add(), front.extractor),
+      : new Authentication(authenticators(), (mode, result) => instruments.inboundAuth(mode, result).add(), {
+          extractor: front.extractor(config),
+          beside: gitlab,
+        }),
     admission: isSameAdmission
       ? before.admission
       : new Admission({ clock, limits: front.hasRates ? limits : undefined, failures: { max: auth.failures.max, windowMs: auth.failures.window } }),
