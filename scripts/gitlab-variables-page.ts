@@ -29,5 +29,6 @@ function row({ name, kind, about }: Variable): string {
 
 function formOf(kind: Variable['kind']): string {
   if (kind === 'boolean') return '`true`, `1`, `yes`, `false`, `0`, `no`';
-  return typeof kind === 'object' ? `${kind.from} to ${kind.to}` : kind;
+  if (typeof kind !== 'object') return kind;
+  return 'from' in kind ? `${kind.from} to ${kind.to}` : kind.choices.map((one) => `\`${one}\``).join(', ');
 }

@@ -62,7 +62,10 @@ export const GATEWAY_FRONT: Front = Object.freeze({
         return known.has(credential) || (config().auth.modes.includes('gitlab') && gitlab.isPooled(credential, context));
       },
       prove: (credential) => known.prove(credential),
-      forget: (credential) => known.forget(credential),
+      forget(credential) {
+        // It may have been the other one that was refused.
+        if (credential.beside === undefined) known.forget(credential);
+      },
     };
     return { knownGood, door: new GatewayDoor(admission) };
   },

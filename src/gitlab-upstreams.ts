@@ -1,6 +1,5 @@
-import type { AuthContext, Verdict } from './auth/authenticator.ts';
+import type { AuthContext, TokenVerifier, Verdict } from './auth/authenticator.ts';
 import type { Credential } from './auth/credential.ts';
-import type { TokenVerifier } from './auth/gitlab-token.ts';
 import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
 import type { CredentialKind } from './builtin/gitlab/client/api.ts';
 import { type ApiUrl, knownApiUrl, parseApiUrl } from './builtin/gitlab/client/api-url.ts';
@@ -63,6 +62,9 @@ interface Place {
 
 type Served = Pick<GitLabContext, 'api' | 'principal'> & { readonly owner: Principal };
 
+/** Whoever has a session may have a call running, and a credential with a call keeps its place: nobody with a session is to find none. */
+const MIN_CREDENTIALS = 100;
+
 const LOGIN = 'authentication required: please log in to access this resource';
 const EXPIRED = 'authentication failed: your session may have expired, please log in again';
 
@@ -82,6 +84,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     const { clock, version, logger } = options;
     this.#pool = new ServerPool<Served>({}, (api, { principal }) => ({ api, principal: principalKey(principal), owner: principal }), {
       clock,
+      maxSize: config.pool.limits.gitlabCredentials ?? Math.max(MIN_CREDENTIALS, config.limits.sessions),
       endSessions: options.endSessions,
       clients: (apiUrl, credential) => {
         const { clients } = this.#placeOf(apiUrl);
@@ -233,7 +236,6 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     const { clock, version, sealer, logger } = this.#options;
     const { url, dynamicUrl, pool, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
-    const home = knownApiUrl(url);
     const isDynamic = dynamicUrl.enabled;
     const throughProxy = proxy === undefined ? this.#options.proxies : { httpProxy: proxy.reveal(), httpsProxy: proxy.reveal() };
     const rules = instanceRules({
@@ -245,6 +247,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     });
     if (!rules.ok) throw new TurnpikeError('config/invalid', `upstream '${name}': ${rules.error}`);
     const { allowsPrivate, operatorUrls } = rules.value;
+    const home = knownApiUrl(url);
     const origins = {
       ...throughProxy,
       ...(tls?.caFile === undefined ? {} : { caCertPath: tls.caFile }),

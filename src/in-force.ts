@@ -1,6 +1,6 @@
-import { Authentication } from './auth/authenticator.ts';
+import { Authentication, type TokenVerifier } from './auth/authenticator.ts';
 import type { ChallengeOptions } from './auth/challenge.ts';
-import { GitLabTokens, type TokenVerifier } from './auth/gitlab-token.ts';
+import { GitLabTokens } from './auth/gitlab-token.ts';
 import { NoAuthenticator } from './auth/none.ts';
 import { StaticTokens } from './auth/static-token.ts';
 import { sameValue } from './config/changes.ts';

@@ -1,7 +1,6 @@
 import { ERRORS, TurnpikeError } from '../core/errors.ts';
 import type { Credential } from './credential.ts';
 import { type DistinctHeaders, extractCredential } from './extract.ts';
-import type { TokenVerifier } from './gitlab-token.ts';
 import type { AuthMode, Identity } from './identity.ts';
 
 /** What an authenticator may know beside the credential. */
@@ -18,6 +17,12 @@ export interface AuthContext {
 
 /** How the credential of a request is found, in place of the usual way, which it may take; throws as `Authentication.extract`. */
 export type Extractor = (headers: DistinctHeaders, usual: () => Credential | undefined) => Credential | undefined;
+
+/** Asks a GitLab whose token it is (gitlab.md 1.2). */
+export interface TokenVerifier {
+  /** @returns `accepted` with the credential that was verified, `refused` with the error to answer, or `unavailable` */
+  verify(credential: Credential, context: AuthContext, signal: AbortSignal): Promise<Verdict>;
+}
 
 export interface AuthenticationOptions {
   readonly extractor?: Extractor | undefined;

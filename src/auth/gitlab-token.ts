@@ -1,12 +1,6 @@
-import type { AuthContext, Authenticator, Verdict } from './authenticator.ts';
+import type { AuthContext, Authenticator, TokenVerifier, Verdict } from './authenticator.ts';
 import { UNCLAIMED } from './authenticator.ts';
 import type { Credential } from './credential.ts';
-
-/** Asks a GitLab whose token it is (gitlab.md 1.2). */
-export interface TokenVerifier {
-  /** @returns `accepted` with the credential that was verified, `refused` with the error to answer, or `unavailable` */
-  verify(credential: Credential, context: AuthContext, signal: AbortSignal): Promise<Verdict>;
-}
 
 /** What GitLab's own tokens begin with. */
 const PREFIX = /^gl[a-z]{2,8}-/;

@@ -27,7 +27,7 @@ type End = { readonly why: 'signal' | 'input' } | { readonly why: 'crash'; reado
 /** `turnpike serve`: runs until a signal, the end of standard input (`--stdio`), or a crash. */
 export async function serve(options: ConfigOptions, around: Surroundings): Promise<ExitCode> {
   const clock = systemClock;
-  const { stdio } = options;
+  const { stdio, retell = (problem) => problem } = options;
   // From the first moment: a signal during a slow start must end it too.
   using stop = new Stop({ events: around.events, clock, onSecond: around.exit });
   using crash = new Crash(around.events, () => around.exit(EXIT.failed));
@@ -42,12 +42,12 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
   try {
     judged = await load(reads);
   } catch (error) {
-    say(`turnpike: the configuration is invalid\n${problemText(error)}\n`);
+    say(`turnpike: the configuration is invalid\n${retell(problemText(error))}\n`);
     return EXIT.failed;
   }
   const { loaded, refused } = judged;
   const { config } = loaded;
-  for (const warning of loaded.warnings) say(`Warning: ${warning}\n`);
+  for (const warning of loaded.warnings) say(`Warning: ${retell(warning)}\n`);
   for (const refusal of refused) say(`${refusal}\n`);
   if (refused.length > 0) return EXIT.failed;
 
@@ -91,7 +91,7 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
     }
     return verdict(last, logger);
   } catch (error) {
-    say(`turnpike: ${startProblem(error, config.listen)}\n`);
+    say(`turnpike: ${retell(startProblem(error, config.listen))}\n`);
     return EXIT.failed;
   } finally {
     life.abort(new Error('the gateway is ending'));

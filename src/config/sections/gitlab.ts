@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { httpUrlProblem } from '../addresses.ts';
-import { boolean, choice, duration, integer, text, words } from '../leaves.ts';
+import { boolean, choice, duration, integer, text, textOrNumber, words, wordsOrNumbers } from '../leaves.ts';
 
 /** What a GitLab token may be sent to GitLab as (gitlab.md 1.1). */
 const TOKEN_HEADERS = ['PRIVATE-TOKEN', 'JOB-TOKEN', 'Authorization'];
@@ -34,8 +34,10 @@ export const gitlabBlock = z
       .meta({ description: 'Toolsets that are offered; `NAME+` with its further tools, `default`, `all`.' }),
     tools: words('a list of tools').prefault([]).meta({ description: 'Single tools besides.' }),
     deniedTools: text('a regular expression of up to 200 characters').exactOptional().meta({ description: 'Tools that are not offered.' }),
-    project: text('an id or path of a project').exactOptional().meta({ description: 'Project of calls that name none.' }),
-    allowedProjects: words('a list of ids or paths of projects').prefault([]).meta({ description: 'The only projects that may be reached.' }),
+    project: textOrNumber('an id or path of a project').exactOptional().meta({ description: 'Project of calls that name none.' }),
+    allowedProjects: wordsOrNumbers('a list of ids or paths of projects')
+      .prefault([])
+      .meta({ description: 'The only projects that may be reached.' }),
     confirm: choice(['ask', 'allow', 'deny'])
       .prefault('ask')
       .meta({ description: 'Destructive calls: ask the human, let them pass, or refuse them.' }),

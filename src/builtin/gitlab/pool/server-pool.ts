@@ -61,8 +61,6 @@ export class ServerPool<S> implements AsyncDisposable {
   /** Those that are handed out, by name, and by principal. */
   readonly #members = new Map<string, Member<S>>();
   readonly #byPrincipal = new Map<string, Member<S>>();
-  /** The one whose place a newer credential of the same principal takes just now. */
-  #replaced: Member<S> | undefined;
   readonly #createdAt: string;
   #hits = 0;
   #misses = 0;
@@ -253,20 +251,18 @@ export class ServerPool<S> implements AsyncDisposable {
     const { name, identity } = member;
     const owner = principalKey(identity.principal);
     const older = this.#byPrincipal.get(owner);
-    this.#replaced = older;
+    if (older !== undefined) {
+      this.#forget(older);
+      this.#tell('replaced', aboutOf(older));
+      // Its calls run on without a place: else somebody who takes turns with two tokens would have a place for each turn.
+      void this.#pool.retire(older.name, 'a newer credential of the same principal', { yields: true });
+    }
     try {
       this.#pool.put({ id: name, owner, tenant: '', groups: [] }, { value: member });
     } catch (error) {
       const failure = asTurnpikeError(error).code === 'pool/exhausted' ? new PoolCapacityError(`max ${this.#maxSize} instances`) : error;
       this.#tell('refused', aboutOf(member), failure);
       throw failure;
-    } finally {
-      this.#replaced = undefined;
-    }
-    if (older !== undefined) {
-      this.#forget(older);
-      this.#tell('replaced', aboutOf(older));
-      void this.#pool.retire(older.name, 'a newer credential of the same principal');
     }
     this.#members.set(name, member);
     this.#byPrincipal.set(owner, member);
@@ -294,8 +290,6 @@ export class ServerPool<S> implements AsyncDisposable {
   /** An entry gave way, or was not used for long. */
   #left({ kind, id }: PoolEvent): void {
     if (kind !== 'evicted' && kind !== 'idle') return;
-    // It gave its place to its successor.
-    if (this.#replaced?.name === id) return;
     if (kind === 'evicted') this.#evictions++;
     const member = this.#members.get(id);
     if (member === undefined) return;
