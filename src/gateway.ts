@@ -273,7 +273,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     sessions: () => sessions.size,
     parked: () => parking.size,
     gitlab: () => gitlab.numbers(),
-    upstreams: () => registry.snapshot().map(({ status }) => status),
+    upstreams: () => gitlab.judged(registry.snapshot().map(({ status }) => status)),
   });
   const work = new Work();
   const listeners = new Listeners();
@@ -369,7 +369,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       await startup.over(signal);
     },
     status() {
-      return statusOf(now.config, registry, catalog);
+      const status = statusOf(now.config, registry, catalog);
+      return { ...status, upstreams: gitlab.judged(status.upstreams) };
     },
     connections: () => connectionReports(connections.snapshot()),
     reload: (load) => reload.run(load),

@@ -21,7 +21,7 @@ import { type Caller, type Principal, principalKey } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { OwnAbort } from './core/own-abort.ts';
-import type { Transport } from './core/ports.ts';
+import type { Transport, UpstreamState } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
 import { addressKey } from './limit/address.ts';
 import { TokenBuckets } from './limit/rate.ts';
@@ -88,13 +88,13 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       endSessions: options.endSessions,
       clients: (apiUrl, credential) => {
         const { clients } = this.#placeOf(apiUrl);
-        const label = this.#isKnown(apiUrl) ? apiUrl : 'other';
+        const label = this.#labelOf(apiUrl);
         const observe = ({ method, status }: { readonly method: string; readonly status: number }) =>
           options.instruments.gitlabRequest(label, method, status).add();
         return new GitLabClient({ apiUrl, credential, instances: clients, clock, version, observe });
       },
       observe: ({ kind, fingerprint, credential, apiUrl }) =>
-        logger.debug(`credential ${kind}`, { fingerprint, credential, instance: this.#isKnown(apiUrl) ? apiUrl : 'other' }),
+        logger.debug(`credential ${kind}`, { fingerprint, credential, instance: this.#labelOf(apiUrl) }),
     });
     this.#refusals = new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock);
     this.reconfigure(config);
@@ -121,6 +121,14 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       ],
       revalidations: { succeeded: revalidations_succeeded, failed: revalidations_failed, skipped: this.#pool.revalidationsSkipped },
     };
+  }
+
+  /** States of upstreams, where those count as degraded whose GitLab could not be asked about credentials in use (gitlab.md 1.3). */
+  judged<T extends { readonly name: string; readonly state: UpstreamState }>(upstreams: readonly T[]): readonly T[] {
+    const { degraded } = this.#pool;
+    if (degraded.size === 0) return upstreams;
+    const names = new Set([...degraded].map((apiUrl) => this.#placeFor(apiUrl)?.name));
+    return upstreams.map((upstream) => (names.has(upstream.name) && upstream.state === 'connected' ? { ...upstream, state: 'degraded' } : upstream));
   }
 
   /** Takes other upstreams; those that are the same stay. Throws as the constructor, and then nothing has changed. */
@@ -292,15 +300,25 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
 
   /** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */
   #placeOf(apiUrl: string): Place {
-    const places = [...this.#places.values(), ...this.#former];
-    const place = places.find(({ home }) => home.canonical === apiUrl) ?? places.find(({ isDynamic }) => isDynamic);
+    const place = this.#placeFor(apiUrl);
     if (place === undefined) throw new InvalidUrlError({ kind: 'forbidden', reason: 'no upstream has this instance' });
     return place;
   }
 
+  #placeFor(apiUrl: string): Place | undefined {
+    const places = [...this.#places.values(), ...this.#former];
+    return places.find(({ home }) => home.canonical === apiUrl) ?? places.find(({ isDynamic }) => isDynamic);
+  }
+
   #tellOf(kind: PoolEvent['kind'], apiUrl: string): void {
     const what = POOL_LINES[kind];
-    if (what !== undefined) this.#options.logger.debug(`connection pool: ${what}`, { instance: this.#isKnown(apiUrl) ? apiUrl : 'other' });
+    if (what !== undefined) this.#options.logger.debug(`connection pool: ${what}`, { instance: this.#labelOf(apiUrl) });
+  }
+
+  /** In numbers and lines there are only the instances that are configured (gitlab.md 2.6). */
+  #labelOf(apiUrl: string): string {
+    const isNamed = [...this.#places.values()].some(({ home, instances }) => home.canonical === apiUrl || instances.isNamed(knownApiUrl(apiUrl)));
+    return isNamed ? apiUrl : 'other';
   }
 
   #isKnown(apiUrl: string): boolean {

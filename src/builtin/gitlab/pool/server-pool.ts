@@ -177,7 +177,12 @@ export class ServerPool<S> implements AsyncDisposable {
 
   /** `degraded` while there are credentials about which the last question brought no verdict. */
   get status(): 'ok' | 'degraded' {
-    return this.#revalidation.degraded > 0 ? 'degraded' : 'ok';
+    return this.degraded.size > 0 ? 'degraded' : 'ok';
+  }
+
+  /** The instances, by their canonical URLs, that brought no verdict when they were asked again. */
+  get degraded(): ReadonlySet<string> {
+    return this.#revalidation.degraded;
   }
 
   /** Asks GitLab about every entry from time to time, until `signal` aborts, which ends it at once. A second start does nothing. */
