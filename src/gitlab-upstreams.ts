@@ -17,6 +17,7 @@ import type { Sealing } from './builtin/gitlab/tools/settings.ts';
 import { BuiltinServer, type ContextLease } from './builtin/server/builtin-server.ts';
 import { BuiltinTransport } from './builtin/server/builtin-transport.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
+import { GITLAB_COM } from './config/sections/gitlab.ts';
 import { type Caller, type Principal, principalKey } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
@@ -255,7 +256,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     });
     if (!rules.ok) throw new TurnpikeError('config/invalid', `upstream '${name}': ${rules.error}`);
     const { allowsPrivate, operatorUrls } = rules.value;
-    const home = knownApiUrl(url);
+    const home = knownApiUrl(url ?? GITLAB_COM);
     const origins = {
       ...throughProxy,
       ...(tls?.caFile === undefined ? {} : { caCertPath: tls.caFile }),
@@ -273,7 +274,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       home,
       isDynamic,
       instances: new Instances(rules.value),
-      ...(isDynamic ? pooled() : { clients: new OneInstance(url, origins, clock) }),
+      ...(isDynamic ? pooled() : { clients: new OneInstance(home.canonical, origins, clock) }),
       server: new BuiltinServer(offer, {
         clock,
         onFailure: (what, error) => logger.error(`GitLab: ${what} failed`, { upstream: name, reason: asTurnpikeError(error).details.reason }),

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Config, UpstreamConfig } from './config/schema.ts';
+import { GITLAB_COM } from './config/sections/gitlab.ts';
 import type { Clock } from './core/clock.ts';
 import { asTurnpikeError } from './core/errors.ts';
 import type { JsonObject } from './core/mcp.ts';
@@ -73,7 +74,7 @@ function configHash(upstream: UpstreamConfig): string {
     upstream.type === 'stdio'
       ? [upstream.command, upstream.args]
       : upstream.type === 'gitlab'
-        ? upstream.gitlab.url
+        ? (upstream.gitlab.url ?? GITLAB_COM)
         : upstream.endpoints.map(({ url }) => url);
   return createHash('sha256')
     .update(JSON.stringify([upstream.name, upstream.type, address, upstream.auth.mode]))

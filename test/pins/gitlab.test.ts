@@ -49,7 +49,6 @@ describe('GitLab: a change here needs a changeset', () => {
 
   it('settings of the block `gitlab` and their defaults', () => {
     expect(gitlabBlock.parse({})).toEqual({
-      url: 'https://gitlab.com',
       dynamicUrl: { enabled: false, allowedHosts: [], allowPrivateHosts: [] },
       pool: { maxSize: 100, idleTimeout: 300_000, cleanupInterval: 60_000 },
       readOnly: false,
@@ -62,7 +61,7 @@ describe('GitLab: a change here needs a changeset', () => {
       maxResultBytes: 100_000,
     });
     const { shape } = gitlabBlock.unwrap();
-    expect(Object.keys(shape).filter((key) => !(key in gitlabBlock.parse({})))).toEqual(['deniedTools', 'project']);
+    expect(Object.keys(shape).filter((key) => !(key in gitlabBlock.parse({})))).toEqual(['url', 'deniedTools', 'project']);
   });
 
   it('names of metrics', () => {

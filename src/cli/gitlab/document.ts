@@ -68,7 +68,7 @@ interface Choices {
 }
 
 function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, insecure }: Choices): JsonObject {
-  const [url = 'https://gitlab.com', ...further] = given.list('GITLAB_API_URL');
+  const [url, ...further] = given.list('GITLAB_API_URL');
   const tls = { ...optional('caFile', given.text('GITLAB_CA_CERT_PATH')), ...(insecure ? { insecureSkipVerify: true } : {}) };
   const level = given.text('LOG_LEVEL');
   return {
@@ -91,7 +91,7 @@ function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, 
         auth: remote || own === undefined ? { mode: 'passthrough' } : { mode: 'header', header: { name: TOKENS[own], value: reference(own) } },
         ...(Object.keys(tls).length === 0 ? {} : { tls }),
         gitlab: {
-          url,
+          ...optional('url', url),
           dynamicUrl: {
             enabled: dynamic,
             allowedHosts: [...further.map(entryOf), ...given.list('GITLAB_ALLOWED_HOSTS')],

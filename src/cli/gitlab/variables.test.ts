@@ -87,7 +87,6 @@ describe('a variable', () => {
         naming: 'passthrough',
         auth: { mode: 'passthrough' },
         gitlab: {
-          url: 'https://gitlab.com',
           dynamicUrl: { enabled: false, allowedHosts: [], allowPrivateHosts: [] },
           pool: { maxSize: 100, idleTimeout: 300_000, cleanupInterval: 60_000 },
           ...{ readOnly: false, masking: true, toolsets: ['default'], tools: [], allowedProjects: [] },
@@ -95,6 +94,8 @@ describe('a variable', () => {
         },
       },
     ]);
+    // What nobody wrote is not the operator's word: gitlab.com is guarded like any other then.
+    expect(at(config, 'upstreams.0.gitlab.url')).toBeUndefined();
     expect(made(HTTP)).toMatchObject({ stdio: false, front: { maxRequestsPerMinute: 60, remote: true, dynamic: false }, warnings: [] });
   });
 

@@ -2,15 +2,19 @@ import * as z from 'zod';
 import { httpUrlProblem } from '../addresses.ts';
 import { boolean, choice, duration, integer, text, textOrNumber, words, wordsOrNumbers } from '../leaves.ts';
 
+/** The instance of those who name none. */
+export const GITLAB_COM = 'https://gitlab.com';
+
 /** What a GitLab token may be sent to GitLab as (gitlab.md 1.1). */
 const TOKEN_HEADERS = ['PRIVATE-TOKEN', 'JOB-TOKEN', 'Authorization'];
 
 /** Block `gitlab` of an upstream (gitlab.md sections 2 and 4). */
 export const gitlabBlock = z
   .strictObject({
-    url: text('the URL of a GitLab instance', httpUrlProblem)
-      .prefault('https://gitlab.com')
-      .meta({ description: 'The instance. It is the word of the operator: it may be at a private address.', example: 'https://gitlab.example.com' }),
+    // Not with a default: only what the operator wrote is exempt from the guard of addresses (gitlab.md 2.3).
+    url: text('the URL of a GitLab instance', httpUrlProblem, { example: 'https://gitlab.example.com', defaultText: GITLAB_COM })
+      .exactOptional()
+      .meta({ description: 'The instance. Given, it is the word of the operator: it may be at a private address.' }),
     dynamicUrl: z
       .strictObject({
         enabled: boolean().prefault(false).meta({ description: 'Callers may name another instance by `X-GitLab-API-URL`.' }),
