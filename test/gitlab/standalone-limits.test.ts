@@ -94,6 +94,32 @@ describe('places of instances', () => {
   });
 });
 
+describe('places of credentials', () => {
+  it('are nobody’s for guessing: a thousand texts evict none, and block the address that they come from alone (acceptance 11)', async () => {
+    const server = await rig.start({ GITLAB_SERVER_POOL_MAX_SIZE: '2', TURNPIKE_LISTEN_TRUSTED_PROXIES: '127.0.0.1' });
+    const at = (address: string) => ({ 'x-forwarded-for': address });
+    for (const who of [alice, bob]) expect((await server.post(ping, { ...who, ...at('192.0.2.1') })).status).toBe(200);
+    rig.com.log.clear();
+    const statuses: number[] = [];
+    for (let index = 0; index < 1_000; index++) {
+      const reply = await server.post(ping, { 'private-token': `glpat-${String(index).padStart(20, 'x')}`, ...at('192.0.2.1') });
+      statuses.push(reply.status);
+      if (reply.status === 429) expect(Number(reply.headers['retry-after'])).toBeGreaterThan(0);
+    }
+    expect(statuses.slice(0, 11)).toEqual([...new Array<number>(10).fill(401), 429]);
+    expect(new Set(statuses.slice(10))).toEqual(new Set([429]));
+    // Who is in use there is served, and so is everybody elsewhere.
+    for (const who of [alice, bob]) expect((await server.post(ping, { ...who, ...at('192.0.2.1') })).status).toBe(200);
+    expect(rig.com.log.of({ path: '/user' }).filter(({ token }) => token !== 'unknown')).toEqual([]);
+    const { text: page } = await get(`${server.root}/metrics`, { accept: 'text/plain' });
+    expect(page).toMatch(/^turnpike_pool_evictions_total\{pool="gitlab_servers"\} 0$/m);
+    expect(page).toMatch(/^turnpike_pool_max_size\{pool="gitlab_servers"\} 2$/m);
+    const eve = { 'private-token': rig.com.person('eve-elsewhere').token.value };
+    expect((await server.post(ping, { ...eve, ...at('192.0.2.1') })).status).toBe(429);
+    expect((await server.post(ping, { ...eve, ...at('192.0.2.2') })).status).toBe(200);
+  }, 60_000);
+});
+
 describe('a POST without a session id', () => {
   it('is served in the one session of its principal and instance, as JSON', async () => {
     const server = await rig.start();
@@ -217,6 +243,21 @@ describe('lines of the level debug', () => {
     expect(server.process.err()).not.toMatch(/b{8}/);
     for (const token of [alice, carol]) expect(server.process.err()).not.toContain(token['private-token'].slice(-8));
   });
+});
+
+it('an instance that nobody uses is closed, and a line says so', async () => {
+  const server = await rig.start({ LOG_LEVEL: 'debug', GITLAB_POOL_IDLE_TIMEOUT: '1000', GITLAB_POOL_CLEANUP_INTERVAL: '1000' });
+  expect((await server.post(ping, alice)).status).toBe(200);
+  await server.process.until(/connection pool: closed idle/);
+  const { text: page } = await get(`${server.root}/metrics`, { accept: 'text/plain' });
+  expect(page).toMatch(/^turnpike_pool_size\{pool="gitlab_instances"\} 0$/m);
+  expect(page).toMatch(/^turnpike_pool_evictions_total\{pool="gitlab_instances"\} 0$/m);
+});
+
+it('whoever names us by another name than one of loopback needs the credential for the numbers', async () => {
+  const server = await rig.start({ TURNPIKE_LISTEN_ALLOWED_HOSTS: 'gitlab-mcp,127.0.0.1' });
+  expect((await get(`${server.root}/metrics`)).status).toBe(200);
+  expect((await get(`${server.root}/metrics`, { host: 'gitlab-mcp' })).status).toBe(401);
 });
 
 describe('SIGTERM', () => {
