@@ -13,12 +13,11 @@ cannot be read ends the start with exit code 1 and names the variable. Secrets h
 |---|---|---|---|
 ${(VARIABLES as readonly Variable[]).map(row).join('\n')}
 
-These have no flag:
+These have no flag, because they may hold a password:
 
 | Variable | Meaning |
 |---|---|
 | \`HTTP_PROXY\`, \`HTTPS_PROXY\`, \`NO_PROXY\` | proxies to GitLab, by the scheme of its URL; their names in lower case work, too |
-| \`NODE_TLS_REJECT_UNAUTHORIZED\` | \`0\`: certificates of GitLab are not checked. Towards nothing else: the variable is taken out of the environment |
 `;
 }
 

@@ -121,12 +121,14 @@ describe('over HTTP with the configured token', () => {
     expect(text(await server.post(whoami, { ...own, 'mcp-session-id': String(opened.headers['mcp-session-id']) }))).toContain('robot');
   });
 
-  it('and never in place of one that a caller does not bring', async () => {
+  it('but never beside REMOTE_AUTHORIZATION: neither for a caller who brings none, nor in place of one that is brought', async () => {
     const server = await rig.start({ GITLAB_PERSONAL_ACCESS_TOKEN: robot, GITLAB_JOB_TOKEN: robot, STREAMABLE_HTTP_AUTH_TOKEN: 'shown-by-callers' });
     rig.com.log.clear();
     expect(refusal(await server.post(whoami))).toEqual([401, 'Missing Authorization or Private-Token header', undefined]);
     expect((await server.post(whoami, { authorization: 'Bearer shown-by-callers' })).status).toBe(401);
     expect((await server.post(whoami, { 'private-token': 'glpat-aaaaaaaaaaaaaaaaaaaa' })).status).toBe(401);
+    const alice = { 'private-token': rig.com.person('alice').token.value };
+    expect(text(await server.post(whoami, alice))).toContain('alice');
     expect(rig.com.log.of({ token: 'robot' })).toEqual([]);
   });
 });

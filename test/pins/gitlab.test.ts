@@ -24,6 +24,7 @@ const PINNED: Readonly<Record<string, string | readonly (number | string)[]>> = 
   MAX_SESSIONS: [1, 10_000],
   MAX_REQUESTS_PER_MINUTE: [1, 1_000],
   SESSION_TIMEOUT_SECONDS: [1, 86_400],
+  NODE_TLS_REJECT_UNAUTHORIZED: ['0', '1'],
   GITLAB_CA_CERT_PATH: 'text',
   GITLAB_PERSONAL_ACCESS_TOKEN: 'secret',
   GITLAB_JOB_TOKEN: 'secret',

@@ -20,12 +20,7 @@ export async function gitlab(flags: Readonly<Record<string, string>>, around: Su
     for (const problem of given.error) say(problem);
     return EXIT.failed;
   }
-  const checking = (around.env[INSECURE] ?? '').trim();
-  if (!['', '0', '1'].includes(checking)) {
-    say(`${INSECURE} must be 0 (certificates of GitLab are not checked) or 1`);
-    return EXIT.failed;
-  }
-  const insecure = checking === '0';
+  const insecure = given.value.text(INSECURE) === '0';
   // Towards GitLab alone: nothing else of this process, and no child, is to trust everybody.
   around.unset?.(INSECURE);
   const { [INSECURE]: _, ...env } = around.env;
@@ -44,7 +39,8 @@ export async function gitlab(flags: Readonly<Record<string, string>>, around: Su
   const bytes = Buffer.from(JSON.stringify(document));
   const retell = (problem: string) => retold(problem, given.value, NAME);
   const options = { file: NAME, retell, document: bytes, stdio, flags: {}, proxies: proxySettings(env), ...(stdio ? {} : { standalone: front }) };
-  return serve(options, { ...around, env: { ...env, ...flags } });
+  const { [INSECURE]: _flag, ...others } = flags;
+  return serve(options, { ...around, env: { ...env, ...others } });
 }
 
 async function isReadable(path: string): Promise<boolean> {

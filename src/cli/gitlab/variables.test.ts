@@ -3,6 +3,7 @@ import { proxySettings } from '../../net/proxy-choice.ts';
 import { judgedConfig } from '../configuration.ts';
 import { sampleSurroundings } from '../sample-surroundings.ts';
 import { type Standalone, standalone } from './document.ts';
+import { GITLAB_HELP } from './help.ts';
 import { retold } from './retold.ts';
 import { flagOf, Given, VARIABLES, type Variable } from './variables.ts';
 
@@ -167,6 +168,20 @@ describe('a start', () => {
     });
     expect(proxySettings({ https_proxy: 'http://low:1', HTTPS_PROXY: 'http://up:1' }).httpsProxy).toBe('http://low:1');
   });
+});
+
+it('the help explains what to do about refusals, and names what is no flag', () => {
+  for (const text of [
+    /Missing Authorization or Private-Token header\n +Send either header; a token has at least 20 characters/,
+    /Invalid custom API URL provided\n +X-GitLab-API-URL must be a URL such as https:.* that can be reached from here/,
+    /Server capacity reached\n +Wait until idle instances are cleaned up, or raise GITLAB_POOL_MAX_SIZE/,
+    /Rate limit exceeded\n +Wait a minute, or raise MAX_REQUESTS_PER_MINUTE/,
+    /10 to 20 for up to 10 instances, 50 to 100 for up to 50, then 100 to 200/,
+    /600000 if instances are used often, 60000 if rarely/,
+    /HTTP_PROXY, HTTPS_PROXY, NO_PROXY/,
+  ])
+    expect(GITLAB_HELP).toMatch(text);
+  for (const { name, kind } of VARIABLES as readonly Variable[]) if (kind === 'secret') expect(GITLAB_HELP).toContain(name);
 });
 
 describe('what is wrong with the document', () => {

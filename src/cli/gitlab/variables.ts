@@ -29,6 +29,7 @@ export const VARIABLES = [
   whole('MAX_SESSIONS', 1, 10_000, 'open sessions (default: 1000)'),
   whole('MAX_REQUESTS_PER_MINUTE', 1, 1_000, 'requests of one principal in a minute (default: 60)'),
   whole('SESSION_TIMEOUT_SECONDS', 1, 86_400, 'seconds after which an unused session ends (default: 3600)'),
+  choice('NODE_TLS_REJECT_UNAUTHORIZED', ['0', '1'], '0: certificates of GitLab are not checked; towards nothing else (default: 1)'),
   text('GITLAB_CA_CERT_PATH', 'PEM file with roots that are trusted besides those of the system'),
   secret('GITLAB_PERSONAL_ACCESS_TOKEN', 'the credential for stdio, or for HTTP without REMOTE_AUTHORIZATION'),
   secret('GITLAB_JOB_TOKEN', 'the same, of a CI job'),
