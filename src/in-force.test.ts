@@ -64,3 +64,23 @@ it('what counts goes on counting while its settings stay', async () => {
   const guarded = inForce(await load({ auth: { modes: ['static'], static: [dev] } }), options, first);
   expect(guarded.authentication.modes).toEqual(['static']);
 });
+
+it('a token of GitLab may be brought, or no more, as soon as an upstream passes tokens on, or none does', async () => {
+  const clock = new ManualClock();
+  const gitlab = { verify: () => Promise.reject(new Error('nobody is asked')) };
+  const options = { clock, serverInfo: {}, instruments: new Instruments(clock), gitlab, front: GATEWAY_FRONT };
+  const configOf = (mode: string) =>
+    load({
+      auth: { modes: ['static'], static: [dev] },
+      upstreams: [
+        { name: 'com', type: 'gitlab', auth: mode === 'header' ? { mode, header: { name: 'PRIVATE-TOKEN', value: `\${env:HOME}` } } : { mode } },
+      ],
+    });
+  const headers = { authorization: ['Bearer dev-token'], 'private-token': [`glpat-${'a'.repeat(20)}`] };
+  const first = inForce(await configOf('header'), options);
+  expect(() => first.authentication.extract(headers)).toThrow('Conflicting credentials');
+  const second = inForce(await configOf('passthrough'), options, first);
+  expect(second.authentication.extract(headers)?.beside?.scheme).toBe('private-token');
+  const third = inForce(await configOf('header'), options, second);
+  expect(() => third.authentication.extract(headers)).toThrow('Conflicting credentials');
+});
