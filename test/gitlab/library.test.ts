@@ -273,7 +273,7 @@ describe('pins', () => {
   it('members', () => {
     const members = (made: { readonly prototype: object }) => Object.getOwnPropertyNames(made.prototype).filter((name) => name !== 'constructor');
     expect(members(ServerPool).toSorted()).toEqual([
-      ...['close', 'getOrCreate', 'has', 'lease', 'metrics', 'revalidationsSkipped', 'size', 'startRevalidation', 'stats', 'status'],
+      ...['close', 'degraded', 'getOrCreate', 'has', 'lease', 'metrics', 'revalidationsSkipped', 'size', 'startRevalidation', 'stats', 'status'],
     ]);
     expect(members(AuthRateLimiter).toSorted()).toEqual(['blockedFor', 'cleanup', 'isBlocked', 'keepClean', 'recordFailure', 'size']);
     expect(members(GitLabClientPool).toSorted()).toEqual(['close', 'get', 'getOrCreate', 'size', 'stats']);
