@@ -278,6 +278,6 @@ describe('pins', () => {
     expect(members(AuthRateLimiter).toSorted()).toEqual(['blockedFor', 'cleanup', 'isBlocked', 'keepClean', 'recordFailure', 'size']);
     expect(members(GitLabClientPool).toSorted()).toEqual(['close', 'get', 'getOrCreate', 'size', 'stats']);
     expect(members(GitLabClient).toSorted()).toEqual(['graphql', 'items', 'page', 'request', 'stream']);
-    expect(members(Instances).toSorted()).toEqual(['choose', 'default', 'isOperators']);
+    expect(members(Instances).toSorted()).toEqual(['choose', 'default', 'isNamed', 'isOperators']);
   });
 });
