@@ -24,6 +24,7 @@ import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { OwnAbort } from './core/own-abort.ts';
 import type { Transport } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
+import { FormerParts } from './gitlab-former.ts';
 import { addressKey } from './limit/address.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
@@ -55,6 +56,8 @@ interface Place {
   readonly isDynamic: boolean;
   readonly instances: Instances;
   readonly clients: InstanceSource & { close(): Promise<void> };
+  /** Milliseconds that calls have when it is replaced. */
+  readonly closeDelay: number;
   /** Absent where there is no pool, since there is one instance. */
   readonly pool?: GitLabClientPool;
   readonly server: BuiltinServer<GitLabContext>;
@@ -73,8 +76,10 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   readonly #refusals: SecurityLog;
   /** In the order of the configuration. */
   #places = new Map<string, Place>();
-  /** Those that a reload replaced: what still runs there ends with the gateway at the latest. */
-  readonly #former: Place[] = [];
+  /** Of those that a reload replaced or removed. */
+  readonly #former: FormerParts;
+  /** Numbers that were told once go on. */
+  #isUsed = false;
 
   /** @throws `config/invalid` for a block that cannot be put in force */
   constructor(config: Config, options: GitLabUpstreamsOptions) {
@@ -93,34 +98,36 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       observe: ({ kind, fingerprint, credential, apiUrl }) =>
         logger.debug(`credential ${kind}`, { fingerprint, credential, instance: this.#isKnown(apiUrl) ? apiUrl : 'other' }),
     });
+    this.#former = new FormerParts(clock);
     this.#refusals = new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock);
     this.reconfigure(config);
   }
 
-  /** Undefined without an upstream of this type. */
+  /** Undefined while there was no upstream of this type. */
   numbers(): GitLabNumbers | undefined {
-    if (this.#places.size === 0 && this.#former.length === 0) return undefined;
+    if (!this.#isUsed) return undefined;
+    const pools = [...this.#places.values()].flatMap(({ pool }) => (pool === undefined ? [] : [pool.stats()]));
     const { hits, misses, evictions, current_size, max_size, revalidations_succeeded, revalidations_failed } = this.#pool.stats();
-    const pools = [...this.#former, ...this.#places.values()].flatMap(({ pool }) => (pool === undefined ? [] : [pool.stats()]));
-    const current = [...this.#places.values()].flatMap(({ pool }) => (pool === undefined ? [] : [pool.stats()]));
+    const former = this.#former.stats();
+    const all = [...pools, ...(former === undefined ? [] : [former])];
     const instances = {
       pool: 'gitlab_instances',
-      hits: sum(pools, 'hits'),
-      misses: sum(pools, 'misses'),
-      evictions: sum(pools, 'evictions'),
-      size: sum(pools, 'size'),
-      maxSize: sum(current, 'maxSize'),
+      hits: sum(all, 'hits'),
+      misses: sum(all, 'misses'),
+      evictions: sum(all, 'evictions'),
+      size: sum(all, 'size'),
+      maxSize: sum(pools, 'maxSize'),
     };
     return {
-      caches: [
-        { pool: 'gitlab_servers', hits, misses, evictions, size: current_size, maxSize: max_size },
-        ...(pools.length === 0 ? [] : [instances]),
-      ],
+      caches: [{ pool: 'gitlab_servers', hits, misses, evictions, size: current_size, maxSize: max_size }, ...(all.length === 0 ? [] : [instances])],
       revalidations: { succeeded: revalidations_succeeded, failed: revalidations_failed, skipped: this.#pool.revalidationsSkipped },
     };
   }
 
-  /** Takes other upstreams; those that are the same stay. Throws as the constructor, and then nothing has changed. */
+  /**
+   * Takes other upstreams; those that are the same stay. What is replaced or removed ends when the last call that uses it has, some time
+   * after its `closeDelay` at the latest. Throws as the constructor, and then nothing has changed.
+   */
   reconfigure({ upstreams }: Config, isSame: (name: string) => boolean = () => false): void {
     const places = new Map<string, Place>();
     for (const upstream of upstreams) {
@@ -128,8 +135,29 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       const known = this.#places.get(upstream.name);
       places.set(upstream.name, known !== undefined && isSame(upstream.name) ? known : this.#make(upstream));
     }
-    for (const place of this.#places.values()) if (!new Set(places.values()).has(place)) this.#former.push(place);
+    const before = [...this.#places.values()];
+    const after = [...places.values()];
     this.#places = places;
+    this.#isUsed ||= places.size > 0;
+    for (const place of before) {
+      // Servers hold the connections over which they were made.
+      const isMoved = (apiUrl: string) => placeOf(before, apiUrl) === place && placeOf(after, apiUrl) !== place;
+      const over = [this.#pool.retireInstances(isMoved, 'its upstream changed')];
+      if (after.includes(place)) continue;
+      const own = ownCredential(place);
+      if (own !== undefined) over.push(this.#pool.retire(own.token.reveal(), { kind: own.kind, gitlabUrl: own.instance }, 'its upstream is gone'));
+      this.#former.add(place, Promise.all(over));
+    }
+  }
+
+  /** Whether somebody whom an instance knows may come in. @param issuer of the principal */
+  admits(issuer: string): boolean {
+    const [first] = this.#places.values();
+    const parsed = parseApiUrl(issuer);
+    if (first === undefined || parsed.kind !== 'url') return false;
+    const { canonical } = parsed.url;
+    const chosen = this.#choose(first, { instance: [canonical] });
+    return chosen.kind === 'instance' && chosen.url.canonical === canonical;
   }
 
   /** Asks about pooled credentials again from time to time, until `signal` aborts. */
@@ -178,7 +206,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#refusals.flush();
     await this.#pool[Symbol.asyncDispose]();
-    await Promise.all([...this.#former, ...this.#places.values()].map(({ clients }) => clients.close()));
+    await Promise.all([this.#former.close(), ...[...this.#places.values()].map(({ clients }) => clients.close())]);
   }
 
   #refuse({ status, message, detail, reason, host }: Refused, { address }: AuthContext, known?: TurnpikeError): Verdict {
@@ -212,13 +240,10 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     }
   }
 
-  #credentialOf({ name, home, isDynamic, instances, auth }: Place, caller: Caller | undefined) {
-    const { mode, header } = auth;
-    if (mode === 'header' && header?.value !== undefined) {
-      const kind = kindOf(header.name);
-      const text = header.value.reveal();
-      return { kind, token: kind === 'bearer' ? new Secret(text.replace(/^Bearer +/i, '')) : header.value, instance: home.canonical };
-    }
+  #credentialOf(place: Place, caller: Caller | undefined) {
+    const own = ownCredential(place);
+    if (own !== undefined) return own;
+    const { name, home, isDynamic, instances } = place;
     const credential = caller?.credential;
     if (credential === undefined) throw new TurnpikeError('upstream/login', LOGIN, { upstream: name });
     const { scheme: kind, token, instance } = credential;
@@ -229,7 +254,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     return { kind, token, instance };
   }
 
-  #make({ name, gitlab, auth, tls, proxy }: GitLabUpstreamConfig): Place {
+  #make({ name, gitlab, auth, tls, proxy, pool: { closeDelay } }: GitLabUpstreamConfig): Place {
     const { clock, version, sealer, logger } = this.#options;
     const { url, dynamicUrl, pool, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
@@ -268,11 +293,12 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
         onFailure: (what, error) => logger.error(`GitLab: ${what} failed`, { upstream: name, reason: asTurnpikeError(error).details.reason }),
       }),
       auth,
+      closeDelay,
     };
   }
 
   /** The instance that a request means, or why it may not. */
-  #choose({ instances }: Place, { instance: header, bound }: AuthContext): InstanceAnswer {
+  #choose({ instances }: Place, { instance: header, bound }: Pick<AuthContext, 'instance' | 'bound'>): InstanceAnswer {
     const configured = this.#configured(header);
     if (configured === undefined) return instances.choose(header, bound);
     if (bound === undefined || bound === configured.canonical) return { kind: 'instance', url: configured };
@@ -287,10 +313,9 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     return parsed.url;
   }
 
-  /** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */
+  /** @throws `InvalidUrlError` when no upstream leads there */
   #placeOf(apiUrl: string): Place {
-    const places = [...this.#places.values(), ...this.#former];
-    const place = places.find(({ home }) => home.canonical === apiUrl) ?? places.find(({ isDynamic }) => isDynamic);
+    const place = placeOf([...this.#places.values()], apiUrl);
     if (place === undefined) throw new InvalidUrlError({ kind: 'forbidden', reason: 'no upstream has this instance' });
     return place;
   }
@@ -316,6 +341,19 @@ const ADDRESS: Refused = { status: 403, message: '', reason: 'address' };
 /** All places of a pool are in use: unlike in a call, that has an HTTP status of its own here. */
 function noPlace({ message, details: { data, retryAfter = 5 } }: PoolCapacityError): Verdict {
   return { kind: 'unavailable', reason: message, retryAfter, error: new TurnpikeError('session/full', message, { data, retryAfter }) };
+}
+
+/** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */
+function placeOf(places: readonly Place[], apiUrl: string): Place | undefined {
+  return places.find(({ home }) => home.canonical === apiUrl) ?? places.find(({ isDynamic }) => isDynamic);
+}
+
+/** What the operator gave to all callers of an upstream. */
+function ownCredential({ auth: { mode, header }, home }: Place) {
+  if (mode !== 'header' || header?.value === undefined) return undefined;
+  const kind = kindOf(header.name);
+  const token = kind === 'bearer' ? new Secret(header.value.reveal().replace(/^Bearer +/i, '')) : header.value;
+  return { kind, token, instance: home.canonical };
 }
 
 function sum<K extends string>(pools: readonly Readonly<Record<K, number>>[], key: K): number {

@@ -150,7 +150,7 @@ export class Reload {
       { restarts: (name) => restarted.has(name), retire: (name, own) => connections.retire(name, own) },
     );
     catalog.reconfigure(config);
-    this.revoke(revokedBy(before.config.auth, config.auth));
+    this.revoke(revokedBy(before.config.auth, config.auth, gitlab));
     this.#watchOver(before.config, config);
     catalog.announce(new Set([...config.upstreams.map(({ name }) => name), ...names]));
     void begin(stopped);
