@@ -76,7 +76,7 @@ describe('the package, installed elsewhere', () => {
 });
 
 describe('as a library', () => {
-  const pages = ['docs/guides/library.md', 'docs/guides/gitlab-library.md'];
+  const pages = ['docs/guides/library.md', 'docs/guides/gitlab-library.md', 'docs/migration/gitlab-server-pool.md'];
   const blocks = pages.flatMap((page) => blocksOf(read(page))).filter(({ language }) => language === 'ts');
 
   it('every example of the guides has its types, and so has every import', async () => {

@@ -11,7 +11,6 @@ import {
   extractCredential,
   extractOnlyCredential,
   extractToken,
-  type GitLabApi,
   GitLabClient,
   GitLabClientPool,
   GitLabError,
@@ -47,8 +46,8 @@ afterAll(() => double[Symbol.asyncDispose]());
 const settings = () => ({ gitlabUrl: double.url, caFile: double.caFile });
 /** What a user's factory builds: here, whom it was built for. */
 class Server {
-  readonly client: GitLabApi;
-  constructor(client: GitLabApi) {
+  readonly client: GitLabClient;
+  constructor(client: GitLabClient) {
     this.client = client;
   }
   async whoami(): Promise<unknown> {
