@@ -272,7 +272,20 @@ describe('pins', () => {
   it('members', () => {
     const members = (made: { readonly prototype: object }) => Object.getOwnPropertyNames(made.prototype).filter((name) => name !== 'constructor');
     expect(members(ServerPool).toSorted()).toEqual([
-      ...['close', 'getOrCreate', 'has', 'lease', 'metrics', 'revalidationsSkipped', 'size', 'startRevalidation', 'stats', 'status'],
+      ...[
+        'close',
+        'getOrCreate',
+        'has',
+        'lease',
+        'metrics',
+        'retire',
+        'retireInstances',
+        'revalidationsSkipped',
+        'size',
+        'startRevalidation',
+        'stats',
+        'status',
+      ],
     ]);
     expect(members(AuthRateLimiter).toSorted()).toEqual(['blockedFor', 'cleanup', 'isBlocked', 'keepClean', 'recordFailure', 'size']);
     expect(members(GitLabClientPool).toSorted()).toEqual(['close', 'get', 'getOrCreate', 'size', 'stats']);
