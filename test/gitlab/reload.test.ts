@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
@@ -139,6 +139,31 @@ describe('an instance whose upstream is replaced', () => {
     // He was asked about again, since that is how his server came to its new connections; his session is his.
     expect(await metric(served, SERVER_MISSES)).toBe(misses + 1);
     expect((await session.request(1, 'ping')).status).toBe(200);
+    expect(await served.stop()).toBe(0);
+  });
+
+  it('because its CA file holds another certificate now is reached by that one', async () => {
+    const file = join(await rig.home(), 'ca.pem');
+    using other = new Authority('IP:127.0.0.1');
+    await copyFile(other.caFile, file);
+    const served = await Served.start(rig, document([upstream('com', com, {}, { tls: { caFile: file } })]));
+    const modern = new ModernClient(served.url.href, com.person('pat').token.value);
+    expect((await modern.call('x_gitlab_whoami', { instance: 'com' })).status).toBe(503);
+    await copyFile(com.caFile as string, file);
+    await until(
+      () => served.reloads,
+      (reloads) => reloads > 0,
+      10_000,
+    );
+    expect(nameIn(await modern.call(...whoami('com')))).toBe('pat');
+    // And back: whoever is known keeps no connection that is not trusted any more.
+    await copyFile(other.caFile, file);
+    await until(
+      () => served.reloads,
+      (reloads) => reloads > 1,
+      10_000,
+    );
+    expect((await modern.call(...whoami('com'))).status).toBe(503);
     expect(await served.stop()).toBe(0);
   });
 
