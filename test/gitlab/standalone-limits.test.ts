@@ -2,19 +2,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
 import { get, open, send } from '../security/kit/http.ts';
-import { BOTH, refusal, StandaloneRig, text, until } from './standalone.ts';
+import { BOTH, type Person, refusal, StandaloneRig, text, until } from './standalone.ts';
 
 /** Budgets, places, numbers and lines of `turnpike gitlab` over HTTP (gitlab.md 2.4 to 2.6; acceptance 19, 21, 22, 30, 32). */
 
 let rig: StandaloneRig;
-let alice: Record<'private-token', string>;
-let bob: Record<'private-token', string>;
-let carol: Record<'private-token', string>;
+let alice: Person;
+let bob: Person;
+let carol: Person;
 
 beforeAll(async () => {
   rig = await StandaloneRig.make();
-  const [one, two, three] = [rig.com.person('alice'), rig.com.person('bob'), rig.corp.person('carol')];
-  [alice, bob, carol] = [one, two, three].map(({ token }) => ({ 'private-token': token.value })) as [typeof alice, typeof bob, typeof carol];
+  ({ alice, bob, carol } = rig.people());
 });
 afterAll(async () => {
   await rig[Symbol.asyncDispose]();
