@@ -2,13 +2,11 @@ import type { AuthContext, Verdict } from './auth/authenticator.ts';
 import type { Credential } from './auth/credential.ts';
 import type { TokenVerifier } from './auth/gitlab-token.ts';
 import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
-import type { CredentialKind } from './builtin/gitlab/client/api.ts';
 import { type ApiUrl, knownApiUrl, parseApiUrl } from './builtin/gitlab/client/api-url.ts';
 import { GitLabClient } from './builtin/gitlab/client/gitlab-client.ts';
 import { type InstanceAnswer, Instances, OTHER_INSTANCE } from './builtin/gitlab/client/instance.ts';
 import { GitLabClientPool } from './builtin/gitlab/client/instance-pool.ts';
 import { instanceRules } from './builtin/gitlab/client/instance-rules.ts';
-import type { InstanceSource } from './builtin/gitlab/client/instance-source.ts';
 import { OneInstance } from './builtin/gitlab/client/one-instance.ts';
 import { CredentialRejectedError, InvalidUrlError, PoolCapacityError, UpstreamUnavailableError } from './builtin/gitlab/pool/errors.ts';
 import { ServerPool } from './builtin/gitlab/pool/server-pool.ts';
@@ -23,9 +21,10 @@ import type { Clock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { OwnAbort } from './core/own-abort.ts';
 import type { Transport } from './core/ports.ts';
-import { Secret } from './core/secret.ts';
 import { FormerParts } from './gitlab-former.ts';
+import { charge, ownCredential, type Place, placeOf } from './gitlab-place.ts';
 import { addressKey } from './limit/address.ts';
+import { FixedWindows } from './limit/fixed-window.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
 import type { PoolEvent } from './pool/stats.ts';
@@ -47,21 +46,6 @@ export interface GitLabUpstreamsOptions {
   /** GitLab does not take the credential of this principal any more. */
   readonly endSessions: (principal: Principal) => void;
   readonly instruments: Instruments;
-}
-
-/** One upstream of the configuration: its instance, how it is reached, and what it offers. */
-interface Place {
-  readonly name: string;
-  readonly home: ApiUrl;
-  readonly isDynamic: boolean;
-  readonly instances: Instances;
-  readonly clients: InstanceSource & { close(): Promise<void> };
-  /** Milliseconds that calls have when it is replaced. */
-  readonly closeDelay: number;
-  /** Absent where there is no pool, since there is one instance. */
-  readonly pool?: GitLabClientPool;
-  readonly server: BuiltinServer<GitLabContext>;
-  readonly auth: GitLabUpstreamConfig['auth'];
 }
 
 type Served = Pick<GitLabContext, 'api' | 'principal'> & { readonly owner: Principal };
@@ -221,6 +205,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   async #context(place: Place, caller: Caller | undefined, signal: AbortSignal): Promise<ContextLease<GitLabContext>> {
     const upstream = place.name;
     const { kind, token, instance } = this.#credentialOf(place, caller);
+    charge(place, caller, instance);
     try {
       const lease = await this.#pool.lease(token.reveal(), { kind, gitlabUrl: instance, signal });
       const { api, principal } = lease.server;
@@ -256,7 +241,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
 
   #make({ name, gitlab, auth, tls, proxy, pool: { closeDelay } }: GitLabUpstreamConfig): Place {
     const { clock, version, sealer, logger } = this.#options;
-    const { url, dynamicUrl, pool, ...given } = gitlab;
+    const { url, dynamicUrl, pool, maxRequestsPerMinute: max, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
     const home = knownApiUrl(url);
     const isDynamic = dynamicUrl.enabled;
@@ -294,6 +279,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       }),
       auth,
       closeDelay,
+      ...(max === undefined ? {} : { rate: new FixedWindows({ clock, max }) }),
     };
   }
 
@@ -343,29 +329,11 @@ function noPlace({ message, details: { data, retryAfter = 5 } }: PoolCapacityErr
   return { kind: 'unavailable', reason: message, retryAfter, error: new TurnpikeError('session/full', message, { data, retryAfter }) };
 }
 
-/** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */
-function placeOf(places: readonly Place[], apiUrl: string): Place | undefined {
-  return places.find(({ home }) => home.canonical === apiUrl) ?? places.find(({ isDynamic }) => isDynamic);
-}
-
-/** What the operator gave to all callers of an upstream. */
-function ownCredential({ auth: { mode, header }, home }: Place) {
-  if (mode !== 'header' || header?.value === undefined) return undefined;
-  const kind = kindOf(header.name);
-  const token = kind === 'bearer' ? new Secret(header.value.reveal().replace(/^Bearer +/i, '')) : header.value;
-  return { kind, token, instance: home.canonical };
-}
-
 function sum<K extends string>(pools: readonly Readonly<Record<K, number>>[], key: K): number {
   return pools.reduce((total, pool) => total + pool[key], 0);
 }
 
 const SCOPES = new Set(DEFAULT_SCOPES);
-
-function kindOf(header: string): CredentialKind {
-  const name = header.toLowerCase();
-  return name === 'authorization' ? 'bearer' : name === 'job-token' ? 'job-token' : 'private-token';
-}
 
 function sealingBy(sealer: Sealer): Sealing {
   return {
