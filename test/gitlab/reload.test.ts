@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
 import { Rig } from '../e2e/cli-rig.ts';
-import { RawSession } from '../e2e/raw-client.ts';
+import { answerIn, RawSession } from '../e2e/raw-client.ts';
 import { Served } from '../e2e/reload-rig.ts';
 import { Authority } from '../fixtures/authority.ts';
 import { GitLabDouble } from '../fixtures/gitlab/double.ts';
@@ -107,6 +107,28 @@ describe('an instance that is left out', () => {
     herStream.close();
     expect(await served.stop()).toBe(0);
   });
+});
+
+it('an instance that callers may name no more loses its people, and one that gets an upstream of its own keeps them', async () => {
+  const dynamic = upstream('com', com, GitLabRig.dynamic(corp));
+  const served = await Served.start(rig, document([dynamic]));
+  const named = { 'x-gitlab-api-url': corp.url };
+  const quin = { authorization: `Bearer ${corp.person('quin').token.value}`, ...named };
+  const session = await RawSession.open(served.url, {}, quin);
+  const other = await RawSession.open(served.url, {}, { authorization: `Bearer ${com.person('ray').token.value}` });
+  const statuses = async () => [(await session.request(1, 'ping')).status, (await other.request(1, 'ping')).status];
+  const call = async (instance: string) => answerIn(await session.request(2, 'tools/call', { name: 'x_gitlab_whoami', arguments: { instance } }));
+  expect(JSON.stringify(await call('com'))).toContain('quin');
+  const misses = await metric(served, SERVER_MISSES);
+  await served.reload(document([dynamic, upstream('corp', corp, { readOnly: true })]));
+  expect(await statuses()).toEqual([200, 200]);
+  // By the connections, and under the settings, of the upstream that it is now.
+  expect(await metric(served, SERVER_MISSES)).toBe(misses + 1);
+  expect(JSON.stringify(await call('com'))).toContain('authentication required');
+  expect(JSON.stringify(await call('corp'))).toContain('quin');
+  await served.reload(document([upstream('com', com, { dynamicUrl: { enabled: true, allowedHosts: ['git.example.com'] } })]));
+  expect(await statuses()).toEqual([404, 200]);
+  expect(await served.stop()).toBe(0);
 });
 
 describe('an instance whose upstream is replaced', () => {
