@@ -54,7 +54,7 @@ import { Connections } from './upstream/connections.ts';
 import { Reaper } from './upstream/process/reaper.ts';
 import { Registry } from './upstream/registry.ts';
 import { packageVersion } from './version.ts';
-import { auditSettings, connectorPorts, upstreamSettings } from './wiring.ts';
+import { auditSettings, connectorPorts, settingsOfAll } from './wiring.ts';
 
 /** What a composition may replace; everything has a default. */
 export interface GatewayOverrides {
@@ -164,16 +164,13 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     transport: (settings) => transport?.(settings) ?? gitlab.transport(settings.name),
   });
   const registry = parts.use(
-    new Registry(
-      config.upstreams.map((upstream) => upstreamSettings(upstream, config)),
-      {
-        ports,
-        clock,
-        profile: config.bridge.interactive.join(''),
-        onState: (upstream, state, error) => logger.info('upstream', { upstream, state, ...(error === undefined ? {} : { error }) }),
-        onEvent: () => {},
-      },
-    ),
+    new Registry(settingsOfAll(config), {
+      ports,
+      clock,
+      profile: config.bridge.interactive.join(''),
+      onState: (upstream, state, error) => logger.info('upstream', { upstream, state, ...(error === undefined ? {} : { error }) }),
+      onEvent: () => {},
+    }),
   );
   const connections = new Connections({
     clock,
@@ -358,8 +355,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
 
   return {
     get endpoint() {
-      const port = listening?.port ?? config.listen.port;
-      return `${config.listen.tls === undefined ? 'http' : 'https'}://${hostInUrl(config.listen.host)}:${port}/mcp`;
+      const { tls, host, port } = now.config.listen;
+      return `${tls === undefined ? 'http' : 'https'}://${hostInUrl(host)}:${listening?.port ?? port}/mcp`;
     },
     async start(signal) {
       signal.throwIfAborted();

@@ -52,6 +52,10 @@ export class GitLabOnDemand implements AsyncDisposable {
     return this.#upstreams?.judged(upstreams) ?? upstreams;
   }
 
+  admits(issuer: string): boolean {
+    return this.#upstreams?.admits(issuer) === true;
+  }
+
   isPooled(credential: Credential, context: AuthContext): boolean {
     return this.#upstreams?.isPooled(credential, context) === true;
   }

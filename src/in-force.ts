@@ -15,6 +15,7 @@ import { Guard } from './edge/steps/guard.ts';
 import { ResponseHeaders } from './edge/steps/response-headers.ts';
 import type { Front } from './front.ts';
 import { mayBringGitLabs } from './gitlab-credentials.ts';
+import type { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { Admission } from './limit/admission.ts';
 import type { RouterSettings } from './router/settings.ts';
 import type { Instruments } from './telemetry/instruments.ts';
@@ -75,8 +76,12 @@ export function inForce(config: Config, { clock, serverInfo, instruments, gitlab
   };
 }
 
-/** Whether a caller who came in under the one configuration has lost under the other what proved who they are, or what it allowed. */
-export function revokedBy(before: Config['auth'], after: Config['auth']): (principal: Principal) => boolean {
+/**
+ * Whether a caller who came in under the one configuration has lost under the other what proved who they are, or what it allowed.
+ *
+ * @param gitlab as it is now
+ */
+export function revokedBy(before: Config['auth'], after: Config['auth'], gitlab: Pick<GitLabUpstreams, 'admits'>): (principal: Principal) => boolean {
   const proofs = ({ modes, static: entries }: Config['auth']) =>
     new Map(modes.includes('static') ? entries.map((entry) => [entry.name, proofOf(entry)]) : []);
   const [was, is] = [proofs(before), proofs(after)];
@@ -85,7 +90,7 @@ export function revokedBy(before: Config['auth'], after: Config['auth']): (princ
     if (issuer === LOCAL_ISSUER) return loses('none');
     if (issuer === STATIC_ISSUER) return was.get(subject) !== is.get(subject);
     // Everybody else came with a token of a GitLab.
-    return loses('gitlab');
+    return loses('gitlab') || !gitlab.admits(issuer);
   };
 }
 

@@ -27,6 +27,11 @@ export function upstreamSettings(upstream: UpstreamConfig, config: Config): Upst
   return { name, protocol, timeouts, health, retry, sharing, pool, target: targetOf(upstream, config), ...(roots === undefined ? {} : { roots }) };
 }
 
+/** All of them. */
+export function settingsOfAll(config: Config): UpstreamSettings[] {
+  return config.upstreams.map((upstream) => upstreamSettings(upstream, config));
+}
+
 function targetOf(upstream: UpstreamConfig, config: Config): UpstreamSettings['target'] {
   if (upstream.type === 'stdio') {
     const { command, args, env, cwd, allowUnsafeEnv } = upstream;

@@ -9,7 +9,8 @@ import { type ApiUrl, parseApiUrl } from '../client/api-url.ts';
 import { type Admission, Admissions } from './admissions.ts';
 import { CredentialCheck } from './credential-check.ts';
 import { CredentialNames, shortName } from './credential-names.ts';
-import { type CredentialRejectedError, InvalidUrlError, MalformedCredentialError, PoolCapacityError } from './errors.ts';
+import { type CredentialRejectedError, InvalidUrlError, MalformedCredentialError, PoolCapacityError, UpstreamUnavailableError } from './errors.ts';
+import { Makings } from './makings.ts';
 import type { Member } from './member.ts';
 import { ownClients } from './own-clients.ts';
 import { Revalidation } from './revalidation.ts';
@@ -61,6 +62,8 @@ export class ServerPool<S> implements AsyncDisposable {
   /** Those that are handed out, by name, and by principal. */
   readonly #members = new Map<string, Member<S>>();
   readonly #byPrincipal = new Map<string, Member<S>>();
+  /** Those that are being made, each over the client that its instance had when it began. */
+  readonly #makings = new Makings();
   readonly #createdAt: string;
   #hits = 0;
   #misses = 0;
@@ -137,9 +140,8 @@ export class ServerPool<S> implements AsyncDisposable {
   }
 
   /** Whether a credential has an entry: such a one is served though its address is blocked. Asks nobody. */
-  has(token: string, { kind = 'private-token', gitlabUrl }: GetOptions = {}): boolean {
-    const url = gitlabUrl === undefined ? this.#home : urlOf(gitlabUrl);
-    return this.#members.has(this.#names.of(kind, token, url.canonical));
+  has(token: string, options: GetOptions = {}): boolean {
+    return this.#members.has(this.#nameOf(token, options));
   }
 
   /** Entries that are handed out. */
@@ -191,6 +193,28 @@ export class ServerPool<S> implements AsyncDisposable {
   }
 
   /**
+   * Gives up all entries of some instances, because their clients are to be made anew: nobody gets such an entry any more, what runs on
+   * one ends by itself, and who is being admitted there is asked about again. Counts as no eviction, ends no session. Resolves when the
+   * last lease is over.
+   *
+   * @param isOver of the canonical URL
+   */
+  async retireInstances(isOver: (apiUrl: string) => boolean, reason: string): Promise<void> {
+    this.#makings.restart(isOver, new UpstreamUnavailableError(undefined, reason));
+    for (const member of [...this.#members.values()]) if (isOver(member.client.apiUrl)) this.#forget(member);
+    // Those too that made way for others before, and still serve calls.
+    await this.#pool.retireWhere(({ tenant }) => isOver(tenant), reason);
+  }
+
+  /** Gives up the entry of one credential, if it has one. As `retireInstances`. */
+  async retire(token: string, options: Pick<GetOptions, 'kind' | 'gitlabUrl'>, reason: string): Promise<void> {
+    const name = this.#nameOf(token, options);
+    const member = this.#members.get(name);
+    if (member !== undefined) this.#forget(member);
+    await this.#pool.retire(name, reason);
+  }
+
+  /**
    * Retires all entries, which counts as no eviction. Sessions are not ended: they expire. Resolves when the last lease is over;
    * aborting `signal` cuts them short.
    */
@@ -226,10 +250,17 @@ export class ServerPool<S> implements AsyncDisposable {
     else this.#misses++;
     if (known !== undefined) return share(known);
     const about = { name, kind, apiUrl: url.canonical };
+    const making = this.#makings.of(url.canonical);
     const admission: Admission<Member<S>> = {
-      work: (until) => this.#make(about, token, until),
-      land: (member) => this.#insert(member),
-      discard: ({ server }) => void this.#dispose(server),
+      work: (until) => making.run((signal) => this.#make(about, token, signal), until),
+      land: (member) => {
+        making.finish();
+        this.#insert(member);
+      },
+      discard: ({ server }) => {
+        making.drop();
+        void this.#dispose(server);
+      },
     };
     return this.#admissions.join(name, admission, share, signal);
   }
@@ -263,7 +294,7 @@ export class ServerPool<S> implements AsyncDisposable {
       void this.#pool.retire(older.name, 'a newer credential of the same principal', { yields: true });
     }
     try {
-      this.#pool.put({ id: name, owner, tenant: '', groups: [] }, { value: member });
+      this.#pool.put({ id: name, owner, tenant: member.client.apiUrl, groups: [] }, { value: member });
     } catch (error) {
       const failure = asTurnpikeError(error).code === 'pool/exhausted' ? new PoolCapacityError(`max ${this.#maxSize} instances`) : error;
       this.#tell('refused', aboutOf(member), failure);
@@ -273,6 +304,11 @@ export class ServerPool<S> implements AsyncDisposable {
     this.#byPrincipal.set(owner, member);
     this.#revalidation.add(member);
     this.#tell('accepted', aboutOf(member));
+  }
+
+  #nameOf(token: string, { kind = 'private-token', gitlabUrl }: GetOptions): string {
+    const url = gitlabUrl === undefined ? this.#home : urlOf(gitlabUrl);
+    return this.#names.of(kind, token, url.canonical);
   }
 
   #revoke(member: Member<S>, error: CredentialRejectedError): void {
