@@ -90,6 +90,33 @@ describe('an address that failed ten times', () => {
   });
 });
 
+describe('a GitLab that cannot be asked about a credential in use', () => {
+  it('is degraded, and nobody loses anything, until it answers again (acceptance 13)', async () => {
+    await using other = await Rig.make();
+    const upstreams = [{ name: 'com', type: 'gitlab', tls: { caFile: com.caFile as string }, gitlab: { url: com.url } }];
+    const own = await other.start({ auth: { modes: ['gitlab'] }, upstreams });
+    const page = async () => (await get(new URL('/metrics', own.endpoint).href)).text;
+    const states = () => own.status().upstreams.map(({ state }) => state);
+    const client = await LegacyClient.open(own.endpoint, alice);
+    for (const [verdict, state, skipped, succeeded] of [
+      [502, 'degraded', 1, 0],
+      [200, 'connected', 1, 1],
+    ] as const) {
+      // A call that is answered 401 makes the gateway ask.
+      com.faults.add({ path: '/version', fault: { kind: 'status', status: 401 } });
+      if (verdict !== 200) com.faults.add({ path: '/user', fault: { kind: 'status', status: verdict } });
+      expect((await client.call('x_com_health_check')).result.isError).toBe(true);
+      expect(states()).toEqual([state]);
+      const numbers = await page();
+      expect(numbers).toMatch(new RegExp(`^turnpike_upstream_state\\{upstream="com",state="${state}"\\} 1$`, 'm'));
+      expect(numbers).toMatch(new RegExp(`^turnpike_gitlab_revalidations_skipped_total ${skipped}$`, 'm'));
+      expect(numbers).toMatch(new RegExp(`^turnpike_gitlab_revalidations_succeeded_total ${succeeded}$`, 'm'));
+      expect(numbers).toMatch(/^turnpike_gitlab_revalidations_failed_total 0$/m);
+      expect((await client.call('x_com_whoami')).result.isError).toBeFalsy();
+    }
+  });
+});
+
 describe('the numbers of a gateway', () => {
   it('are those of the pools of GitLab, with bounded labels, and those of pools are not there without GitLab', async () => {
     await new ModernClient(gateway.endpoint, alice).call('x_gitlab_whoami', { instance: 'com' });
