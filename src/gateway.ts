@@ -151,6 +151,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const gitlab = parts.use(
     new GitLabOnDemand({
       ...{ clock, version, logger, instruments, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
+      ignoresHeader: overrides.standalone?.dynamic === false,
       callOf: (caller, upstream, tool) => catalog.viewFor(caller).callOf(upstream, tool),
       // In a moment: the call that found it out is answered first.
       endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),

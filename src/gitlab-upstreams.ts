@@ -48,6 +48,8 @@ export interface GitLabUpstreamsOptions {
   /** GitLab does not take the credential of this principal any more. */
   readonly endSessions: (principal: Principal) => void;
   readonly instruments: Instruments;
+  /** `X-GitLab-API-URL` means nothing: the standalone server without dynamic URLs (gitlab.md 2.6). Default: it names an instance, or is an error. */
+  readonly ignoresHeader?: boolean;
 }
 
 type Served = Pick<GitLabContext, 'api' | 'principal'> & { readonly owner: Principal };
@@ -255,16 +257,17 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   }
 
   #make({ name, gitlab, auth, tls, proxy, pool: { closeDelay } }: GitLabUpstreamConfig): Place {
-    const { clock, version, sealer, logger } = this.#options;
+    const { clock, version, sealer, logger, ignoresHeader } = this.#options;
     const { url, dynamicUrl, pool, maxRequestsPerMinute: max, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
     const isDynamic = dynamicUrl.enabled;
     const throughProxy = proxy === undefined ? this.#options.proxies : { httpProxy: proxy.reveal(), httpsProxy: proxy.reveal() };
     const rules = instanceRules({
       ...throughProxy,
-      dynamic: isDynamic,
+      // Also where callers may name no instance of their own: who means one that is not there must not reach another with its token.
+      dynamic: ignoresHeader !== true,
       apiUrl: url,
-      allowedHosts: dynamicUrl.allowedHosts.join(','),
+      allowedHosts: isDynamic ? dynamicUrl.allowedHosts.join(',') : '',
       allowPrivateHosts: dynamicUrl.allowPrivateHosts.join(','),
     });
     if (!rules.ok) throw new TurnpikeError('config/invalid', `upstream '${name}': ${rules.error}`);

@@ -73,6 +73,29 @@ describe('a session of a gateway', () => {
   });
 });
 
+describe('an instance that no upstream is', () => {
+  it('is refused where callers may not name any: no token goes to another instance than its owner meant (2.2)', async () => {
+    await using other = await Rig.make();
+    const entry = (name: string, double: GitLabDouble): JsonObject => ({
+      name,
+      type: 'gitlab',
+      tls: { caFile: double.caFile as string },
+      gitlab: { url: double.url },
+    });
+    const { endpoint } = await other.start({ auth: { modes: ['gitlab'] }, upstreams: [entry('com', com), entry('corp', corp)] });
+    const seen = () => com.log.entries.length + corp.log.entries.length;
+    const { headers, body } = new ModernClient(endpoint, carol).request('tools/list');
+    const statusFor = async (named: string) => (await send(endpoint, 'POST', { ...headers, 'x-gitlab-api-url': named }, body)).status;
+    const before = seen();
+    expect(await statusFor('https://git.gone.example')).toBe(403);
+    expect(await statusFor(`${corp.url}/?a=b`)).toBe(400);
+    expect(await statusFor('https://user@git.gone.example')).toBe(403);
+    expect(seen()).toBe(before);
+    expect(await statusFor(`${corp.url}/`)).toBe(200);
+    expect(corp.log.entries.length + com.log.entries.length).toBeGreaterThan(before);
+  });
+});
+
 describe('an address that failed ten times', () => {
   it('is blocked, but for a credential in use', async () => {
     await using other = await Rig.make();
