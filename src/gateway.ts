@@ -16,6 +16,7 @@ import { LinkedAbort } from './core/linked-abort.ts';
 import { OwnAbort } from './core/own-abort.ts';
 import { Turn } from './core/turn.ts';
 import { serveHttp } from './edge/app.ts';
+import { BroughtCredentials } from './edge/brought-credentials.ts';
 import type { Edge } from './edge/edge.ts';
 import { Envelopes } from './edge/envelope.ts';
 import { KeepAlive } from './edge/keep-alive.ts';
@@ -282,6 +283,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   parts.defer(() => securityLog.flush());
   const metas = new Metas();
   const envelopes = new Envelopes();
+  const brought = new BroughtCredentials();
   const edge: Edge = {
     get settings() {
       return now.edge;
@@ -308,6 +310,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     },
     metas,
     envelopes,
+    brought,
     securityLog,
     sessions,
     keepAlive: new KeepAlive(clock),

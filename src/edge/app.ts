@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthContext } from '../auth/authenticator.ts';
 import type { Credential } from '../auth/credential.ts';
-import type { DistinctHeaders } from '../auth/extract.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Caller } from '../core/caller.ts';
 import { asTurnpikeError, ERRORS, TurnpikeError } from '../core/errors.ts';
@@ -10,7 +9,7 @@ import { sendError } from './answer.ts';
 import { readBody } from './body.ts';
 import { eraOf, MessageError, parseMessages } from './classify.ts';
 import type { Edge } from './edge.ts';
-import { isPlain, valuesOf } from './header-values.ts';
+import { valuesOf } from './header-values.ts';
 import { serveLegacyDelete, serveLegacyGet, serveLegacyPost } from './legacy.ts';
 import { HttpError, serveModern } from './modern.ts';
 import type { Ops } from './ops.ts';
@@ -135,20 +134,11 @@ function refuseNewWork({ work, door }: Edge): void {
 /** Check 3. */
 function extract(edge: Edge, request: IncomingMessage): Credential | undefined {
   try {
-    return edge.authentication.extract(credentialHeaders(request));
+    return edge.brought.of(request, edge.authentication);
   } catch (error) {
     noteRefusal(edge, request, error);
     throw error;
   }
-}
-
-function credentialHeaders(request: IncomingMessage): DistinctHeaders {
-  if (!isPlain(request)) return request.headersDistinct;
-  return {
-    authorization: valuesOf(request, 'authorization'),
-    'private-token': valuesOf(request, 'private-token'),
-    'job-token': valuesOf(request, 'job-token'),
-  };
 }
 
 /** Check 4: before anything is asked or counted. A modern request's session header is ignored. */

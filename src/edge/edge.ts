@@ -4,6 +4,7 @@ import type { Credential } from '../auth/credential.ts';
 import type { Admission } from '../limit/admission.ts';
 import type { Services } from '../router/services.ts';
 import type { SecurityLog } from '../telemetry/security-log.ts';
+import type { BroughtCredentials } from './brought-credentials.ts';
 import type { Door } from './door.ts';
 import type { Envelopes } from './envelope.ts';
 import type { KeepAlive } from './keep-alive.ts';
@@ -30,6 +31,7 @@ export interface Edge {
   readonly settings: EdgeSettings;
   readonly services: Services;
   readonly authentication: Authentication;
+  readonly brought: BroughtCredentials;
   readonly admission: Admission;
   readonly knownGood: ProvenCredentials;
   readonly door: Door;
