@@ -135,8 +135,8 @@ class SessionDoor implements Flow {
     const made = replay.create();
     if (this.#response.destroyed) replay.dropped(made);
     else {
-      this.#edge.headers.set(this.#request, this.#response);
-      replay.attach(made, new SseWriter(this.#response, this.#edge.keepAlive));
+      const { headers, keepAlive } = this.#edge;
+      replay.attach(made, new SseWriter(this.#response, keepAlive, headers.ofEvents(this.#request, this.#response)));
       this.#response.on('close', () => made.writer === undefined || made.writer.open || replay.dropped(made));
     }
     return made;

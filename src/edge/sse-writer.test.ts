@@ -19,7 +19,7 @@ describe('what is written', () => {
     await turn();
     expect(response.head).toEqual([
       200,
-      { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' },
+      ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no'],
     ]);
   });
 

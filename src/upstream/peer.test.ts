@@ -212,7 +212,7 @@ describe('cancelling', () => {
 describe('progress', () => {
   it('keeps our token only for who puts its own there; of what names a task, nobody', async () => {
     const { peer, transport } = rig('channel');
-    const [ear, replacing] = [new Ear(), Object.assign(new Ear(), { replacesToken: true as const })];
+    const [ear, replacing] = [new Ear(), Object.assign(new Ear(), { readsSpans: true as const })];
     const answers = [peer.request(call({ relay: ear })), peer.request(call({ relay: replacing }))];
     await settle();
     const say = (params: JsonObject) => transport.say({ jsonrpc: '2.0', method: 'notifications/progress', params });
