@@ -124,10 +124,7 @@ class SessionDoor implements Flow {
 
   answer(id: RequestId, answer: Answer): void {
     if (this.#stream === undefined) this.#edge.headers.sendJson(this.#request, this.#response, 200, encodePieces(id, answer));
-    else {
-      this.#session.replay.send(this.#stream, encodeAnswer(id, answer));
-      this.#session.replay.end(this.#stream);
-    }
+    else this.#session.replay.answer(this.#stream, id, answer);
   }
 
   #begin(): EventStream {

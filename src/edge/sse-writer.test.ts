@@ -17,10 +17,7 @@ describe('what is written', () => {
   it('begins with a head that no proxy buffers', async () => {
     const { response } = made();
     await turn();
-    expect(response.head).toEqual([
-      200,
-      ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no'],
-    ]);
+    expect(response.head).toEqual([200, ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no']]);
   });
 
   it('is one data line for each message, whatever line breaks stand between its tokens', async () => {
@@ -40,6 +37,8 @@ describe('what is written', () => {
 
   it('holds a comment every 15 s while it is open, and nothing after the end', async () => {
     const { clock, response, writer } = made();
+    expect(clock.pending).toBe(0);
+    await turn();
     clock.advance(30_000);
     await turn();
     expect(response.text).toBe(':\n\n:\n\n');

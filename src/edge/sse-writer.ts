@@ -57,6 +57,7 @@ export class SseWriter implements Flow {
   #text = '';
   #gathered = 0;
   readonly #waiting: (() => void)[] = [];
+  #heedsDrain = false;
   #grace: Timer | undefined;
 
   /** Sends the head at the end of the turn, so that the client knows that it is connected. */
@@ -65,9 +66,7 @@ export class SseWriter implements Flow {
     this.#keepAlive = keepAlive;
     this.#head = head;
     this.#gather();
-    keepAlive.add(this);
     response.on('close', () => this.#over());
-    response.on('drain', () => this.#freed());
   }
 
   /** As much is unread as may be: its upstream waits, where it can, while it is seen whether the client reads at all. */
@@ -76,6 +75,8 @@ export class SseWriter implements Flow {
   }
 
   whenFree(then: () => void): void {
+    if (!this.#heedsDrain) this.#response.on('drain', () => this.#freed());
+    this.#heedsDrain = true;
     this.#waiting.push(then);
     this.#freed();
   }
@@ -87,7 +88,7 @@ export class SseWriter implements Flow {
   /** Writes one message. `id` makes it resumable. */
   message(data: Buffer, id?: string): void {
     if (!this.#admits()) return;
-    this.#say(id === undefined ? 'data: ' : `id: ${id}\ndata: `);
+    this.#say(startOf(id));
     this.#put(data);
     this.#say('\n\n');
     this.#written();
@@ -103,9 +104,9 @@ export class SseWriter implements Flow {
   }
 
   /** As `message`, of an answer. */
-  answer(id: RequestId, answer: Answer): void {
+  answer(id: RequestId, answer: Answer, eventId?: string): void {
     if (!this.#admits()) return;
-    this.#say('data: ');
+    this.#say(startOf(eventId));
     for (const piece of encodePieces(id, answer)) this.#put(piece);
     this.#say('\n\n');
     this.#written();
@@ -207,7 +208,11 @@ export class SseWriter implements Flow {
     const response = this.#response;
     if (this.#ended || response.destroyed) return;
     const [pieces, text] = this.#taken();
-    if (!response.headersSent) response.writeHead(200, [...this.#head.headers]);
+    if (!response.headersSent) {
+      response.writeHead(200, [...this.#head.headers]);
+      // One that is over by now needs no comments.
+      this.#keepAlive.add(this);
+    }
     if (pieces.length === 0) {
       if (text === '') response.flushHeaders();
       else response.write(text, 'latin1');
@@ -240,6 +245,10 @@ export class SseWriter implements Flow {
     this.#grace?.cancel();
     this.#keepAlive.remove(this);
   }
+}
+
+function startOf(eventId: string | undefined): string {
+  return eventId === undefined ? 'data: ' : `id: ${eventId}\ndata: `;
 }
 
 function headOf(method: string): string {
