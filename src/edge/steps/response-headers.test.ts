@@ -7,10 +7,10 @@ const ORIGIN = 'https://app.example.com';
 
 function streamFrom(origin: string | undefined) {
   const headers = new ResponseHeaders({ hsts: true, allowedOrigins: [ORIGIN], writeTimeout: 500 });
-  const set: Record<string, string> = {};
-  const response = { setHeader: (name: string, value: string) => void (set[name] = value), once: () => {} } as unknown as ServerResponse;
+  const set = new Map<string, string>();
+  const response = { setHeader: (name: string, value: string) => void set.set(name, value), once: () => {} } as unknown as ServerResponse;
   const head = headers.ofEvents({ headers: origin === undefined ? {} : { origin } } as IncomingMessage, response);
-  return { head, set };
+  return { head, set: Object.fromEntries(set) };
 }
 
 it('a stream carries what every answer carries, each header once, whether it is set or given along', () => {
