@@ -23,6 +23,7 @@ export const BUDGET = {
   large: { title: '500 kB answer', against: 'HTTP floor', unit: 'ratio' },
   list: { title: 'tools/list from cache, 2,000 tools', against: 'bare server, same bytes', unit: 'ratio', most: 2 },
   latency: { title: 'added latency at 1,000 calls/s, p50', against: 'upstream alone', unit: 'ms', most: 0.3 },
+  latencyFloor: { title: 'the same through the HTTP floor', against: 'upstream alone', unit: 'ms' },
   loop: { title: 'event-loop delay under load, p99', against: '–', unit: 'ms', most: 10 },
   session: { title: 'idle legacy session, heap and buffers', against: '–', unit: 'KiB', most: 8 },
   sessionResident: { title: 'idle legacy session, resident', against: '–', unit: 'KiB' },

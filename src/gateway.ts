@@ -14,6 +14,7 @@ import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { Fingerprinter } from './core/fingerprinter.ts';
 import { LinkedAbort } from './core/linked-abort.ts';
 import { OwnAbort } from './core/own-abort.ts';
+import { Turn } from './core/turn.ts';
 import { serveHttp } from './edge/app.ts';
 import type { Edge } from './edge/edge.ts';
 import { Envelopes } from './edge/envelope.ts';
@@ -361,7 +362,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     },
     async start(signal) {
       signal.throwIfAborted();
-      if (listener) listening = await listenHttp(edge.settings, (request, response) => void serveHttp(edge, ops, request, response));
+      const arrivals = new Turn<ServerResponse<IncomingMessage>>((response) => void serveHttp(edge, ops, response.req, response));
+      if (listener) listening = await listenHttp(edge.settings, (_request, response) => arrivals.add(response));
       gitlab.start(ended.signal);
       startup.begin(registry.start(ended.signal));
     },

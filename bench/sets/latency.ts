@@ -2,7 +2,7 @@ import type { Era } from '../../src/core/mcp.ts';
 import { compared } from '../compare.ts';
 import { gateway, PROBED } from '../delivered.ts';
 import type { LoopDelay } from '../probe.ts';
-import { entry, httpUpstream, type Target } from '../stage.ts';
+import { entry, httpFloor, httpUpstream, type Target } from '../stage.ts';
 import { pairs, plainRow, type Row } from '../verdict.ts';
 import { planOf } from './calls.ts';
 import type { BenchSet } from './set.ts';
@@ -10,25 +10,28 @@ import type { BenchSet } from './set.ts';
 /** Calls per second. */
 const RATE = 1_000;
 
-/** What the gateway adds to a call when calls come by the clock: its median less that of the upstream alone. */
+/** What the gateway adds to a call when calls come by the clock: its median less that of the upstream alone. The floor tells what any process adds. */
 export const latency: BenchSet = async ({ run, options, generator, tell }) => {
   await using upstream = await httpUpstream(run);
+  await using floor = await httpFloor(run, upstream);
   const upstreams = [entry.modernHttp(upstream), entry.legacyHttp(upstream)];
   await using tested = await gateway(run, options, { upstreams });
   const targets = { modern: tested.at('mod'), legacy: tested.at('leg') };
   const plan = (target: Target, era: Era) => planOf(target, era, options, { rate: RATE });
   const subjects = options.eras.flatMap((era) => [
     { name: `upstream alone, ${era}`, plan: plan(upstream, era) },
+    { name: `floor, ${era}`, plan: plan(floor, era) },
     { name: `gateway, ${era}`, plan: plan(targets[era], era) },
   ]);
   const of = await compared(generator, subjects, options, tell);
-  return options.eras.map((variant): Row => {
-    const [reference, subject] = [of(`upstream alone, ${variant}`), of(`gateway, ${variant}`)];
+  const added = (bound: 'latency' | 'latencyFloor', through: string, variant: Era): Row => {
+    const [reference, subject] = [of(`upstream alone, ${variant}`), of(`${through}, ${variant}`)];
     const value = subject.p50.best - reference.p50.best;
     const failure = reference.failure ?? subject.failure;
     const each = pairs(subject.p50, reference.p50, (a, b) => a - b);
-    return { bound: 'latency', variant, reference: reference.p50, subject: subject.p50, unit: 'ms', value, each, failure };
-  });
+    return { bound, variant, reference: reference.p50, subject: subject.p50, unit: 'ms', value, each, failure };
+  };
+  return options.eras.flatMap((era) => [added('latency', 'gateway', era), added('latencyFloor', 'floor', era)]);
 };
 
 /** How long the event loop of the gateway is kept from what is due, while it has as much to do as it can. */

@@ -28,6 +28,8 @@ const DRAIN_RETRY_S = 5;
 
 /** Answers one HTTP request; never rejects. The order of checks is protocol.md section 1. */
 export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  // It waited for the end of its turn (`core/turn.ts`), and its client did not.
+  if (response.destroyed) return;
   response.on('error', ignore);
   const place = edge.work.answering(response);
   response.on('close', () => {

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { Turn } from '../../core/turn.ts';
 import { classifyFailure, HttpFailure } from './http-failure.ts';
 import type { Route } from './route.ts';
 
@@ -15,6 +16,11 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
   readonly route: Route;
   readonly #signal: AbortSignal;
   #controller: Dispatcher.DispatchController | undefined;
+  /** Where it waits until what came in with it is read (`Turn`). */
+  #turn: Turn<Flight> | undefined;
+  /** The bytes that wait so, and whether they are the last. */
+  #arrived: Buffer | undefined;
+  #over = false;
   #done = false;
 
   /** @param signal its abort fails the request with kind `aborted` */
@@ -34,7 +40,8 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
   }
 
   /** Called by the client first: from here on the signal is heeded. Returns whether there is still something to send. */
-  begin(): boolean {
+  begin(turn: Turn<Flight>): boolean {
+    this.#turn = turn;
     if (this.#signal.aborted) this.handleEvent();
     else this.#signal.addEventListener('abort', this, ONCE);
     return !this.#done;
@@ -80,14 +87,33 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#done) this.data(chunk);
+    if (this.#done) return;
+    // What is large comes in many pieces: at most one of them waits.
+    if (this.#arrived !== undefined) this.read();
+    this.#arrived = chunk;
+    this.#readSoon();
   }
 
   onResponseEnd(): void {
-    if (this.#finish()) this.end();
+    this.#over = true;
+    if (this.#arrived === undefined) this.#readSoon();
+  }
+
+  #readSoon(): void {
+    if (this.#turn === undefined) this.read();
+    else this.#turn.add(this);
+  }
+
+  /** Called by the client: hears what came in. */
+  read(): void {
+    const chunk = this.#arrived;
+    this.#arrived = undefined;
+    if (chunk !== undefined && !this.#done) this.data(chunk);
+    if (this.#over && this.#finish()) this.end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    this.read();
     if (!this.#done) this.#endWith(classifyFailure(error, this.#controller !== undefined, this.route.host));
   }
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { buildConnector, Pool, ProxyAgent } from 'undici';
 import { Secret } from '../../core/secret.ts';
+import { Turn } from '../../core/turn.ts';
 import { SocketSet } from '../../net/socket-set.ts';
 import type { Flight } from './flight.ts';
 import { classifyFailure, HttpFailure } from './http-failure.ts';
@@ -48,6 +49,7 @@ type Connector = (options: buildConnector.Options, callback: buildConnector.Call
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #sockets = new SocketSet(closed);
+  readonly #answers = new Turn<Flight>((flight) => flight.read());
   #pools: OriginPools | ProxyAgent | undefined;
   #opening: Promise<void> | undefined;
   #closed = false;
@@ -63,7 +65,7 @@ export class HttpClient {
 
   /** Sends a request, of which the flight hears what comes; it may hear of a failure before this returns. Never throws. */
   dispatch(flight: Flight, request: HttpRequest): void {
-    if (!flight.begin()) return;
+    if (!flight.begin(this.#answers)) return;
     if (this.#pools !== undefined || this.#closed) this.#send(flight, request);
     else {
       this.#open().then(

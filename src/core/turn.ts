@@ -1,0 +1,30 @@
+/**
+ * What comes in during one turn of the event loop, taken together at its end. Between the reads and writes of sockets our code would be fetched
+ * into the processor's caches anew for every message, which costs more than running it; in a row it is fetched once (docs/adr/0020). Whoever comes
+ * alone waits for nobody: the end of the turn is at most what else was ready away.
+ */
+export class Turn<T> {
+  readonly #take: (item: T) => void;
+  #waiting: T[] = [];
+
+  /** @param take is given each item once, in their order, and must not throw */
+  constructor(take: (item: T) => void) {
+    this.#take = take;
+  }
+
+  add(item: T): void {
+    if (this.#waiting.push(item) === 1) setImmediate(this.#end);
+  }
+
+  readonly #end = (): void => {
+    const items = this.#waiting;
+    this.#waiting = [];
+    let taken = 0;
+    try {
+      while (taken < items.length) this.#take(items[taken++] as T);
+    } finally {
+      // One that threw after all is nobody else's misfortune.
+      for (const item of items.slice(taken)) this.add(item);
+    }
+  };
+}
