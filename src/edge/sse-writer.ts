@@ -3,7 +3,7 @@ import type { Timer } from '../core/clock.ts';
 import type { Answer, RequestId } from '../core/mcp.ts';
 import type { Flow } from '../core/ports.ts';
 import { encodePieces, lineOf, oneLine } from './encode.ts';
-import type { KeepAlive } from './keep-alive.ts';
+import type { Gathering, KeepAlive, Kept } from './keep-alive.ts';
 
 /**
  * A client that lets this much pile up is disconnected (protocol.md section 2, "Answers"): when it is still unread after a
@@ -46,7 +46,7 @@ const HEADS = new Map(['notifications/progress', 'notifications/message'].map((m
  * load that is most of what a stream costs. What is small is gathered as text, a character for each byte (latin1): to join texts costs
  * nothing, and head and text are one piece for the socket.
  */
-export class SseWriter implements Flow {
+export class SseWriter implements Flow, Gathering, Kept {
   readonly #response: ServerResponse;
   readonly #keepAlive: KeepAlive;
   readonly #head: StreamHead;
@@ -197,14 +197,17 @@ export class SseWriter implements Flow {
   #gather(): void {
     if (this.#gathering) return;
     this.#gathering = true;
-    setImmediate(() => {
-      this.#gathering = false;
-      this.#flush();
-      this.#freed();
-    });
+    this.#keepAlive.turn.add(this);
   }
 
-  #flush(): void {
+  /** Called at the end of the turn. */
+  flush(): void {
+    this.#gathering = false;
+    this.#send();
+    this.#freed();
+  }
+
+  #send(): void {
     const response = this.#response;
     if (this.#ended || response.destroyed) return;
     const [pieces, text] = this.#taken();
