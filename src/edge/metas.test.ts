@@ -54,6 +54,9 @@ it('tells the token apart: what stands around it is one object, whatever the tok
   expect(Object.isFrozen(first?.meta)).toBe(true);
   expect(said(metas, '{"a":1,"b":{"progressToken":"inner"}}')).toEqual({ meta: first?.meta as JsonObject, progressToken: undefined });
   expect(said(metas, '{"a":"\\"progressToken\\":1"}')).toEqual({ meta: { a: '"progressToken":1' }, progressToken: undefined });
+  for (let n = 0; n < 3; n++) expect(said(metas, '{"progressToken":1,"c":1}')).toEqual({ meta: { c: 1 }, progressToken: 1 });
+  expect(said(metas, '{"progressToken":1,"c":2}')).toEqual({ meta: { c: 2 }, progressToken: 1 });
+  expect(said(metas, '{"d":1,"progressToken":1,"c":1}')).toEqual({ meta: { c: 1, d: 1 }, progressToken: 1 });
   expect(said(metas, '{"progressToken":7}')).toEqual({ meta: {}, progressToken: 7 });
   const long = said(metas, JSON.stringify({ progressToken: 7, a: 'x'.repeat(3000) }));
   expect([long?.progressToken, long?.meta]).toEqual([7, { a: 'x'.repeat(3000) }]);
