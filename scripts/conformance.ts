@@ -1,5 +1,5 @@
 // Runs the pinned referee and compares with the pinned numbers (test/conformance/expected.json).
-//   node scripts/conformance.ts              Turnpike in front of the fixtures, and Turnpike as a client
+//   node scripts/conformance.ts              Turnpike in front of the fixtures, its own server, and Turnpike as a client
 //   node scripts/conformance.ts --direct     the fixtures by themselves
 //   --cell NAME, --scenario NAME             only these, for development; may be repeated
 // Exit code 1 if a number fell, a new warning appeared, or a process ended badly.
@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Cell, CLIENT_CELLS, DIRECT_CELLS, MATRIX } from '../test/conformance/cells.ts';
+import { BUILT_IN_CELLS, type Cell, CLIENT_CELLS, DIRECT_CELLS, MATRIX } from '../test/conformance/cells.ts';
 import { type Report, referee } from '../test/conformance/referee.ts';
 import { notes, type Row, summary } from '../test/conformance/report.ts';
 import { wantedBy } from '../test/conformance/requirements.ts';
 import { startUnderTest } from '../test/conformance/under-test.ts';
-import { type Pinned, reasons, score, shortfalls } from '../test/conformance/verdict.ts';
+import { type Pinned, reasons, score, shortfalls, withoutFixtureTools } from '../test/conformance/verdict.ts';
 
 const BIN = fileURLToPath(new URL('../node_modules/.bin', import.meta.url));
 const EXPECTED = new URL('../test/conformance/expected.json', import.meta.url);
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     scenario: { type: 'string', multiple: true },
   },
 });
-const offered = values.direct ? DIRECT_CELLS : [...MATRIX, ...CLIENT_CELLS];
+const offered = values.direct ? DIRECT_CELLS : [...MATRIX, ...BUILT_IN_CELLS, ...CLIENT_CELLS];
 const cells = offered.filter(({ name }) => values.cell?.includes(name) ?? true);
 if (cells.length === 0) {
   console.error(`No such cell; there are: ${offered.map(({ name }) => name).join(', ')}`);
@@ -71,11 +71,12 @@ async function measure(cell: Cell): Promise<Row> {
   await writeFile(join(folder, `${cell.name}.referee.log`), report.output);
   if (report.problem) problems.push(report.problem);
   const only = (names: readonly string[]): string[] => names.filter((name) => selected?.includes(name) ?? true);
-  const found = score(report.results, { required: only(wanted.required), extra: only(wanted.extra) });
+  const { made, unmade } = cell.fixture === 'gitlab' ? withoutFixtureTools(report.results) : { made: report.results, unmade: [] };
+  const found = score(made, { required: only(wanted.required), extra: only(wanted.extra) });
   const pin = pinned[cell.name];
   if (selected) problems.push(...found.warnings.map((warning) => `warning: ${warning}`));
   // Without any result there is one cause, told already; a list of all scenarios would bury it.
   else if (report.results.size > 0 || problems.length === 0) problems.push(...(pin ? shortfalls(found, pin) : ['has no pinned numbers']));
-  if (report.results.size > 0) problems.push(...reasons(report.results, [...found.failed, ...found.extra.failed]));
-  return { cell, score: found, seconds: (performance.now() - start) / 1000, problems };
+  if (report.results.size > 0) problems.push(...reasons(made, [...found.failed, ...found.extra.failed]));
+  return { cell, score: found, unmade, seconds: (performance.now() - start) / 1000, problems };
 }

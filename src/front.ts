@@ -7,7 +7,7 @@ import { GatewayDoor } from './edge/door.ts';
 import type { Edge, ProvenCredentials } from './edge/edge.ts';
 import type { OpsOptions } from './edge/ops.ts';
 import type { Sessions, SessionsOptions } from './edge/sessions.ts';
-import type { GitLabUpstreams } from './gitlab-upstreams.ts';
+import type { GitLabOnDemand } from './gitlab-on-demand.ts';
 import type { Admission } from './limit/admission.ts';
 import type { Logger } from './telemetry/log.ts';
 
@@ -27,7 +27,7 @@ export interface FrontParts {
   readonly config: () => Config;
   readonly sessions: Sessions;
   readonly admission: () => Admission;
-  readonly gitlab: GitLabUpstreams;
+  readonly gitlab: Pick<GitLabOnDemand, 'isPooled'>;
 }
 
 /** How requests come in, where that is not the same for everybody: the gateway's own ways, or those of the standalone server (gitlab.md 2). */

@@ -28,7 +28,7 @@ import { serveStdio } from './edge/stdio.ts';
 import { Work } from './edge/work.ts';
 import { type HandleOptions, serveForeign } from './embedding.ts';
 import { type FrontParts, GATEWAY_FRONT, type StandaloneSettings } from './front.ts';
-import { GitLabUpstreams } from './gitlab-upstreams.ts';
+import { GitLabOnDemand } from './gitlab-on-demand.ts';
 import { type InForce, inForce } from './in-force.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
@@ -40,7 +40,6 @@ import { ResultMetas } from './router/result-metas.ts';
 import type { Services } from './router/services.ts';
 import { HostedTasks } from './router/tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
-import { standaloneFront } from './standalone-front.ts';
 import { Startup } from './startup.ts';
 import { type ConnectionReport, connectionReports, type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
 import { openStore } from './store/open.ts';
@@ -150,13 +149,15 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const serverInfo = { name: 'turnpike', version };
   const sealing = keys.derive('seal');
   const gitlab = parts.use(
-    new GitLabUpstreams(config, {
+    new GitLabOnDemand({
       ...{ clock, version, logger, instruments, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
       // In a moment: the call that found it out is answered first.
       endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),
   );
-  const front = overrides.standalone === undefined ? GATEWAY_FRONT : standaloneFront(overrides.standalone);
+  await gitlab.load(config);
+  gitlab.reconfigure(config);
+  const front = overrides.standalone === undefined ? GATEWAY_FRONT : (await import('./standalone-front.ts')).standaloneFront(overrides.standalone);
   let now: InForce = inForce(config, { clock, serverInfo, instruments, gitlab, front });
   const ports = connectorPorts({
     ...{ clock, reaper, environment, clientInfo: serverInfo, store: opened.store, logger, instruments },

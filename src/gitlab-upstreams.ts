@@ -25,6 +25,7 @@ import { OwnAbort } from './core/own-abort.ts';
 import type { Transport } from './core/ports.ts';
 import { Secret } from './core/secret.ts';
 import { addressKey } from './limit/address.ts';
+import { FixedWindows, overRate } from './limit/fixed-window.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
 import type { PoolEvent } from './pool/stats.ts';
@@ -58,6 +59,8 @@ interface Place {
   /** Absent where there is no pool, since there is one instance. */
   readonly pool?: GitLabClientPool;
   readonly server: BuiltinServer<GitLabContext>;
+  /** Of each caller at each instance; absent: no limit of its own. */
+  readonly rate?: FixedWindows;
   readonly auth: GitLabUpstreamConfig['auth'];
 }
 
@@ -193,6 +196,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   async #context(place: Place, caller: Caller | undefined, signal: AbortSignal): Promise<ContextLease<GitLabContext>> {
     const upstream = place.name;
     const { kind, token, instance } = this.#credentialOf(place, caller);
+    charge(place, caller, instance);
     try {
       const lease = await this.#pool.lease(token.reveal(), { kind, gitlabUrl: instance, signal });
       const { api, principal } = lease.server;
@@ -231,7 +235,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
 
   #make({ name, gitlab, auth, tls, proxy }: GitLabUpstreamConfig): Place {
     const { clock, version, sealer, logger } = this.#options;
-    const { url, dynamicUrl, pool, ...given } = gitlab;
+    const { url, dynamicUrl, pool, maxRequestsPerMinute: max, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
     const home = knownApiUrl(url);
     const isDynamic = dynamicUrl.enabled;
@@ -268,6 +272,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
         onFailure: (what, error) => logger.error(`GitLab: ${what} failed`, { upstream: name, reason: asTurnpikeError(error).details.reason }),
       }),
       auth,
+      ...(max === undefined ? {} : { rate: new FixedWindows({ clock, max }) }),
     };
   }
 
@@ -316,6 +321,13 @@ const ADDRESS: Refused = { status: 403, message: '', reason: 'address' };
 /** All places of a pool are in use: unlike in a call, that has an HTTP status of its own here. */
 function noPlace({ message, details: { data, retryAfter = 5 } }: PoolCapacityError): Verdict {
   return { kind: 'unavailable', reason: message, retryAfter, error: new TurnpikeError('session/full', message, { data, retryAfter }) };
+}
+
+/** Throws `limit/user`. What the gateway asks for itself is nobody's. */
+function charge({ rate }: Place, caller: Caller | undefined, instance: string): void {
+  if (rate === undefined || caller === undefined) return;
+  const budget = rate.take(`${principalKey(caller.principal)} ${instance}`, 1);
+  if (!budget.allowed) throw overRate(budget);
 }
 
 function sum<K extends string>(pools: readonly Readonly<Record<K, number>>[], key: K): number {

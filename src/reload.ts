@@ -14,7 +14,7 @@ import type { Secret } from './core/secret.ts';
 import type { Listeners } from './edge/listeners.ts';
 import type { Sessions } from './edge/sessions.ts';
 import type { Front } from './front.ts';
-import type { GitLabUpstreams } from './gitlab-upstreams.ts';
+import type { GitLabOnDemand } from './gitlab-on-demand.ts';
 import { type InForce, inForce, revokedBy } from './in-force.ts';
 import type { ParkingLot } from './router/parking/parking-lot.ts';
 import type { Instruments } from './telemetry/instruments.ts';
@@ -54,7 +54,7 @@ export interface ReloadOptions {
   readonly stdio: boolean;
   readonly serverInfo: JsonObject;
   readonly instruments: Instruments;
-  readonly gitlab: GitLabUpstreams;
+  readonly gitlab: GitLabOnDemand;
   readonly front: Front;
   readonly registry: Registry;
   readonly connections: Connections;
@@ -101,9 +101,10 @@ export class Reload {
   }
 
   async #run(load: () => Promise<NextConfig>): Promise<ReloadReport> {
-    const { clock, logger, draining } = this.#options;
+    const { clock, logger, draining, gitlab } = this.#options;
     try {
       const next = await load();
+      await gitlab.load(next.config);
       if (draining.aborted) throw new TurnpikeError('gateway/draining');
       const renew = this.#isListenerTouched(next) ? await this.#options.renewListener() : undefined;
       const applied = this.#apply(next);

@@ -6,7 +6,7 @@ import { type Message, MessageError } from './edge/classify.ts';
 import type { Door } from './edge/door.ts';
 import type { Session } from './edge/session.ts';
 import type { FrontParts, StandaloneSettings } from './front.ts';
-import { FixedWindows } from './limit/fixed-window.ts';
+import { FixedWindows, overRate } from './limit/fixed-window.ts';
 
 const DRAINING = 'Server is shutting down';
 
@@ -37,19 +37,17 @@ export class StandaloneDoor implements Door {
     let units = 0;
     for (const { kind } of messages) if (kind === 'request') units++;
     if (units === 0) return;
-    const { allowed, limit, remaining, reset } = this.#windows.take(principalKey(principal), units);
+    const budget = this.#windows.take(principalKey(principal), units);
+    const { allowed, limit, remaining, reset } = budget;
     response.setHeader('ratelimit-limit', String(limit));
     response.setHeader('ratelimit-remaining', String(remaining));
     response.setHeader('ratelimit-reset', String(Math.ceil(reset)));
     if (allowed) this.#processed += units;
     else {
       this.#rejectedByRate++;
-      const detail = `Maximum ${limit} requests per minute allowed`;
       const [only] = messages.length === 1 ? messages : [];
-      throw new MessageError(only?.kind === 'request' ? only.id : undefined, 'limit/user', 'Rate limit exceeded', {
-        data: { detail },
-        retryAfter: reset,
-      });
+      const { code, message, details } = overRate(budget);
+      throw new MessageError(only?.kind === 'request' ? only.id : undefined, code, message, details);
     }
   }
 

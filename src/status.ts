@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog/catalog.ts';
 import type { Finding } from './catalog/findings.ts';
+import { withholding } from './catalog/policy.ts';
 import type { Config } from './config/schema.ts';
 import { asTurnpikeError } from './core/errors.ts';
 import type { CapabilitySource, UpstreamState } from './core/ports.ts';
@@ -55,7 +56,7 @@ export function statusOf(config: Config, upstreams: CapabilitySource, catalog: C
     upstreams: upstreams.snapshot().map(({ status: { name, state, era, lastError }, capabilities }) => ({
       name,
       state,
-      tools: capabilities?.lists.tools.length ?? 0,
+      tools: capabilities?.lists.tools.filter(({ parsed }) => withholding(parsed._meta) === undefined).length ?? 0,
       prompts: capabilities?.lists.prompts.length ?? 0,
       resources: capabilities?.lists.resources.length ?? 0,
       ...(era === undefined ? {} : { era }),

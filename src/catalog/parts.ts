@@ -4,7 +4,7 @@ import type { Dialect } from './dialects.ts';
 import { type Entry, entryOf } from './entries.ts';
 import type { Finding } from './findings.ts';
 import { hidesInName, showHidden } from './hidden-text.ts';
-import { ALLOWED, decide, type Policy } from './policy.ts';
+import { ALLOWED, decide, type Policy, subjectOf } from './policy.ts';
 import type { NameSettings, UpstreamSettings } from './settings.ts';
 import { type Note, type VetOptions, vet } from './vet.ts';
 
@@ -143,10 +143,7 @@ export class PartBuilder {
   }
 
   #check(kind: CapabilityKind, capability: Capability, upstream: UpstreamSettings, era: CapabilitySet['era']): Checked {
-    const decision =
-      kind === 'tools'
-        ? decide({ upstream: upstream.name, originalName: capability.id, annotations: capability.parsed.annotations }, this.#policy)
-        : ALLOWED;
+    const decision = kind === 'tools' ? decide(subjectOf(upstream.name, capability), this.#policy) : ALLOWED;
     // A definition that nobody sees is not worth a warning either.
     if (decision.kind === 'hidden') return { era, hidden: true, findings: [] };
     const vetted = this.#vetted.get(capability) ?? vet(kind, capability, this.#vetting);

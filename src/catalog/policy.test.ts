@@ -9,10 +9,13 @@ interface Case {
   readonly policy?: Partial<PolicySettings>;
   readonly tools?: Partial<ToolSettings>;
   readonly annotations?: unknown;
+  readonly meta?: unknown;
+  readonly type?: string;
 }
 
-function decision(originalName: string, { policy, tools = {}, annotations }: Case = {}): Decision {
-  return decide({ upstream: 's', originalName, annotations }, compilePolicy(sampleSettings([sampleUpstream('s', { tools })], policy)));
+function decision(originalName: string, { policy, tools = {}, annotations, meta, type }: Case = {}): Decision {
+  const upstream = { ...sampleUpstream('s', { tools }), type };
+  return decide({ upstream: 's', originalName, annotations, meta }, compilePolicy(sampleSettings([upstream], policy)));
 }
 
 function blocked(name: string): string {
@@ -51,6 +54,29 @@ describe('denylist', () => {
     expect(decision('cleanup', { policy: lift('s:boom') }).kind).toBe('denied');
     // `scale` of a Kubernetes upstream is blocked by its annotation alone (configuration.md, example).
     expect(decision('scale', { annotations: DESTRUCTIVE, policy: lift('s:scale') }).kind).toBe('allowed');
+  });
+});
+
+describe('what a built-in upstream withholds', () => {
+  const meta = { 'turnpike/withheld': { rule: 'gitlab.readOnly', text: 'a is not allowed in read-only mode' } };
+  const withheld = { kind: 'denied', rule: 'gitlab.readOnly', text: 'a is not allowed in read-only mode' };
+
+  it('is refused in its words, whatever is said about reading', () => {
+    expect(decision('a', { meta, type: 'gitlab' })).toEqual(withheld);
+    expect(decision('a', { meta, type: 'gitlab', tools: { readOnly: ['a'] } })).toEqual(withheld);
+    expect(decision('a', { meta, type: 'gitlab', policy: { yolo: true } })).toEqual(withheld);
+    for (const other of [undefined, {}, { 'turnpike/withheld': 'x' }])
+      expect(decision('a', { meta: other, type: 'gitlab' })).toEqual({ kind: 'allowed', safety: 'write' });
+  });
+
+  it('is behind everything that the policy says', () => {
+    expect(decision('a', { meta, type: 'gitlab', tools: { deny: ['a'] } })).toEqual({ kind: 'hidden' });
+    expect(decision('a', { meta, type: 'gitlab', annotations: DESTRUCTIVE })).toMatchObject({ rule: 'annotations' });
+    expect(decision('a', { meta, type: 'gitlab', policy: { nonDestructive: true } })).toMatchObject({ rule: 'non-destructive' });
+  });
+
+  it('means nothing where somebody else says so', () => {
+    expect(decision('a', { meta, type: 'stdio' })).toEqual({ kind: 'allowed', safety: 'write' });
   });
 });
 

@@ -1,5 +1,6 @@
 import { TurnpikeError } from '../core/errors.ts';
-import { isJsonObject } from '../core/mcp.ts';
+import { isJsonObject, TURNPIKE_META } from '../core/mcp.ts';
+import type { Capability } from '../core/ports.ts';
 import { DENYLIST } from './denylist.ts';
 import { compileGlob, type Glob } from './globs.ts';
 import type { CatalogSettings, PolicySettings, UpstreamSettings } from './settings.ts';
@@ -10,9 +11,17 @@ export interface Subject {
   readonly originalName: string;
   /** The tool's `annotations` member, unchecked: it is foreign. */
   readonly annotations: unknown;
+  /** The tool's `_meta` member, unchecked. */
+  readonly meta?: unknown;
 }
 
-export type Rule = 'denylist' | 'annotations' | 'non-destructive';
+/** A tool of an upstream, as the policy looks at it. */
+export function subjectOf(upstream: string, { id, parsed }: Capability): Subject {
+  return { upstream, originalName: id, annotations: parsed.annotations, meta: parsed._meta };
+}
+
+/** Of the policy, or of a built-in upstream: the setting that withholds a tool. */
+export type Rule = 'denylist' | 'annotations' | 'non-destructive' | `gitlab.${string}`;
 
 /**
  * What may be assumed of a call: `read-only` needs the read scope only and may be repeated, `idempotent` may be repeated, a
@@ -40,6 +49,8 @@ interface UpstreamRules {
   readonly deny: readonly Glob[];
   readonly readOnly: readonly Glob[];
   readonly trustAnnotations: boolean;
+  /** Whether it may withhold tools. */
+  readonly builtIn: boolean;
 }
 
 /** The policy section in the form in which it is asked. */
@@ -61,19 +72,26 @@ export function compilePolicy(settings: Pick<CatalogSettings, 'policy' | 'upstre
   };
 }
 
-function rulesOf({ name, tools }: UpstreamSettings): UpstreamRules {
+function rulesOf({ name, type, tools }: UpstreamSettings): UpstreamRules {
   const globs = (key: 'allow' | 'deny' | 'readOnly') =>
     tools[key]?.map((pattern) => {
       const glob = compileGlob(pattern);
       if (!glob.ok) throw new TurnpikeError('config/invalid', `upstreams.${name}.tools.${key}: ${glob.error}`);
       return glob.value;
     });
-  return { allow: globs('allow'), deny: globs('deny') ?? [], readOnly: globs('readOnly') ?? [], trustAnnotations: tools.trustAnnotations };
+  return {
+    allow: globs('allow'),
+    deny: globs('deny') ?? [],
+    readOnly: globs('readOnly') ?? [],
+    trustAnnotations: tools.trustAnnotations,
+    builtIn: type === 'gitlab',
+  };
 }
 
 /**
  * The one decision about a tool (aggregator.md section 3), asked when the view is built; listing and calling read its
- * answer. Order: the upstream's `allow` and `deny`, the denylist, `destructiveHint`, the non-destructive mode.
+ * answer. Order: the upstream's `allow` and `deny`, the denylist, `destructiveHint`, the non-destructive mode, and what a built-in
+ * upstream withholds by its own settings.
  * `yolo` skips the second and third only. A pair of `denylist.except` lifts both of these, because the annotation
  * counts as being listed.
  */
@@ -86,9 +104,12 @@ export function decide(subject: Subject, policy: Policy): Decision {
     if (policy.denied.has(originalName)) return destructive(originalName, 'denylist');
     if (settings.annotations === 'enforce' && hint(subject, 'destructiveHint')) return destructive(originalName, 'annotations');
   }
-  if (isReadOnly(subject, rules)) return ALLOWED;
-  if (settings.nonDestructive)
+  const reads = isReadOnly(subject, rules);
+  if (!reads && settings.nonDestructive)
     return { kind: 'denied', rule: 'non-destructive', text: `tool '${originalName}' is not allowed in non-destructive mode` };
+  const withheld = rules.builtIn ? withholding(subject.meta) : undefined;
+  if (withheld !== undefined) return { kind: 'denied', ...withheld };
+  if (reads) return ALLOWED;
   return rules.trustAnnotations && hint(subject, 'idempotentHint') ? IDEMPOTENT : WRITE;
 }
 
@@ -98,6 +119,12 @@ function isOutside(name: string, { allow, deny }: UpstreamRules): boolean {
 
 function isReadOnly(subject: Subject, rules: UpstreamRules): boolean {
   return rules.readOnly.some((glob) => glob.matches(subject.originalName)) || (rules.trustAnnotations && hint(subject, 'readOnlyHint'));
+}
+
+/** What a built-in upstream says in `_meta` about a tool that nobody may call at present. Of any other upstream it means nothing. */
+export function withholding(meta: unknown): { readonly rule: Rule; readonly text: string } | undefined {
+  const mark = isJsonObject(meta) ? meta[TURNPIKE_META.withheld] : undefined;
+  return isJsonObject(mark) ? { rule: mark.rule as Rule, text: String(mark.text) } : undefined;
 }
 
 function hint({ annotations }: Subject, name: 'destructiveHint' | 'readOnlyHint' | 'idempotentHint'): boolean {

@@ -32,6 +32,8 @@ export interface PolicySettings {
 
 export interface UpstreamSettings {
   readonly name: string;
+  /** Upstreams of type `gitlab` answer in this process: what they say about their own tools is ours. */
+  readonly type?: string | undefined;
   /** Default: the name. */
   readonly toolPrefix?: string | undefined;
   readonly naming: 'prefixed' | 'passthrough';

@@ -57,6 +57,8 @@ export const TURNPIKE_META = {
   refusal: 'turnpike/refusal',
   unavailable: 'turnpike/unavailable',
   upstream: 'turnpike/upstream',
+  /** A tool of a built-in upstream that a setting of that upstream refuses: `{rule, text}`. Never leaves this process. */
+  withheld: 'turnpike/withheld',
 } as const;
 
 export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';

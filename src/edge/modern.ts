@@ -140,7 +140,7 @@ function listenTo(edge: Edge, exchange: Exchange, events: boolean): Promise<Answ
 /** The answer that an error is. Throws `HttpError` for those that are HTTP's business: status, challenge or Retry-After belong to them. */
 function answerTo(edge: Edge, exchange: Exchange, error: unknown): Answer {
   const { code } = asTurnpikeError(error);
-  if (code === 'auth/scope' || code === 'guard/accept') throw new HttpError(exchange.id, error);
+  if (code === 'auth/scope' || code === 'guard/accept' || code === 'limit/user') throw new HttpError(exchange.id, error);
   if (code === 'internal' || ERRORS[code].http >= 500) edge.report(error);
   return toAnswer(error, 'modern', exchange.method, edge.services.settings.serverInfo);
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { TurnpikeError } from '../core/errors.ts';
 
 export interface FixedWindowsOptions {
   readonly clock: Clock;
@@ -23,6 +24,12 @@ interface Window {
   /** Monotonic milliseconds. */
   readonly end: number;
   used: number;
+}
+
+/** What is answered when a minute's budget is used up (gitlab.md 2.5). */
+export function overRate({ limit, reset }: Budget): TurnpikeError {
+  const data = { detail: `Maximum ${limit} requests per minute allowed` };
+  return new TurnpikeError('limit/user', 'Rate limit exceeded', { data, retryAfter: reset });
 }
 
 /** Counts by key in windows that begin with the first unit of a key (gitlab.md 2.5, "Rate"). */

@@ -5,7 +5,7 @@ export interface Inexpressible {
   /** What the client speaks. */
   readonly front: Revision;
   /** Only in front of such an upstream; absent: in front of both. */
-  readonly upstream?: 'legacy' | 'modern';
+  readonly upstream?: NonNullable<Cell['fixture']>;
   readonly scenarios: readonly string[];
   readonly reason: string;
   /** Where the specification says so. */
@@ -124,7 +124,81 @@ export const INEXPRESSIBLE: readonly Inexpressible[] = [
   },
 ];
 
-/** The part of the table that is about a cell. */
+/** What the referee calls or reads by names that only its fixtures have. */
+const FIXTURES_ONLY: readonly Pick<Inexpressible, 'scenarios' | 'reason'>[] = [
+  {
+    scenarios: [
+      'tools-call-simple-text',
+      'tools-call-image',
+      'tools-call-audio',
+      'tools-call-embedded-resource',
+      'tools-call-mixed-content',
+      'tools-call-with-logging',
+      'tools-call-error',
+      'tools-call-with-progress',
+      'tools-call-sampling',
+      'tools-call-elicitation',
+      'elicitation-sep1034-defaults',
+      'elicitation-sep1330-enums',
+      'json-schema-2020-12',
+      'http-custom-header-server-validation',
+      'server-sse-polling',
+    ],
+    reason: 'calls tools of the fixtures',
+  },
+  {
+    scenarios: ['prompts-get-simple', 'prompts-get-with-args', 'prompts-get-embedded-resource', 'prompts-get-with-image', 'completion-complete'],
+    reason: 'asks for prompts of the fixtures',
+  },
+  {
+    scenarios: ['resources-read-text', 'resources-read-binary', 'resources-templates-read', 'resources-subscribe', 'resources-unsubscribe'],
+    reason: 'reads resources of the fixtures; those of GitLab cannot be subscribed to',
+  },
+  {
+    scenarios: [
+      'input-required-result-basic-elicitation',
+      'input-required-result-basic-sampling',
+      'input-required-result-basic-list-roots',
+      'input-required-result-request-state',
+      'input-required-result-multiple-input-requests',
+      'input-required-result-multi-round',
+      'input-required-result-missing-input-response',
+      'input-required-result-non-tool-request',
+      'input-required-result-result-type',
+      'input-required-result-tampered-state',
+      'input-required-result-capability-check',
+      'input-required-result-ignore-extra-params',
+      'input-required-result-validate-input',
+    ],
+    reason: 'calls tools of the fixtures that ask; how GitLab tools ask: test/gitlab/tools.test.ts',
+  },
+  {
+    scenarios: [
+      'tasks-lifecycle',
+      'tasks-capability-negotiation',
+      'tasks-wire-fields',
+      'tasks-request-state-removal',
+      'tasks-mrtr-input',
+      'tasks-request-headers',
+      'tasks-dispatch-and-envelope',
+      'tasks-status-notifications',
+      'tasks-required-task-error',
+      'tasks-mrtr-composition',
+    ],
+    reason: 'the built-in server has no tasks',
+  },
+  { scenarios: SKILLS, reason: 'the built-in server has no skills' },
+];
+
+/** Scenarios that say nothing about the built-in server, for both fronts; a front that cannot express one says so above. */
+export const NOT_BUILT_IN: readonly Inexpressible[] = (['2025-11-25', '2026-07-28'] as const).flatMap((front) => {
+  const absent = new Set(INEXPRESSIBLE.filter((one) => one.front === front && one.upstream === undefined).flatMap(({ scenarios }) => scenarios));
+  return FIXTURES_ONLY.map(({ scenarios, reason }): Inexpressible => {
+    return { front, upstream: 'gitlab', scenarios: scenarios.filter((name) => !absent.has(name)), reason, source: 'gitlab.md 4' };
+  }).filter(({ scenarios }) => scenarios.length > 0);
+});
+
+/** The part of the tables that is about a cell. */
 export function inexpressibleIn({ revision, fixture }: Pick<Cell, 'revision' | 'fixture'>): readonly Inexpressible[] {
-  return INEXPRESSIBLE.filter(({ front, upstream }) => front === revision && (upstream ?? fixture) === fixture);
+  return [...INEXPRESSIBLE, ...NOT_BUILT_IN].filter(({ front, upstream }) => front === revision && (upstream ?? fixture) === fixture);
 }

@@ -7,6 +7,8 @@ import type { Score } from './verdict.ts';
 export interface Row {
   readonly cell: Cell;
   readonly score: Score;
+  /** Single checks of scenarios that could not be made, `scenario: check`. */
+  readonly unmade?: readonly string[];
   readonly seconds: number;
   /** What is worse than it should be, in words. */
   readonly problems: readonly string[];
@@ -51,12 +53,16 @@ export function notes(rows: readonly Row[]): string[] {
     ...extras,
     ...(hollow.length > 0 ? ['Hollow, passed with nothing to look at:'] : []),
     ...hollow.map((scenario) => `  ${scenario}: ${HOLLOW[scenario] ?? 'nobody knows why'}`),
+    ...rows.flatMap(({ cell: { name }, unmade = [] }) =>
+      unmade.length > 0 ? [`Checks that need tools of the fixtures, in ${name}:`, ...unmade.map((one) => `  ${one}`)] : [],
+    ),
     ...(absent.size > 0 ? ['Scenarios that have no meaning there:'] : []),
     ...[...absent].flatMap(meaningless),
   ];
 }
 
 function meaningless({ front, upstream, scenarios, reason, source }: Inexpressible): string[] {
-  const where = upstream ? `a client of ${front}, an upstream of ${SPOKEN[upstream]}` : `a client of ${front}`;
+  const behind = upstream === 'gitlab' ? ', the built-in GitLab' : upstream ? `, an upstream of ${SPOKEN[upstream]}` : '';
+  const where = `a client of ${front}${behind}`;
   return [`  ${where}: ${reason} (${source})`, ...scenarios.map((scenario) => `    ${scenario}`)];
 }

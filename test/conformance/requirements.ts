@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import type { Cell } from './cells.ts';
+import { inexpressibleIn } from './inexpressible.ts';
 
 const FOLDER = new URL('../../node_modules/@modelcontextprotocol/conformance/requirements/', import.meta.url);
 
@@ -12,9 +13,12 @@ export interface Requirements {
 }
 
 /** All that a cell runs. */
-export async function wantedBy({ revision, role, further = [] }: Cell): Promise<Requirements> {
+export async function wantedBy(cell: Cell): Promise<Requirements> {
+  const { revision, role, further = [] } = cell;
   const { required, extra } = await requirements(revision, role);
-  return { required, extra: [...extra, ...further] };
+  const absent = new Set(role === 'server' ? inexpressibleIn(cell).flatMap(({ scenarios }) => scenarios) : []);
+  const counts = (name: string): boolean => !absent.has(name);
+  return { required: required.filter(counts), extra: [...extra, ...further].filter(counts) };
 }
 
 /** Reads what the installed referee requires. Scenarios about OAuth are left out: they belong to another command. */

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import { GitLabDouble } from '../fixtures/gitlab/double.ts';
 import type { Cell } from './cells.ts';
 import { Running, waitFor } from './processes.ts';
 
@@ -21,12 +22,13 @@ const fixturePath = (cell: Cell): string => join(ROOT, 'test/fixtures', cell.fix
 
 /** Starts the fixture and, unless it is to stand alone, Turnpike in front of it. Files go to `folder`. */
 export async function startUnderTest(cell: Cell, folder: string, environment: NodeJS.ProcessEnv): Promise<UnderTest> {
+  if (cell.fixture === 'gitlab') return startBuiltIn(cell, folder, environment);
   const fixture = cell.through === 'stdio' ? undefined : new Running(process.execPath, [fixturePath(cell), '--port', '0'], environment);
   try {
     const port = fixture && (await waitFor(fixture, READY_MS, () => /listening on (\d+)/.exec(fixture.output)?.[1]));
     const fixtureUrl = `http://localhost:${port}/mcp`;
     if (cell.through === 'direct') return { url: fixtureUrl, stop: async () => endingProblem('the fixture', fixture) };
-    const gateway = await startGateway(cell, fixtureUrl, folder, environment);
+    const gateway = await startGateway(cell, (state) => fixtureUpstream(cell, fixtureUrl, state), folder, environment);
     return {
       url: gateway.url,
       stop: async () => (await gateway.stop()) ?? (await endingProblem('the fixture', fixture)),
@@ -37,13 +39,35 @@ export async function startUnderTest(cell: Cell, folder: string, environment: No
   }
 }
 
-async function startGateway(cell: Cell, fixtureUrl: string, folder: string, environment: NodeJS.ProcessEnv): Promise<UnderTest> {
+/** The built-in server in a gateway, with the operator's credential: the referee has none. */
+async function startBuiltIn(cell: Cell, folder: string, environment: NodeJS.ProcessEnv): Promise<UnderTest> {
+  const gitlab = await GitLabDouble.start({ http: true });
+  try {
+    const { token } = gitlab.person('referee');
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a reference of our configuration.
+    const header = { name: 'PRIVATE-TOKEN', value: '${env:CONFORMANCE_TOKEN}' };
+    const upstream = { type: 'gitlab', gitlab: { url: gitlab.url, toolsets: ['all'], tools: ['execute_graphql'] }, auth: { mode: 'header', header } };
+    const gateway = await startGateway(cell, () => upstream, folder, { ...environment, CONFORMANCE_TOKEN: token.value });
+    const stop = async () => {
+      const problem = await gateway.stop();
+      await gitlab[Symbol.asyncDispose]();
+      return problem;
+    };
+    return { url: gateway.url, stop };
+  } catch (error) {
+    await gitlab[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** @param upstream what Turnpike stands in front of; a process of it may keep what must outlive it in `state` */
+async function startGateway(cell: Cell, upstream: (state: string) => object, folder: string, environment: NodeJS.ProcessEnv): Promise<UnderTest> {
   const port = await freePort();
   const file = join(folder, `${cell.name}.yaml`);
   const log = join(folder, `${cell.name}.gateway.log`);
   const state = join(folder, `${cell.name}.state`);
   await mkdir(state);
-  await writeFile(file, stringify(gatewayConfiguration(cell, port, fixtureUrl, state)));
+  await writeFile(file, stringify(gatewayConfiguration(port, upstream(state))));
   const gateway = new Running(process.execPath, [join(ROOT, 'src/cli/main.ts'), 'serve', '--config', file], environment);
   const stop = async (): Promise<string | undefined> => {
     const problem = await endingProblem('Turnpike', gateway);
@@ -82,19 +106,15 @@ async function warm(url: string): Promise<void> {
   }
 }
 
+function fixtureUpstream(cell: Cell, url: string, state: string): object {
+  if (cell.through !== 'stdio') return { type: 'streamable-http', url };
+  // The referee changes lists by calls, and each caller has a process of its own.
+  const env = { FIXTURE_STATE: state };
+  return { type: 'stdio', command: process.execPath, args: [fixturePath(cell), '--stdio'], cwd: ROOT, env };
+}
+
 /** One upstream under its own names, nothing held back, no limit in the way. */
-function gatewayConfiguration(cell: Cell, port: number, fixtureUrl: string, state: string): object {
-  const reach =
-    cell.through === 'stdio'
-      ? {
-          type: 'stdio',
-          command: process.execPath,
-          args: [fixturePath(cell), '--stdio'],
-          cwd: ROOT,
-          // The referee changes lists by calls, and each caller has a process of its own.
-          env: { FIXTURE_STATE: state },
-        }
-      : { type: 'streamable-http', url: fixtureUrl };
+function gatewayConfiguration(port: number, reach: object): object {
   return {
     listen: { port },
     store: { type: 'memory' },

@@ -2,14 +2,14 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { CLIENT_CELLS, DIRECT_CELLS, MATRIX, SKILLS } from './cells.ts';
+import { BUILT_IN_CELLS, CLIENT_CELLS, DIRECT_CELLS, MATRIX, SKILLS } from './cells.ts';
 import expected from './expected.json' with { type: 'json' };
 import { HOLLOW } from './hollow.ts';
-import { INEXPRESSIBLE, inexpressibleIn } from './inexpressible.ts';
+import { INEXPRESSIBLE, inexpressibleIn, NOT_BUILT_IN } from './inexpressible.ts';
 import { type Check, type Results, readResults } from './referee.ts';
 import { notes, summary } from './report.ts';
 import { requirements, wantedBy } from './requirements.ts';
-import { type Pinned, reasons, score, shortfalls } from './verdict.ts';
+import { type Pinned, reasons, score, shortfalls, withoutFixtureTools } from './verdict.ts';
 
 const check = (status: Check['status'], id = 'c'): Check => ({ id, status });
 const WANTED = { required: ['a', 'b', 'c'], extra: ['x', 'y'] };
@@ -48,6 +48,20 @@ test('a fallen number, a fallen extra scenario, an emptied one and a new warning
   expect(shortfalls(found, { required: 1, extra: [], hollow: ['a', 'b', 'x'], warnings: ['a: new', 'a: old', 'b: gone'] })).toEqual([]);
 });
 
+test('what the referee cannot look at without tools of the fixtures is told apart from what failed; warnings are those of wanted scenarios', () => {
+  const failure = (errorMessage: string, status: Check['status'] = 'FAILURE'): Check => ({ id: 'c', status, errorMessage });
+  const untestable = failure("Not testable: server does not list the diagnostic tool 'test_x' in tools/list");
+  const results: Results = new Map([
+    ['a', [check('SUCCESS'), untestable, failure('Mutated the tool list but no notifications/tools/list_changed arrived', 'WARNING')]],
+    ['b', [check('SUCCESS'), failure('Not testable: no task was created by the preceding step')]],
+    ['z', [check('WARNING')]],
+  ]);
+  const { made, unmade } = withoutFixtureTools(results);
+  expect(unmade).toEqual(['a: c', 'a: c']);
+  expect(score(made, { required: ['a', 'b'], extra: [] })).toMatchObject({ required: { passed: 1, total: 2 }, failed: ['b'], warnings: [] });
+  expect(score(results, { required: ['a', 'b'], extra: [] })).toMatchObject({ required: { passed: 0, total: 2 }, warnings: ['a: c'] });
+});
+
 test('results are found under the scenario names, those that begin with server- included', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'referee-'));
   try {
@@ -69,7 +83,7 @@ test('results are found under the scenario names, those that begin with server- 
 
 test('every cell has pinned numbers: all that is required, all that is extra, no warning, nothing hollow without a reason', async () => {
   const pinned: Readonly<Record<string, Pinned>> = expected;
-  const cells = [...MATRIX, ...CLIENT_CELLS, ...DIRECT_CELLS];
+  const cells = [...MATRIX, ...BUILT_IN_CELLS, ...CLIENT_CELLS, ...DIRECT_CELLS];
   expect(Object.keys(pinned).sort()).toEqual(cells.map(({ name }) => name).sort());
   for (const cell of cells) {
     const { required, extra } = await wantedBy(cell);
@@ -87,16 +101,16 @@ test('the matrix is both revisions in front of both fixtures, over both transpor
   expect(kinds.sort()).toEqual(all.sort());
 });
 
-test('a cell of the matrix runs every scenario the referee has for either revision, or the table says why it does not', async () => {
+test('a cell of a server runs every scenario the referee has for either revision, or the table says why it does not', async () => {
   const lists = [await requirements('2025-11-25', 'server'), await requirements('2026-07-28', 'server')];
   const known = [...new Set([...lists.flatMap(({ required, extra }) => [...required, ...extra]), ...SKILLS])].sort();
   expect(known.length).toBeGreaterThan(37 + 13);
-  for (const cell of MATRIX) {
+  for (const cell of [...MATRIX, ...BUILT_IN_CELLS]) {
     const { required, extra } = await wantedBy(cell);
     const left = inexpressibleIn(cell).flatMap(({ scenarios }) => scenarios);
     expect([...required, ...extra, ...left].sort(), cell.name).toEqual(known);
   }
-  for (const { reason, source } of INEXPRESSIBLE) expect(`${reason} ${source}`).toMatch(/^.{20,} \S/);
+  for (const { reason, source } of [...INEXPRESSIBLE, ...NOT_BUILT_IN]) expect(`${reason} ${source}`).toMatch(/^.{20,} \S/);
 });
 
 test('the report is one table, and names what is hollow and what has no meaning there', async () => {

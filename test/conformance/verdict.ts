@@ -34,7 +34,8 @@ function isHollow(checks: readonly Check[] | undefined): boolean {
 
 export function score(results: Results, { required, extra }: Requirements): Score {
   const passed = (name: string): boolean => passes(results.get(name));
-  const warnings = [...results].flatMap(([name, checks]) => checks.filter(({ status }) => status === 'WARNING').map(({ id }) => `${name}: ${id}`));
+  const wanted = new Map([...results].filter(([name]) => required.includes(name) || extra.includes(name)));
+  const warnings = [...wanted].flatMap(([name, checks]) => checks.filter(({ status }) => status === 'WARNING').map(({ id }) => `${name}: ${id}`));
   return {
     required: { passed: required.filter(passed).length, total: required.length },
     extra: { passed: extra.filter(passed), failed: extra.filter((name) => !passed(name)) },
@@ -42,6 +43,23 @@ export function score(results: Results, { required, extra }: Requirements): Scor
     hollow: [...required, ...extra].filter((name) => isHollow(results.get(name))),
     warnings: [...new Set(warnings)].sort(),
   };
+}
+
+/** What the referee says of a check that a server without a tool of the fixtures gives it no chance to make. */
+const UNMADE = /^Not testable: server does not list the diagnostic tool |^Mutated the \w+ list but no /;
+
+/** The results of a server that has none of the fixtures' tools, and the checks, `scenario: check`, that could not be made for it. */
+export function withoutFixtureTools(results: Results): { readonly made: Results; readonly unmade: readonly string[] } {
+  const unmade: string[] = [];
+  const made = [...results].map(([name, checks]): [string, readonly Check[]] => {
+    const kept = checks.map((check): Check => {
+      if (!UNMADE.test(check.errorMessage ?? '')) return check;
+      unmade.push(`${name}: ${check.id}`);
+      return { ...check, status: 'SKIPPED' };
+    });
+    return [name, kept];
+  });
+  return { made: new Map(made), unmade };
 }
 
 /** What is worse than pinned, in words; empty if nothing is. */

@@ -115,7 +115,7 @@ it('what an instance does not offer is neither listed nor called there (acceptan
     },
     { headers: { 'x-gitlab-api-url': gitlab.corp.url } },
   );
-  expect(call.error, call.text).toMatchObject({ code: -32602 });
+  expect([call.result.isError, textOf(call)], call.text).toEqual([true, 'create_branch is not allowed in read-only mode']);
   expect(gitlab.corp.log.of({ method: 'POST' }).length).toBe(before);
 });
 

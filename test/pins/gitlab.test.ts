@@ -57,7 +57,7 @@ describe('GitLab: a change here needs a changeset', () => {
       maxResultBytes: 100_000,
     });
     const { shape } = gitlabBlock.unwrap();
-    expect(Object.keys(shape).filter((key) => !(key in gitlabBlock.parse({})))).toEqual(['deniedTools', 'project']);
+    expect(Object.keys(shape).filter((key) => !(key in gitlabBlock.parse({})))).toEqual(['deniedTools', 'project', 'maxRequestsPerMinute']);
   });
 
   it('names of metrics', () => {

@@ -7,7 +7,7 @@ import { listAll } from '../../upstream/capability-lists.ts';
 import { BuiltinServer } from './builtin-server.ts';
 import { SAMPLE_OFFER, type SampleContext } from './sample-offer.ts';
 import { BuiltinRig, ENVELOPE, NEVER, settle } from './sample-rig.ts';
-import type { BuiltinOffer } from './server.ts';
+import type { BuiltinOffer, BuiltinTool } from './server.ts';
 
 let rig: BuiltinRig;
 beforeEach(() => {
@@ -119,9 +119,14 @@ describe('calls', () => {
   });
 
   it('says why a tool that exists is not offered', async () => {
-    const refusal = (name: string) =>
-      name === 'hidden' ? new TurnpikeError('policy/denied', 'hidden is not allowed in read-only mode', { rule: 'gitlab.readOnly' }) : undefined;
-    rig = new BuiltinRig({ ...SAMPLE_OFFER, refusal });
+    const [tool, ...tools] = SAMPLE_OFFER.tools;
+    const refusal = new TurnpikeError('policy/denied', 'hidden is not allowed in read-only mode', { rule: 'gitlab.readOnly' });
+    const hidden = { ...(tool as BuiltinTool<SampleContext>), name: 'hidden', meta: { own: 1 } };
+    rig = new BuiltinRig({ ...SAMPLE_OFFER, tools, withheld: [{ tool: hidden, refusal }] });
+    const { tools: listed } = (await rig.request('tools/list')) as { readonly tools: readonly JsonObject[] };
+    // For the catalog, which lists it to nobody.
+    const _meta = { 'turnpike/withheld': { rule: 'gitlab.readOnly', text: 'hidden is not allowed in read-only mode' } };
+    expect(listed.filter((one) => JSON.stringify(one).includes('turnpike/withheld'))).toEqual([expect.objectContaining({ name: 'hidden', _meta })]);
     expect(await rig.call('hidden')).toMatchObject({ isError: true, content: [{ text: 'hidden is not allowed in read-only mode' }] });
     expect(await rig.call('none')).toEqual({ code: -32602, message: 'tool not found: none' });
   });

@@ -65,6 +65,7 @@ export class BuiltinServer<C> {
   readonly #meta: JsonObject;
   readonly #lists: Lists;
   readonly #tools: ReadonlyMap<string, Checked<C>>;
+  readonly #refusals: ReadonlyMap<string, TurnpikeError>;
   readonly #prompts: ReadonlyMap<string, BuiltinPrompt<C>>;
   readonly #resources: Resources<C>;
   readonly #completions: Completions<C>;
@@ -79,6 +80,7 @@ export class BuiltinServer<C> {
     this.#tools = byName(
       offer.tools.map((tool) => ({ name: tool.name, tool, input: compileSchema(tool.inputSchema), output: compileSchema(tool.outputSchema) })),
     );
+    this.#refusals = new Map(offer.withheld?.map(({ tool, refusal }) => [tool.name, refusal]));
     this.#prompts = byName(offer.prompts ?? []);
     this.#resources = resourcesOf(offer);
     this.#completions = new Completions(offer, options.clock);
@@ -179,7 +181,7 @@ export class BuiltinServer<C> {
   #callTool(params: JsonObject): Work<C> {
     const name = textOf(params, 'name');
     const checked = this.#tools.get(name);
-    if (checked === undefined) throw this.#offer.refusal?.(name) ?? new TurnpikeError('catalog/tool', `tool not found: ${name}`);
+    if (checked === undefined) throw this.#refusals.get(name) ?? new TurnpikeError('catalog/tool', `tool not found: ${name}`);
     const { arguments: args = {} } = params;
     if (!isJsonObject(args)) throw new TurnpikeError('request/params', 'params.arguments must be an object');
     const faults = checked.input(args);

@@ -1,7 +1,7 @@
 import { TurnpikeError } from '../../core/errors.ts';
 import { toJson } from '../../core/json.ts';
-import { type JsonObject, META } from '../../core/mcp.ts';
-import type { BuiltinOffer, BuiltinPrompt, BuiltinTool } from './server.ts';
+import { type JsonObject, META, TURNPIKE_META } from '../../core/mcp.ts';
+import type { BuiltinOffer, BuiltinPrompt, BuiltinTool, WithheldTool } from './server.ts';
 
 /** Default of `BuiltinOffer.pageSize`. */
 const PAGE_SIZE = 500;
@@ -19,14 +19,14 @@ export function cachingOf<C>({ ttlMs = TTL_MS, cacheScope = 'private' }: Builtin
   return { ttlMs, cacheScope };
 }
 
-/** The four lists as bytes: made once, the same for all callers. */
+/** The four lists as bytes: made once, the same for all callers. What is withheld is marked for the catalog, which lists it to nobody. */
 export class Lists {
   readonly #pages: ReadonlyMap<string, readonly Buffer[]>;
 
   constructor(offer: BuiltinOffer<never>) {
-    const { tools, resources = [], templates = [], prompts = [] } = offer;
+    const { tools, withheld = [], resources = [], templates = [], prompts = [] } = offer;
     const listed: readonly (readonly [string, string, readonly JsonObject[]])[] = [
-      ['tools/list', 'tools', tools.map(toolOf)],
+      ['tools/list', 'tools', [...tools.map(toolOf), ...withheld.map(withheldOf)]],
       ['resources/list', 'resources', resources.map(({ uri, ...rest }) => ({ uri, ...described(rest) }))],
       ['resources/templates/list', 'resourceTemplates', templates.map(({ uriTemplate, ...rest }) => ({ uriTemplate, ...described(rest) }))],
       ['prompts/list', 'prompts', prompts.map(promptOf)],
@@ -67,6 +67,11 @@ function pagesOf(offer: BuiltinOffer<never>, member: string, items: readonly Jso
 
 function toolOf({ name, title, description, annotations, inputSchema, outputSchema, meta }: BuiltinTool<never>): JsonObject {
   return { name, title, description, inputSchema, outputSchema, annotations, ...(meta === undefined ? {} : { _meta: meta }) };
+}
+
+function withheldOf({ tool, refusal: { message, code, details } }: WithheldTool<never>): JsonObject {
+  const { _meta, ...definition } = toolOf(tool);
+  return { ...definition, _meta: { [TURNPIKE_META.withheld]: { rule: details.rule ?? code, text: message } } };
 }
 
 function promptOf({ name, title, description, arguments: args }: BuiltinPrompt<never>): JsonObject {

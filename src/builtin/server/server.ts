@@ -35,6 +35,12 @@ export interface BuiltinTool<C = unknown> {
   run(args: JsonObject, call: BuiltinCall<C>): Promise<ToolOutcome>;
 }
 
+/** A tool, and why it may not be called. */
+export interface WithheldTool<C = unknown> {
+  readonly tool: BuiltinTool<C>;
+  readonly refusal: TurnpikeError;
+}
+
 export interface ToolOutcome {
   /** Content blocks. */
   readonly content: readonly JsonObject[];
@@ -131,8 +137,8 @@ export interface BuiltinOffer<C = unknown> {
   readonly serverInfo: { readonly name: string; readonly title?: string; readonly version: string };
   readonly instructions?: string;
   readonly tools: readonly BuiltinTool<C>[];
-  /** Why a tool that is not among `tools` may not be called; undefined for names that no tool has. Default: not found. */
-  readonly refusal?: (tool: string) => TurnpikeError | undefined;
+  /** Tools that nobody may call at present: in no list that a client sees, and a call hears the refusal. */
+  readonly withheld?: readonly WithheldTool<C>[];
   /** Resources with fixed URIs: the same for every caller, for lists are asked without one, too. */
   readonly resources?: readonly BuiltinResource<C>[];
   readonly templates?: readonly BuiltinTemplate<C>[];

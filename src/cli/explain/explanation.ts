@@ -1,4 +1,4 @@
-import { compilePolicy, type Decision, decide } from '../../catalog/policy.ts';
+import { compilePolicy, type Decision, decide, subjectOf } from '../../catalog/policy.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { nearest } from '../../config/nearest.ts';
 import type { Config, UpstreamConfig } from '../../config/schema.ts';
@@ -80,7 +80,7 @@ function explain(
   const { config } = loaded;
   const { status, capabilities } = survey.snapshots.find((one) => one.status.name === upstream.name) ?? {};
   const era = capabilities?.era ?? status?.era;
-  const subject = { upstream: upstream.name, originalName: capability.id, annotations: capability.parsed.annotations };
+  const subject = subjectOf(upstream.name, capability);
   const decision = decide(subject, compilePolicy({ policy: config.policy, upstreams: config.upstreams }));
   const grounds = groundsOf(subject, { policy: config.policy, upstreams: config.upstreams });
   const view = survey.whole.viewFor(ANYBODY);

@@ -22,7 +22,7 @@ const settings: fc.Arbitrary<Pick<CatalogSettings, 'policy' | 'upstreams'>> = fc
     yolo: fc.boolean(),
   }),
   upstreams: fc.tuple(tools, tools).map(([a, b]) => [
-    { name: 'a', naming: 'prefixed' as const, tools: a },
+    { name: 'a', type: 'gitlab', naming: 'prefixed' as const, tools: a },
     { name: 'b', naming: 'prefixed' as const, tools: b },
   ]),
 });
@@ -33,6 +33,7 @@ const subjects = fc.record({
     fc.record({ destructiveHint: fc.boolean(), readOnlyHint: fc.boolean(), idempotentHint: fc.boolean() }, { requiredKeys: [] }),
     fc.constantFrom(undefined, null, 'x', { destructiveHint: 'true' }),
   ),
+  meta: fc.constantFrom(undefined, 'x', { 'turnpike/withheld': { rule: 'gitlab.readOnly', text: 'no' } }),
 });
 
 it('names the rule by which the policy decided, whatever the settings', () => {
@@ -45,7 +46,7 @@ it('names the rule by which the policy decided, whatever the settings', () => {
     }),
     { numRuns: 3000 },
   );
-  expect([...seen].sort()).toEqual(['annotations', 'denylist', 'hidden', 'idempotent', 'non-destructive', 'read-only', 'write']);
+  expect([...seen].sort()).toEqual(['annotations', 'denylist', 'gitlab.readOnly', 'hidden', 'idempotent', 'non-destructive', 'read-only', 'write']);
 });
 
 it('what is said to lift a refusal lifts it', () => {
@@ -53,7 +54,9 @@ it('what is said to lift a refusal lifts it', () => {
     fc.property(subjects, settings, ({ upstream, ...subject }, given) => {
       const here = { upstream, ...subject };
       const { verdict, lift } = groundsOf(here, given);
-      expect(lift === undefined).toBe(!['denylist', 'annotations', 'non-destructive', 'hidden'].includes(verdict) || upstream === 'c');
+      expect(lift === undefined).toBe(
+        !['denylist', 'annotations', 'non-destructive', 'gitlab.readOnly', 'hidden'].includes(verdict) || upstream === 'c',
+      );
       if (verdict !== 'denylist' && verdict !== 'annotations') return;
       const except = [...given.policy.denylist.except, `${upstream}:${subject.originalName}`];
       const lifted = { ...given, policy: { ...given.policy, denylist: { ...given.policy.denylist, except } } };

@@ -1,6 +1,6 @@
 import { DENYLIST } from '../../catalog/denylist.ts';
 import { compileGlob } from '../../catalog/globs.ts';
-import type { Decision, Rule, Subject } from '../../catalog/policy.ts';
+import { type Decision, type Rule, type Subject, withholding } from '../../catalog/policy.ts';
 import type { CatalogSettings } from '../../catalog/settings.ts';
 import { isJsonObject } from '../../core/mcp.ts';
 
@@ -22,7 +22,7 @@ export interface Grounds {
 export function groundsOf(subject: Subject, { policy, upstreams }: Pick<CatalogSettings, 'policy' | 'upstreams'>): Grounds {
   const { upstream, originalName: name } = subject;
   const index = upstreams.findIndex((one) => one.name === upstream);
-  const tools = upstreams[index]?.tools;
+  const { type, tools } = upstreams[index] ?? {};
   if (tools === undefined) return { verdict: 'hidden', why: 'its upstream is not configured' };
   const setting = (key: string) => `upstreams[${index}].tools.${key}`;
   const { allow, deny = [], readOnly = [], trustAnnotations } = tools;
@@ -50,12 +50,9 @@ export function groundsOf(subject: Subject, { policy, upstreams }: Pick<CatalogS
       return { verdict: 'annotations', why: 'its upstream marks it as destructive (destructiveHint)', setting: 'policy.annotations', lift };
     }
   }
-  const reading = matching(readOnly, name);
-  if (reading !== undefined) return { verdict: 'read-only', why: `'${reading}' of tools.readOnly matches '${name}'`, setting: setting('readOnly') };
-  if (trustAnnotations && hinted(subject, 'readOnlyHint')) {
-    return { verdict: 'read-only', why: 'its upstream says that it only reads (readOnlyHint), and is trusted', setting: setting('trustAnnotations') };
-  }
-  if (policy.nonDestructive) {
+  const pattern = matching(readOnly, name);
+  const isTrusted = trustAnnotations && hinted(subject, 'readOnlyHint');
+  if (policy.nonDestructive && pattern === undefined && !isTrusted) {
     const why = 'the non-destructive mode is on, and nothing trusted says that it only reads';
     return {
       verdict: 'non-destructive',
@@ -63,6 +60,15 @@ export function groundsOf(subject: Subject, { policy, upstreams }: Pick<CatalogS
       setting: 'policy.nonDestructive',
       lift: `add '${name}' to tools.readOnly of upstream ${upstream} if it only reads`,
     };
+  }
+  const withheld = type === 'gitlab' ? withholding(subject.meta) : undefined;
+  if (withheld !== undefined) {
+    const { rule, text } = withheld;
+    return { verdict: rule, why: text, setting: `upstreams[${index}].${rule}`, lift: `change ${rule} of upstream ${upstream}` };
+  }
+  if (pattern !== undefined) return { verdict: 'read-only', why: `'${pattern}' of tools.readOnly matches '${name}'`, setting: setting('readOnly') };
+  if (isTrusted) {
+    return { verdict: 'read-only', why: 'its upstream says that it only reads (readOnlyHint), and is trusted', setting: setting('trustAnnotations') };
   }
   return { verdict: trustAnnotations && hinted(subject, 'idempotentHint') ? 'idempotent' : 'write', ...passing(subject, policy, isLifted) };
 }

@@ -3,7 +3,7 @@ import { Catalog } from '../../catalog/catalog.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import type { UpstreamSnapshot } from '../../core/ports.ts';
-import { GitLabUpstreams } from '../../gitlab-upstreams.ts';
+import { GitLabOnDemand } from '../../gitlab-on-demand.ts';
 import { privateDirectory } from '../../store/private-file.ts';
 import { Sealer } from '../../store/seal.ts';
 import { Instruments } from '../../telemetry/instruments.ts';
@@ -47,12 +47,14 @@ export async function survey<T>(config: Config, { environment, clock, timeout, s
   parts.defer(() => reaper.stop());
   const failures = new Map<string, string>();
   const gitlab = parts.use(
-    new GitLabUpstreams(config, {
+    new GitLabOnDemand({
       ...{ clock, version: packageVersion(), logger: silentLogger, instruments: new Instruments(clock), proxies: {} },
       sealer: new Sealer([{ id: 'explain', key: randomBytes(32) }], 'gl1.', clock),
       endSessions: () => {},
     }),
   );
+  await gitlab.load(config);
+  gitlab.reconfigure(config);
   const registry = parts.use(
     new Registry(
       config.upstreams.map((upstream) => upstreamSettings(upstream, config)),

@@ -40,6 +40,7 @@ export const gitlabBlock = z
       .prefault('ask')
       .meta({ description: 'Destructive calls: ask the human, let them pass, or refuse them.' }),
     allowReveal: boolean().prefault(false).meta({ description: 'Let `get_project_variable` show values.' }),
+    maxRequestsPerMinute: integer(1, 1_000).exactOptional().meta({ description: 'Requests of one caller in a minute, beside those of `limits`.' }),
     maxResultBytes: integer(1_000, 10_000_000).prefault(100_000).meta({ description: 'Bytes of one result.' }),
   })
   .prefault({});

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { buildConnector, Pool, ProxyAgent } from 'undici';
+import type { ProxyAgent, buildConnector as UndiciConnector } from 'undici';
 import { Secret } from '../../core/secret.ts';
 import { Turn } from '../../core/turn.ts';
 import { SocketSet } from '../../net/socket-set.ts';
+import { buildConnector, Pool } from '../../net/undici-parts.ts';
 import type { Flight } from './flight.ts';
 import { classifyFailure, HttpFailure } from './http-failure.ts';
 import { OriginPools } from './origin-pools.ts';
@@ -39,7 +40,7 @@ export interface HttpRequest {
   readonly body?: Buffer;
 }
 
-type Connector = (options: buildConnector.Options, callback: buildConnector.Callback) => unknown;
+type Connector = (options: UndiciConnector.Options, callback: UndiciConnector.Callback) => unknown;
 
 /**
  * HTTP/1.1 to one upstream configuration: a pool per origin, one TLS identity, one way through a proxy. Nothing here
@@ -95,6 +96,7 @@ export class HttpClient {
   async #build(): Promise<void> {
     const { proxy, connectTimeoutMs = 30_000, maxHeaderBytes = 64 * 1024, maxSockets = 1024 } = this.#options;
     const tls = await readIdentity(this.#options.tls ?? {});
+    const undici = proxy === undefined ? undefined : await import('undici');
     if (this.#closed) throw closed();
     const shared = {
       pipelining: 1,
@@ -105,10 +107,10 @@ export class HttpClient {
       allowH2: false,
     } as const;
     const base = { timeout: connectTimeoutMs, allowH2: false };
-    if (proxy === undefined) {
+    if (proxy === undefined || undici === undefined) {
       this.#pools = new OriginPools({ ...shared, connect: this.#tracked(buildConnector({ ...base, ...tls })) }, this.#sockets);
     } else {
-      this.#pools = new ProxyAgent({
+      this.#pools = new undici.ProxyAgent({
         ...shared,
         uri: proxy instanceof Secret ? proxy.reveal() : proxy,
         connectTimeout: connectTimeoutMs,
@@ -135,7 +137,7 @@ export class HttpClient {
   }
 
   /** Remembers every socket from its birth: undici forgets those that still connect when it is destroyed. */
-  #tracked(connector: Connector): buildConnector.connector {
+  #tracked(connector: Connector): UndiciConnector.connector {
     return (options, callback) => {
       const socket = connector(options, callback);
       if (socket instanceof Socket) this.#sockets.add(socket);

@@ -1,4 +1,4 @@
-import { errors } from 'undici';
+import { errors } from '../../net/undici-parts.ts';
 
 /**
  * Where a request failed. `connect`, `dns`, `tls`, `proxy`, `closed` and `request` come before the first byte was

@@ -1,4 +1,5 @@
-import { type Dispatcher, Pool } from 'undici';
+import type { Dispatcher, Pool as UndiciPool } from 'undici';
+import { Pool } from '../../net/undici-parts.ts';
 
 /** A request to one of the pools. */
 export interface PooledRequest extends Dispatcher.DispatchOptions {
@@ -10,12 +11,12 @@ export interface PooledRequest extends Dispatcher.DispatchOptions {
  * socket that a pool had at its busiest.
  */
 export class OriginPools {
-  readonly #options: Pool.Options;
+  readonly #options: UndiciPool.Options;
   readonly #sockets: { readonly size: number };
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new Map<string, UndiciPool>();
 
   /** @param sockets those of all pools, connecting ones included */
-  constructor(options: Pool.Options, sockets: { readonly size: number }) {
+  constructor(options: UndiciPool.Options, sockets: { readonly size: number }) {
     this.#options = options;
     this.#sockets = sockets;
   }
@@ -34,7 +35,7 @@ export class OriginPools {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
   }
 
-  #make(origin: string): Pool {
+  #make(origin: string): UndiciPool {
     const pool = new Pool(origin, this.#options);
     pool.on('disconnect', () => this.#sweep());
     this.#pools.set(origin, pool);

@@ -38,6 +38,14 @@ export class Access {
     return Array.from(this.#all.values()).filter(({ name }) => this.refusal(name) === undefined);
   }
 
+  /** Tools that an operator switched on, and that a mode refuses: whoever calls one hears why. Nobody hears of the others. */
+  get withheld(): readonly { readonly declaration: ToolDeclaration; readonly refusal: TurnpikeError }[] {
+    return Array.from(this.#all.values()).flatMap((declaration) => {
+      const refusal = this.#selected.has(declaration.name) ? this.refusal(declaration.name) : undefined;
+      return refusal === undefined ? [] : [{ declaration, refusal }];
+    });
+  }
+
   /** Why a tool may not run, whatever its arguments; undefined: it may. */
   refusal(name: string): TurnpikeError | undefined {
     const declaration = this.#all.get(name);

@@ -26,9 +26,9 @@ export function gitlabOffer(options: GitLabOfferOptions): BuiltinOffer<GitLabCon
     serverInfo: { name: 'turnpike-gitlab', title: 'GitLab', version: options.version },
     instructions: INSTRUCTIONS,
     tools: runner.access.visible.map((declaration) => builtinTool(declaration, runner)),
+    withheld: runner.access.withheld.map(({ declaration, refusal }) => ({ tool: builtinTool(declaration, runner), refusal })),
     resources: resourcesOf(runner, options.apiUrl),
     templates: templatesOf(runner, options.apiUrl),
     prompts: promptsOf(runner),
-    refusal: (tool) => (ALL_TOOLS.some(({ name }) => name === tool) ? runner.access.refusal(tool) : undefined),
   };
 }
