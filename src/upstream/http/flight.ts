@@ -21,8 +21,9 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
   /** Where it waits until what came in with it is read (`Turn`). */
   #turn: Turn<Flight> | undefined;
   #waits = false;
-  /** The pieces that wait so, their bytes, and whether they are the last. */
-  #pieces: Buffer[] = [];
+  /** The pieces that wait so, of which most answers have one; their bytes, and whether they are the last. */
+  #piece: Buffer | undefined;
+  #more: Buffer[] | undefined;
   #arrived = 0;
   #over = false;
   #done = false;
@@ -92,7 +93,9 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#done) return;
-    this.#pieces.push(chunk);
+    if (this.#piece === undefined) this.#piece = chunk;
+    else if (this.#more === undefined) this.#more = [chunk];
+    else this.#more.push(chunk);
     this.#arrived += chunk.length;
     // What is large must not gather.
     if (this.#arrived > MAX_WAITING_BYTES) this.#take();
@@ -119,12 +122,13 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
   }
 
   #take(): void {
-    const pieces = this.#pieces;
-    if (pieces.length > 0) {
-      this.#pieces = [];
-      this.#arrived = 0;
-      for (const piece of pieces) if (!this.#done) this.data(piece);
-    }
+    const piece = this.#piece;
+    const more = this.#more;
+    this.#piece = undefined;
+    this.#more = undefined;
+    this.#arrived = 0;
+    if (piece !== undefined && !this.#done) this.data(piece);
+    if (more !== undefined) for (const each of more) if (!this.#done) this.data(each);
     if (this.#over && this.#finish()) this.end();
   }
 
