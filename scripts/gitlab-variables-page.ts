@@ -13,12 +13,11 @@ cannot be read ends the start with exit code 1 and names the variable. Secrets h
 |---|---|---|---|
 ${(VARIABLES as readonly Variable[]).map(row).join('\n')}
 
-These have no flag:
+These have no flag, because they may hold a password:
 
 | Variable | Meaning |
 |---|---|
 | \`HTTP_PROXY\`, \`HTTPS_PROXY\`, \`NO_PROXY\` | proxies to GitLab, by the scheme of its URL; their names in lower case work, too |
-| \`NODE_TLS_REJECT_UNAUTHORIZED\` | \`0\`: certificates of GitLab are not checked. Towards nothing else: the variable is taken out of the environment |
 `;
 }
 
@@ -29,5 +28,6 @@ function row({ name, kind, about }: Variable): string {
 
 function formOf(kind: Variable['kind']): string {
   if (kind === 'boolean') return '`true`, `1`, `yes`, `false`, `0`, `no`';
-  return typeof kind === 'object' ? `${kind.from} to ${kind.to}` : kind;
+  if (typeof kind !== 'object') return kind;
+  return 'from' in kind ? `${kind.from} to ${kind.to}` : kind.choices.map((one) => `\`${one}\``).join(', ');
 }

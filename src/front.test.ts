@@ -3,8 +3,32 @@ import { Credential } from './auth/credential.ts';
 import { ManualClock } from './core/manual-clock.ts';
 import { Secret } from './core/secret.ts';
 import { type FrontParts, GATEWAY_FRONT } from './front.ts';
+import { standaloneFront } from './standalone-front.ts';
 
 const CONTEXT = { peer: '192.0.2.1', address: '192.0.2.1' };
+
+it('standalone a client that takes anything gets JSON; in a gateway it may get a stream', () => {
+  const front = standaloneFront({ maxRequestsPerMinute: 60, remote: true, dynamic: false });
+  expect([front.wildcardIsJson, GATEWAY_FRONT.wildcardIsJson]).toEqual([true, false]);
+});
+
+it('a known Bearer is not known with a token of GitLab beside it, unless that one is in use', () => {
+  const pooled = new Set<string>();
+  const parts = {
+    clock: new ManualClock(),
+    config: () => ({ auth: { modes: ['static'] } }),
+    gitlab: { isPooled: ({ token }: Credential) => pooled.has(token.reveal()) },
+  } as unknown as FrontParts;
+  const { knownGood } = GATEWAY_FRONT.edge(parts);
+  const bearer = new Credential('bearer', new Secret('ours'));
+  const both = new Credential('bearer', new Secret('ours'), new Credential('private-token', new Secret('theirs')));
+  knownGood.prove(bearer);
+  expect([knownGood.has(bearer, CONTEXT), knownGood.has(both, CONTEXT)]).toEqual([true, false]);
+  pooled.add('theirs');
+  expect(knownGood.has(both, CONTEXT)).toBe(true);
+  knownGood.forget(both);
+  expect(knownGood.has(bearer, CONTEXT)).toBe(true);
+});
 
 it.each([
   [['gitlab'], true],

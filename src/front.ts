@@ -7,6 +7,7 @@ import { GatewayDoor } from './edge/door.ts';
 import type { Edge, ProvenCredentials } from './edge/edge.ts';
 import type { OpsOptions } from './edge/ops.ts';
 import type { Sessions, SessionsOptions } from './edge/sessions.ts';
+import { gatewayExtractor } from './gitlab-credentials.ts';
 import type { GitLabOnDemand } from './gitlab-on-demand.ts';
 import type { Admission } from './limit/admission.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -32,7 +33,7 @@ export interface FrontParts {
 
 /** How requests come in, where that is not the same for everybody: the gateway's own ways, or those of the standalone server (gitlab.md 2). */
 export interface Front {
-  readonly extractor?: Extractor;
+  extractor(config: Config): Extractor | undefined;
   readonly challenge?: NonNullable<ChallengeOptions['own']>;
   /** Whether `limits` hold: rates of addresses and principals. */
   readonly hasRates: boolean;
@@ -46,6 +47,7 @@ export interface Front {
 }
 
 export const GATEWAY_FRONT: Front = Object.freeze({
+  extractor: gatewayExtractor,
   hasRates: true,
   wildcardIsJson: false,
   sessions: {},
@@ -53,9 +55,17 @@ export const GATEWAY_FRONT: Front = Object.freeze({
     const known = new KnownGood({ clock });
     const knownGood: ProvenCredentials = {
       // One of GitLab's that was not used for some minutes is still in use as long as its server is (gitlab.md 1.3).
-      has: (credential, context) => known.has(credential) || (config().auth.modes.includes('gitlab') && gitlab.isPooled(credential, context)),
+      has(credential, context) {
+        const { beside } = credential;
+        // Who is let in by a Bearer must not try tokens of GitLab at will.
+        if (beside !== undefined) return known.has(credential) && gitlab.isPooled(beside, context);
+        return known.has(credential) || (config().auth.modes.includes('gitlab') && gitlab.isPooled(credential, context));
+      },
       prove: (credential) => known.prove(credential),
-      forget: (credential) => known.forget(credential),
+      forget(credential) {
+        // It may have been the other one that was refused.
+        if (credential.beside === undefined) known.forget(credential);
+      },
     };
     return { knownGood, door: new GatewayDoor(admission) };
   },

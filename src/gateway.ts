@@ -54,7 +54,7 @@ import { Connections } from './upstream/connections.ts';
 import { Reaper } from './upstream/process/reaper.ts';
 import { Registry } from './upstream/registry.ts';
 import { packageVersion } from './version.ts';
-import { auditSettings, connectorPorts, upstreamSettings } from './wiring.ts';
+import { auditSettings, connectorPorts, settingsOfAll } from './wiring.ts';
 
 /** What a composition may replace; everything has a default. */
 export interface GatewayOverrides {
@@ -151,6 +151,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const gitlab = parts.use(
     new GitLabOnDemand({
       ...{ clock, version, logger, instruments, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
+      ignoresHeader: overrides.standalone?.dynamic === false,
+      callOf: (caller, upstream, tool) => catalog.viewFor(caller).callOf(upstream, tool),
       // In a moment: the call that found it out is answered first.
       endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),
@@ -164,16 +166,13 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     transport: (settings) => transport?.(settings) ?? gitlab.transport(settings.name),
   });
   const registry = parts.use(
-    new Registry(
-      config.upstreams.map((upstream) => upstreamSettings(upstream, config)),
-      {
-        ports,
-        clock,
-        profile: config.bridge.interactive.join(''),
-        onState: (upstream, state, error) => logger.info('upstream', { upstream, state, ...(error === undefined ? {} : { error }) }),
-        onEvent: () => {},
-      },
-    ),
+    new Registry(settingsOfAll(config), {
+      ports,
+      clock,
+      profile: config.bridge.interactive.join(''),
+      onState: (upstream, state, error) => logger.info('upstream', { upstream, state, ...(error === undefined ? {} : { error }) }),
+      onEvent: () => {},
+    }),
   );
   const connections = new Connections({
     clock,
@@ -275,7 +274,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     sessions: () => sessions.size,
     parked: () => parking.size,
     gitlab: () => gitlab.numbers(),
-    upstreams: () => registry.snapshot().map(({ status }) => status),
+    upstreams: () => gitlab.judged(registry.snapshot().map(({ status }) => status)),
   });
   const work = new Work();
   const listeners = new Listeners();
@@ -358,8 +357,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
 
   return {
     get endpoint() {
-      const port = listening?.port ?? config.listen.port;
-      return `${config.listen.tls === undefined ? 'http' : 'https'}://${hostInUrl(config.listen.host)}:${port}/mcp`;
+      const { tls, host, port } = now.config.listen;
+      return `${tls === undefined ? 'http' : 'https'}://${hostInUrl(host)}:${listening?.port ?? port}/mcp`;
     },
     async start(signal) {
       signal.throwIfAborted();
@@ -372,7 +371,8 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
       await startup.over(signal);
     },
     status() {
-      return statusOf(now.config, registry, catalog);
+      const status = statusOf(now.config, registry, catalog);
+      return { ...status, upstreams: gitlab.judged(status.upstreams) };
     },
     connections: () => connectionReports(connections.snapshot()),
     reload: (load) => reload.run(load),

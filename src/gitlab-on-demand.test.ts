@@ -20,7 +20,16 @@ function onDemand(): GitLabOnDemand {
   const clock = new ManualClock();
   const sealer = new Sealer([{ id: 'k', key: randomBytes(32) }], 'gl1.', clock);
   return new GitLabOnDemand({
-    ...{ clock, sealer, version: '1', logger: silentLogger, instruments: new Instruments(clock), proxies: {}, endSessions: () => {} },
+    ...{
+      clock,
+      sealer,
+      version: '1',
+      logger: silentLogger,
+      instruments: new Instruments(clock),
+      proxies: {},
+      callOf: () => undefined,
+      endSessions: () => {},
+    },
   });
 }
 
@@ -30,7 +39,9 @@ it('knows nobody while no upstream is configured', async () => {
   gitlab.reconfigure(without);
   gitlab.start(NEVER);
   expect(await gitlab.verify(credential, CONTEXT, NEVER)).toEqual({ kind: 'refused', reason: 'there is no upstream of type gitlab' });
-  expect([gitlab.isPooled(credential, CONTEXT), gitlab.numbers(), gitlab.transport('lab')]).toEqual([false, undefined, undefined]);
+  expect([gitlab.isPooled(credential, CONTEXT), gitlab.numbers(), gitlab.transport('lab'), gitlab.admits('http://127.0.0.1:9')]).toEqual([
+    ...[false, undefined, undefined, false],
+  ]);
 });
 
 it.each(['before', 'after'])('serves an upstream that is configured %s the start, and asks about its credentials until the end', async (when) => {
@@ -44,6 +55,7 @@ it.each(['before', 'after'])('serves an upstream that is configured %s the start
   expect(gitlab.transport('lab')).toBeDefined();
   expect(gitlab.numbers()).toBeDefined();
   expect(getEventListeners(life.signal, 'abort')).toHaveLength(1);
+  expect([gitlab.admits('http://127.0.0.1:9'), gitlab.admits('http://127.0.0.1:8')]).toEqual([true, false]);
   gitlab.reconfigure(without);
-  expect(gitlab.transport('lab')).toBeUndefined();
+  expect([gitlab.transport('lab'), gitlab.admits('http://127.0.0.1:9')]).toEqual([undefined, false]);
 });

@@ -1,7 +1,7 @@
 import type { AuthContext } from './auth/authenticator.ts';
 import type { Credential } from './auth/credential.ts';
 import type { Config } from './config/schema.ts';
-import type { Transport } from './core/ports.ts';
+import type { Transport, UpstreamState } from './core/ports.ts';
 import type { GitLabUpstreams, GitLabUpstreamsOptions } from './gitlab-upstreams.ts';
 import type { GitLabNumbers } from './telemetry/instruments.ts';
 
@@ -46,6 +46,14 @@ export class GitLabOnDemand implements AsyncDisposable {
 
   transport(name: string): Transport | undefined {
     return this.#upstreams?.transport(name);
+  }
+
+  judged<T extends { readonly name: string; readonly state: UpstreamState }>(upstreams: readonly T[]): readonly T[] {
+    return this.#upstreams?.judged(upstreams) ?? upstreams;
+  }
+
+  admits(issuer: string): boolean {
+    return this.#upstreams?.admits(issuer) === true;
   }
 
   isPooled(credential: Credential, context: AuthContext): boolean {

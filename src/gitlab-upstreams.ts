@@ -1,31 +1,30 @@
-import type { AuthContext, Verdict } from './auth/authenticator.ts';
+import type { AuthContext, TokenVerifier, Verdict } from './auth/authenticator.ts';
 import type { Credential } from './auth/credential.ts';
-import type { TokenVerifier } from './auth/gitlab-token.ts';
 import { DEFAULT_SCOPES, DEFAULT_TENANT } from './auth/identity.ts';
-import type { CredentialKind } from './builtin/gitlab/client/api.ts';
 import { type ApiUrl, knownApiUrl, parseApiUrl } from './builtin/gitlab/client/api-url.ts';
 import { GitLabClient } from './builtin/gitlab/client/gitlab-client.ts';
 import { type InstanceAnswer, Instances, OTHER_INSTANCE } from './builtin/gitlab/client/instance.ts';
 import { GitLabClientPool } from './builtin/gitlab/client/instance-pool.ts';
 import { instanceRules } from './builtin/gitlab/client/instance-rules.ts';
-import type { InstanceSource } from './builtin/gitlab/client/instance-source.ts';
 import { OneInstance } from './builtin/gitlab/client/one-instance.ts';
 import { CredentialRejectedError, InvalidUrlError, PoolCapacityError, UpstreamUnavailableError } from './builtin/gitlab/pool/errors.ts';
 import { ServerPool } from './builtin/gitlab/pool/server-pool.ts';
-import type { GitLabContext } from './builtin/gitlab/tools/gitlab-call.ts';
+import type { GitLabContext, ToolCall } from './builtin/gitlab/tools/gitlab-call.ts';
 import { gitlabOffer } from './builtin/gitlab/tools/offer.ts';
 import type { Sealing } from './builtin/gitlab/tools/settings.ts';
 import { BuiltinServer, type ContextLease } from './builtin/server/builtin-server.ts';
 import { BuiltinTransport } from './builtin/server/builtin-transport.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
+import { GITLAB_COM } from './config/sections/gitlab.ts';
 import { type Caller, type Principal, principalKey } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { OwnAbort } from './core/own-abort.ts';
-import type { Transport } from './core/ports.ts';
-import { Secret } from './core/secret.ts';
+import type { Transport, UpstreamState } from './core/ports.ts';
+import { FormerParts } from './gitlab-former.ts';
+import { charge, ownCredential, type Place, placeOf } from './gitlab-place.ts';
 import { addressKey } from './limit/address.ts';
-import { FixedWindows, overRate } from './limit/fixed-window.ts';
+import { FixedWindows } from './limit/fixed-window.ts';
 import { TokenBuckets } from './limit/rate.ts';
 import type { ProxySettings } from './net/proxy-choice.ts';
 import type { PoolEvent } from './pool/stats.ts';
@@ -44,27 +43,19 @@ export interface GitLabUpstreamsOptions {
   readonly sealer: Sealer;
   /** For upstreams that name none. */
   readonly proxies: ProxySettings;
+  /** What a caller writes to call a tool of an upstream; undefined where it may not. */
+  readonly callOf: (caller: Caller, upstream: string, tool: string) => ToolCall | undefined;
   /** GitLab does not take the credential of this principal any more. */
   readonly endSessions: (principal: Principal) => void;
   readonly instruments: Instruments;
-}
-
-/** One upstream of the configuration: its instance, how it is reached, and what it offers. */
-interface Place {
-  readonly name: string;
-  readonly home: ApiUrl;
-  readonly isDynamic: boolean;
-  readonly instances: Instances;
-  readonly clients: InstanceSource & { close(): Promise<void> };
-  /** Absent where there is no pool, since there is one instance. */
-  readonly pool?: GitLabClientPool;
-  readonly server: BuiltinServer<GitLabContext>;
-  /** Of each caller at each instance; absent: no limit of its own. */
-  readonly rate?: FixedWindows;
-  readonly auth: GitLabUpstreamConfig['auth'];
+  /** `X-GitLab-API-URL` means nothing: the standalone server without dynamic URLs (gitlab.md 2.6). Default: it names an instance, or is an error. */
+  readonly ignoresHeader?: boolean;
 }
 
 type Served = Pick<GitLabContext, 'api' | 'principal'> & { readonly owner: Principal };
+
+/** Whoever has a session may have a call running, and a credential with a call keeps its place: nobody with a session is to find none. */
+const MIN_CREDENTIALS = 100;
 
 const LOGIN = 'authentication required: please log in to access this resource';
 const EXPIRED = 'authentication failed: your session may have expired, please log in again';
@@ -76,8 +67,10 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   readonly #refusals: SecurityLog;
   /** In the order of the configuration. */
   #places = new Map<string, Place>();
-  /** Those that a reload replaced: what still runs there ends with the gateway at the latest. */
-  readonly #former: Place[] = [];
+  /** Of those that a reload replaced or removed. */
+  readonly #former: FormerParts;
+  /** Numbers that were told once go on. */
+  #isUsed = false;
 
   /** @throws `config/invalid` for a block that cannot be put in force */
   constructor(config: Config, options: GitLabUpstreamsOptions) {
@@ -85,45 +78,56 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     const { clock, version, logger } = options;
     this.#pool = new ServerPool<Served>({}, (api, { principal }) => ({ api, principal: principalKey(principal), owner: principal }), {
       clock,
+      maxSize: config.pool.limits.gitlabCredentials ?? Math.max(MIN_CREDENTIALS, config.limits.sessions),
       endSessions: options.endSessions,
       clients: (apiUrl, credential) => {
         const { clients } = this.#placeOf(apiUrl);
-        const label = this.#isKnown(apiUrl) ? apiUrl : 'other';
+        const label = this.#labelOf(apiUrl);
         const observe = ({ method, status }: { readonly method: string; readonly status: number }) =>
           options.instruments.gitlabRequest(label, method, status).add();
         return new GitLabClient({ apiUrl, credential, instances: clients, clock, version, observe });
       },
       observe: ({ kind, fingerprint, credential, apiUrl }) =>
-        logger.debug(`credential ${kind}`, { fingerprint, credential, instance: this.#isKnown(apiUrl) ? apiUrl : 'other' }),
+        logger.debug(`credential ${kind}`, { fingerprint, credential, instance: this.#labelOf(apiUrl) }),
     });
+    this.#former = new FormerParts(clock);
     this.#refusals = new SecurityLog(logger, new TokenBuckets({ clock, rate: 1, burst: 5 }), clock);
     this.reconfigure(config);
   }
 
-  /** Undefined without an upstream of this type. */
+  /** Undefined while there was no upstream of this type. */
   numbers(): GitLabNumbers | undefined {
-    if (this.#places.size === 0 && this.#former.length === 0) return undefined;
+    if (!this.#isUsed) return undefined;
+    const pools = [...this.#places.values()].flatMap(({ pool }) => (pool === undefined ? [] : [pool.stats()]));
     const { hits, misses, evictions, current_size, max_size, revalidations_succeeded, revalidations_failed } = this.#pool.stats();
-    const pools = [...this.#former, ...this.#places.values()].flatMap(({ pool }) => (pool === undefined ? [] : [pool.stats()]));
-    const current = [...this.#places.values()].flatMap(({ pool }) => (pool === undefined ? [] : [pool.stats()]));
+    const former = this.#former.stats();
+    const all = [...pools, ...(former === undefined ? [] : [former])];
     const instances = {
       pool: 'gitlab_instances',
-      hits: sum(pools, 'hits'),
-      misses: sum(pools, 'misses'),
-      evictions: sum(pools, 'evictions'),
-      size: sum(pools, 'size'),
-      maxSize: sum(current, 'maxSize'),
+      hits: sum(all, 'hits'),
+      misses: sum(all, 'misses'),
+      evictions: sum(all, 'evictions'),
+      size: sum(all, 'size'),
+      maxSize: sum(pools, 'maxSize'),
     };
     return {
-      caches: [
-        { pool: 'gitlab_servers', hits, misses, evictions, size: current_size, maxSize: max_size },
-        ...(pools.length === 0 ? [] : [instances]),
-      ],
+      caches: [{ pool: 'gitlab_servers', hits, misses, evictions, size: current_size, maxSize: max_size }, ...(all.length === 0 ? [] : [instances])],
       revalidations: { succeeded: revalidations_succeeded, failed: revalidations_failed, skipped: this.#pool.revalidationsSkipped },
     };
   }
 
-  /** Takes other upstreams; those that are the same stay. Throws as the constructor, and then nothing has changed. */
+  /** States of upstreams, where those count as degraded whose GitLab could not be asked about credentials in use (gitlab.md 1.3). */
+  judged<T extends { readonly name: string; readonly state: UpstreamState }>(upstreams: readonly T[]): readonly T[] {
+    const { degraded } = this.#pool;
+    if (degraded.size === 0) return upstreams;
+    const names = new Set([...degraded].map((apiUrl) => placeOf([...this.#places.values()], apiUrl)?.name));
+    return upstreams.map((upstream) => (names.has(upstream.name) && upstream.state === 'connected' ? { ...upstream, state: 'degraded' } : upstream));
+  }
+
+  /**
+   * Takes other upstreams; those that are the same stay. What is replaced or removed ends when the last call that uses it has, some time
+   * after its `closeDelay` at the latest. Throws as the constructor, and then nothing has changed.
+   */
   reconfigure({ upstreams }: Config, isSame: (name: string) => boolean = () => false): void {
     const places = new Map<string, Place>();
     for (const upstream of upstreams) {
@@ -131,8 +135,29 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       const known = this.#places.get(upstream.name);
       places.set(upstream.name, known !== undefined && isSame(upstream.name) ? known : this.#make(upstream));
     }
-    for (const place of this.#places.values()) if (!new Set(places.values()).has(place)) this.#former.push(place);
+    const before = [...this.#places.values()];
+    const after = [...places.values()];
     this.#places = places;
+    this.#isUsed ||= places.size > 0;
+    for (const place of before) {
+      // Servers hold the connections over which they were made.
+      const isMoved = (apiUrl: string) => placeOf(before, apiUrl) === place && placeOf(after, apiUrl) !== place;
+      const over = [this.#pool.retireInstances(isMoved, 'its upstream changed')];
+      if (after.includes(place)) continue;
+      const own = ownCredential(place);
+      if (own !== undefined) over.push(this.#pool.retire(own.token.reveal(), { kind: own.kind, gitlabUrl: own.instance }, 'its upstream is gone'));
+      this.#former.add(place, Promise.all(over));
+    }
+  }
+
+  /** Whether somebody whom an instance knows may come in. @param issuer of the principal */
+  admits(issuer: string): boolean {
+    const [first] = this.#places.values();
+    const parsed = parseApiUrl(issuer);
+    if (first === undefined || parsed.kind !== 'url') return false;
+    const { canonical } = parsed.url;
+    const chosen = this.#choose(first, { instance: [canonical] });
+    return chosen.kind === 'instance' && chosen.url.canonical === canonical;
   }
 
   /** Asks about pooled credentials again from time to time, until `signal` aborts. */
@@ -181,7 +206,7 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#refusals.flush();
     await this.#pool[Symbol.asyncDispose]();
-    await Promise.all([...this.#former, ...this.#places.values()].map(({ clients }) => clients.close()));
+    await Promise.all([this.#former.close(), ...[...this.#places.values()].map(({ clients }) => clients.close())]);
   }
 
   #refuse({ status, message, detail, reason, host }: Refused, { address }: AuthContext, known?: TurnpikeError): Verdict {
@@ -207,7 +232,8 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
         lease.signal.removeEventListener('abort', expired);
         lease.release();
       };
-      return { context: { api, principal, secrets: [token] }, signal: over.signal, release };
+      const callOf = caller && ((tool: string) => this.#options.callOf(caller, upstream, tool));
+      return { context: { api, principal, kind, secrets: [token], ...(callOf && { callOf }) }, signal: over.signal, release };
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof CredentialRejectedError) throw new TurnpikeError('upstream/login', EXPIRED, { upstream, reason: error.message });
@@ -216,13 +242,10 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     }
   }
 
-  #credentialOf({ name, home, isDynamic, instances, auth }: Place, caller: Caller | undefined) {
-    const { mode, header } = auth;
-    if (mode === 'header' && header?.value !== undefined) {
-      const kind = kindOf(header.name);
-      const text = header.value.reveal();
-      return { kind, token: kind === 'bearer' ? new Secret(text.replace(/^Bearer +/i, '')) : header.value, instance: home.canonical };
-    }
+  #credentialOf(place: Place, caller: Caller | undefined) {
+    const own = ownCredential(place);
+    if (own !== undefined) return own;
+    const { name, home, isDynamic, instances } = place;
     const credential = caller?.credential;
     if (credential === undefined) throw new TurnpikeError('upstream/login', LOGIN, { upstream: name });
     const { scheme: kind, token, instance } = credential;
@@ -233,22 +256,23 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     return { kind, token, instance };
   }
 
-  #make({ name, gitlab, auth, tls, proxy }: GitLabUpstreamConfig): Place {
-    const { clock, version, sealer, logger } = this.#options;
+  #make({ name, gitlab, auth, tls, proxy, pool: { closeDelay } }: GitLabUpstreamConfig): Place {
+    const { clock, version, sealer, logger, ignoresHeader } = this.#options;
     const { url, dynamicUrl, pool, maxRequestsPerMinute: max, ...given } = gitlab;
     const settings = { deniedTools: '', project: '', ...given };
-    const home = knownApiUrl(url);
     const isDynamic = dynamicUrl.enabled;
     const throughProxy = proxy === undefined ? this.#options.proxies : { httpProxy: proxy.reveal(), httpsProxy: proxy.reveal() };
     const rules = instanceRules({
       ...throughProxy,
-      dynamic: isDynamic,
+      // Also where callers may name no instance of their own: who means one that is not there must not reach another with its token.
+      dynamic: ignoresHeader !== true,
       apiUrl: url,
-      allowedHosts: dynamicUrl.allowedHosts.join(','),
+      allowedHosts: isDynamic ? dynamicUrl.allowedHosts.join(',') : '',
       allowPrivateHosts: dynamicUrl.allowPrivateHosts.join(','),
     });
     if (!rules.ok) throw new TurnpikeError('config/invalid', `upstream '${name}': ${rules.error}`);
     const { allowsPrivate, operatorUrls } = rules.value;
+    const home = knownApiUrl(url ?? GITLAB_COM);
     const origins = {
       ...throughProxy,
       ...(tls?.caFile === undefined ? {} : { caCertPath: tls.caFile }),
@@ -266,18 +290,19 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
       home,
       isDynamic,
       instances: new Instances(rules.value),
-      ...(isDynamic ? pooled() : { clients: new OneInstance(url, origins, clock) }),
+      ...(isDynamic ? pooled() : { clients: new OneInstance(home.canonical, origins, clock) }),
       server: new BuiltinServer(offer, {
         clock,
         onFailure: (what, error) => logger.error(`GitLab: ${what} failed`, { upstream: name, reason: asTurnpikeError(error).details.reason }),
       }),
       auth,
+      closeDelay,
       ...(max === undefined ? {} : { rate: new FixedWindows({ clock, max }) }),
     };
   }
 
   /** The instance that a request means, or why it may not. */
-  #choose({ instances }: Place, { instance: header, bound }: AuthContext): InstanceAnswer {
+  #choose({ instances }: Place, { instance: header, bound }: Pick<AuthContext, 'instance' | 'bound'>): InstanceAnswer {
     const configured = this.#configured(header);
     if (configured === undefined) return instances.choose(header, bound);
     if (bound === undefined || bound === configured.canonical) return { kind: 'instance', url: configured };
@@ -292,17 +317,22 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     return parsed.url;
   }
 
-  /** Through which upstream's connections an instance is reached: its own, else the first that lets callers name theirs. */
+  /** @throws `InvalidUrlError` when no upstream leads there */
   #placeOf(apiUrl: string): Place {
-    const places = [...this.#places.values(), ...this.#former];
-    const place = places.find(({ home }) => home.canonical === apiUrl) ?? places.find(({ isDynamic }) => isDynamic);
+    const place = placeOf([...this.#places.values()], apiUrl);
     if (place === undefined) throw new InvalidUrlError({ kind: 'forbidden', reason: 'no upstream has this instance' });
     return place;
   }
 
   #tellOf(kind: PoolEvent['kind'], apiUrl: string): void {
     const what = POOL_LINES[kind];
-    if (what !== undefined) this.#options.logger.debug(`connection pool: ${what}`, { instance: this.#isKnown(apiUrl) ? apiUrl : 'other' });
+    if (what !== undefined) this.#options.logger.debug(`connection pool: ${what}`, { instance: this.#labelOf(apiUrl) });
+  }
+
+  /** In numbers and lines there are only the instances that are configured (gitlab.md 2.6). */
+  #labelOf(apiUrl: string): string {
+    const isNamed = [...this.#places.values()].some(({ home, instances }) => home.canonical === apiUrl || instances.isNamed(knownApiUrl(apiUrl)));
+    return isNamed ? apiUrl : 'other';
   }
 
   #isKnown(apiUrl: string): boolean {
@@ -323,23 +353,11 @@ function noPlace({ message, details: { data, retryAfter = 5 } }: PoolCapacityErr
   return { kind: 'unavailable', reason: message, retryAfter, error: new TurnpikeError('session/full', message, { data, retryAfter }) };
 }
 
-/** Throws `limit/user`. What the gateway asks for itself is nobody's. */
-function charge({ rate }: Place, caller: Caller | undefined, instance: string): void {
-  if (rate === undefined || caller === undefined) return;
-  const budget = rate.take(`${principalKey(caller.principal)} ${instance}`, 1);
-  if (!budget.allowed) throw overRate(budget);
-}
-
 function sum<K extends string>(pools: readonly Readonly<Record<K, number>>[], key: K): number {
   return pools.reduce((total, pool) => total + pool[key], 0);
 }
 
 const SCOPES = new Set(DEFAULT_SCOPES);
-
-function kindOf(header: string): CredentialKind {
-  const name = header.toLowerCase();
-  return name === 'authorization' ? 'bearer' : name === 'job-token' ? 'job-token' : 'private-token';
-}
 
 function sealingBy(sealer: Sealer): Sealing {
   return {

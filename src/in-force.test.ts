@@ -14,6 +14,7 @@ async function load(document: object): Promise<Config> {
 
 const auth = async (...tokens: object[]) => (await load(tokens.length === 0 ? {} : { auth: { modes: ['static'], static: tokens } })).auth;
 const ci = { issuer: STATIC_ISSUER, subject: 'ci' };
+const everybody = { admits: () => true };
 const dev = { name: 'dev', token: 'dev-token' };
 
 describe('who is revoked', () => {
@@ -26,7 +27,7 @@ describe('who is revoked', () => {
     ['other scopes', { name: 'ci', token: 'one', scopes: ['turnpike:read'] }, true],
     ['removed', undefined, true],
   ])('%s', async (_what, entry, expected) => {
-    const isRevoked = revokedBy(await auth({ name: 'ci', token: 'one' }, dev), await auth(...(entry === undefined ? [] : [entry]), dev));
+    const isRevoked = revokedBy(await auth({ name: 'ci', token: 'one' }, dev), await auth(...(entry === undefined ? [] : [entry]), dev), everybody);
     expect(isRevoked(ci)).toBe(expected);
     expect(isRevoked({ issuer: STATIC_ISSUER, subject: 'dev' })).toBe(false);
     expect(isRevoked({ issuer: LOCAL_ISSUER, subject: 'anonymous' })).toBe(false);
@@ -34,9 +35,9 @@ describe('who is revoked', () => {
 
   it('everybody without a token, once one is needed; and all tokens, when the mode goes', async () => {
     const [open, closed] = [await auth(), await auth({ name: 'ci', token: 'one' })];
-    expect(revokedBy(open, closed)({ issuer: LOCAL_ISSUER, subject: 'anonymous' })).toBe(true);
-    expect(revokedBy(closed, open)(ci)).toBe(true);
-    expect(revokedBy(closed, open)({ issuer: LOCAL_ISSUER, subject: 'stdio' })).toBe(false);
+    expect(revokedBy(open, closed, everybody)({ issuer: LOCAL_ISSUER, subject: 'anonymous' })).toBe(true);
+    expect(revokedBy(closed, open, everybody)(ci)).toBe(true);
+    expect(revokedBy(closed, open, everybody)({ issuer: LOCAL_ISSUER, subject: 'stdio' })).toBe(false);
   });
 });
 
@@ -47,8 +48,19 @@ it('whoever came with a token of a GitLab leaves when that mode goes, and nobody
   );
   if (both === undefined || tokens === undefined) throw new Error('not loaded');
   const alice = { issuer: 'https://gitlab.com', subject: '42' };
-  expect([revokedBy(both, tokens)(alice), revokedBy(both, both)(alice), revokedBy(tokens, both)(alice)]).toEqual([true, false, false]);
-  expect(revokedBy(both, tokens)({ issuer: STATIC_ISSUER, subject: 'dev' })).toBe(false);
+  expect([revokedBy(both, tokens, everybody)(alice), revokedBy(both, both, everybody)(alice), revokedBy(tokens, both, everybody)(alice)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  expect(revokedBy(both, tokens, everybody)({ issuer: STATIC_ISSUER, subject: 'dev' })).toBe(false);
+});
+
+it('whoever came with a token of an instance that is left out leaves, and nobody else', async () => {
+  const { auth: settings } = await load({ auth: { modes: ['none', 'gitlab'] }, upstreams: [{ name: 'com', type: 'gitlab' }] });
+  const isRevoked = revokedBy(settings, settings, { admits: (issuer) => issuer === 'https://gitlab.com' });
+  const people = ['https://gitlab.com', 'https://git.corp', LOCAL_ISSUER, STATIC_ISSUER].map((issuer) => ({ issuer, subject: '42' }));
+  expect(people.map(isRevoked)).toEqual([false, true, false, false]);
 });
 
 it('what counts goes on counting while its settings stay', async () => {
@@ -63,4 +75,24 @@ it('what counts goes on counting while its settings stay', async () => {
   expect([limited.admission === first.admission, limited.authentication === first.authentication]).toEqual([false, true]);
   const guarded = inForce(await load({ auth: { modes: ['static'], static: [dev] } }), options, first);
   expect(guarded.authentication.modes).toEqual(['static']);
+});
+
+it('a token of GitLab may be brought, or no more, as soon as an upstream passes tokens on, or none does', async () => {
+  const clock = new ManualClock();
+  const gitlab = { verify: () => Promise.reject(new Error('nobody is asked')) };
+  const options = { clock, serverInfo: {}, instruments: new Instruments(clock), gitlab, front: GATEWAY_FRONT };
+  const configOf = (mode: string) =>
+    load({
+      auth: { modes: ['static'], static: [dev] },
+      upstreams: [
+        { name: 'com', type: 'gitlab', auth: mode === 'header' ? { mode, header: { name: 'PRIVATE-TOKEN', value: `\${env:HOME}` } } : { mode } },
+      ],
+    });
+  const headers = { authorization: ['Bearer dev-token'], 'private-token': [`glpat-${'a'.repeat(20)}`] };
+  const first = inForce(await configOf('header'), options);
+  expect(() => first.authentication.extract(headers)).toThrow('Conflicting credentials');
+  const second = inForce(await configOf('passthrough'), options, first);
+  expect(second.authentication.extract(headers)?.beside?.scheme).toBe('private-token');
+  const third = inForce(await configOf('header'), options, second);
+  expect(() => third.authentication.extract(headers)).toThrow('Conflicting credentials');
 });

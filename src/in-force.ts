@@ -1,6 +1,6 @@
-import { Authentication } from './auth/authenticator.ts';
+import { Authentication, type TokenVerifier } from './auth/authenticator.ts';
 import type { ChallengeOptions } from './auth/challenge.ts';
-import { GitLabTokens, type TokenVerifier } from './auth/gitlab-token.ts';
+import { GitLabTokens } from './auth/gitlab-token.ts';
 import { NoAuthenticator } from './auth/none.ts';
 import { StaticTokens } from './auth/static-token.ts';
 import { sameValue } from './config/changes.ts';
@@ -14,6 +14,8 @@ import { TrustedProxies } from './edge/steps/address.ts';
 import { Guard } from './edge/steps/guard.ts';
 import { ResponseHeaders } from './edge/steps/response-headers.ts';
 import type { Front } from './front.ts';
+import { mayBringGitLabs } from './gitlab-credentials.ts';
+import type { GitLabUpstreams } from './gitlab-upstreams.ts';
 import { Admission } from './limit/admission.ts';
 import type { RouterSettings } from './router/settings.ts';
 import type { Instruments } from './telemetry/instruments.ts';
@@ -44,7 +46,8 @@ export interface InForceOptions {
 /** Makes it; of `before` stays what would be made again from the same settings, with what it has counted. Throws `config/invalid`. */
 export function inForce(config: Config, { clock, serverInfo, instruments, gitlab, front }: InForceOptions, before?: InForce): InForce {
   const { auth, limits, listen } = config;
-  const isSameAuth = before !== undefined && sameValue([before.config.auth.modes, before.config.auth.static], [auth.modes, auth.static]);
+  const proving = (one: Config) => [one.auth.modes, one.auth.static, mayBringGitLabs(one)];
+  const isSameAuth = before !== undefined && sameValue(proving(before.config), proving(config));
   const limited = ({ limits: { ip, ipBurst, user, userBurst }, auth: { failures } }: Config) => ({ ip, ipBurst, user, userBurst, failures });
   const isSameAdmission = before !== undefined && sameValue(limited(before.config), limited(config));
   const authenticators = () =>
@@ -59,7 +62,10 @@ export function inForce(config: Config, { clock, serverInfo, instruments, gitlab
     edge: { listen, limits },
     authentication: isSameAuth
       ? before.authentication
-      : new Authentication(authenticators(), (mode, result) => instruments.inboundAuth(mode, result).add(), front.extractor),
+      : new Authentication(authenticators(), (mode, result) => instruments.inboundAuth(mode, result).add(), {
+          extractor: front.extractor(config),
+          beside: gitlab,
+        }),
     admission: isSameAdmission
       ? before.admission
       : new Admission({ clock, limits: front.hasRates ? limits : undefined, failures: { max: auth.failures.max, windowMs: auth.failures.window } }),
@@ -70,8 +76,12 @@ export function inForce(config: Config, { clock, serverInfo, instruments, gitlab
   };
 }
 
-/** Whether a caller who came in under the one configuration has lost under the other what proved who they are, or what it allowed. */
-export function revokedBy(before: Config['auth'], after: Config['auth']): (principal: Principal) => boolean {
+/**
+ * Whether a caller who came in under the one configuration has lost under the other what proved who they are, or what it allowed.
+ *
+ * @param gitlab as it is now
+ */
+export function revokedBy(before: Config['auth'], after: Config['auth'], gitlab: Pick<GitLabUpstreams, 'admits'>): (principal: Principal) => boolean {
   const proofs = ({ modes, static: entries }: Config['auth']) =>
     new Map(modes.includes('static') ? entries.map((entry) => [entry.name, proofOf(entry)]) : []);
   const [was, is] = [proofs(before), proofs(after)];
@@ -80,7 +90,7 @@ export function revokedBy(before: Config['auth'], after: Config['auth']): (princ
     if (issuer === LOCAL_ISSUER) return loses('none');
     if (issuer === STATIC_ISSUER) return was.get(subject) !== is.get(subject);
     // Everybody else came with a token of a GitLab.
-    return loses('gitlab');
+    return loses('gitlab') || !gitlab.admits(issuer);
   };
 }
 

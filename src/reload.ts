@@ -22,7 +22,7 @@ import type { Logger } from './telemetry/log.ts';
 import type { Connections } from './upstream/connections.ts';
 import type { Registry } from './upstream/registry.ts';
 import { needsReconnect } from './upstream/settings.ts';
-import { upstreamSettings } from './wiring.ts';
+import { settingsOfAll, upstreamSettings } from './wiring.ts';
 
 /** A configuration that is to be put in force. */
 export interface NextConfig extends Pick<LoadedConfig, 'config'> {
@@ -146,12 +146,12 @@ export class Reload {
     const restarted = new Set(upstreams.restarted);
     gitlab.reconfigure(config, (name) => !restarted.has(name));
     put(after);
-    const begin = registry.replace(
-      config.upstreams.map((upstream) => upstreamSettings(upstream, config)),
-      { restarts: (name) => restarted.has(name), retire: (name, own) => connections.retire(name, own) },
-    );
+    const begin = registry.replace(settingsOfAll(config), {
+      restarts: (name) => restarted.has(name),
+      retire: (name, own) => connections.retire(name, own),
+    });
     catalog.reconfigure(config);
-    this.revoke(revokedBy(before.config.auth, config.auth));
+    this.revoke(revokedBy(before.config.auth, config.auth, gitlab));
     this.#watchOver(before.config, config);
     catalog.announce(new Set([...config.upstreams.map(({ name }) => name), ...names]));
     void begin(stopped);

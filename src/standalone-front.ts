@@ -1,14 +1,11 @@
-import { Credential } from './auth/credential.ts';
-import type { DistinctHeaders } from './auth/extract.ts';
 import { KnownGood } from './auth/known-good.ts';
-import { extractCredential } from './builtin/gitlab/pool/credential.ts';
 import { MalformedCredentialError } from './builtin/gitlab/pool/errors.ts';
 import { TurnpikeError } from './core/errors.ts';
 import type { ProvenCredentials } from './edge/edge.ts';
 import type { Front, FrontParts, StandaloneSettings } from './front.ts';
+import { standaloneExtractor } from './gitlab-credentials.ts';
 import { StandaloneDoor } from './standalone-door.ts';
 
-const MISSING = 'Missing Authorization or Private-Token header';
 /** Seconds, where nothing else says when to come again (gitlab.md 2.5). */
 const RETRY_AFTER = 5;
 /** An expired session frees its place within a second (gitlab.md 2.5). */
@@ -22,7 +19,8 @@ export function standaloneFront(settings: StandaloneSettings): Front {
     return door;
   };
   return {
-    ...(settings.remote ? { extractor, challenge } : {}),
+    extractor: () => (settings.remote ? standaloneExtractor : undefined),
+    ...(settings.remote ? { challenge } : {}),
     hasRates: false,
     wildcardIsJson: true,
     sessions: {
@@ -46,14 +44,6 @@ export function standaloneFront(settings: StandaloneSettings): Front {
 /** One that is in use at the very instance that is meant (gitlab.md 1.3): at another one, it is as new as any other. */
 function pooled({ gitlab }: FrontParts): ProvenCredentials {
   return { has: (credential, context) => gitlab.isPooled(credential, context), prove() {}, forget() {} };
-}
-
-/** The first that is there wins (gitlab.md 1.1). */
-function extractor(headers: DistinctHeaders): Credential {
-  const rawHeaders = ['private-token', 'job-token', 'authorization'].flatMap((name) => (headers[name] ?? []).flatMap((value) => [name, value]));
-  const found = extractCredential({ rawHeaders });
-  if (found === undefined) throw new TurnpikeError('auth/missing', MISSING);
-  return new Credential(found.kind, found.token);
 }
 
 /** Nobody can sign in here: there is nothing to be discovered. */

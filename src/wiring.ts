@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Config, UpstreamConfig } from './config/schema.ts';
+import { GITLAB_COM } from './config/sections/gitlab.ts';
 import type { Clock } from './core/clock.ts';
 import { asTurnpikeError } from './core/errors.ts';
 import type { JsonObject } from './core/mcp.ts';
@@ -24,6 +25,11 @@ export function upstreamSettings(upstream: UpstreamConfig, config: Config): Upst
   const pool = upstream.type === 'gitlab' ? { ...upstream.pool, maxErrorCount: Number.POSITIVE_INFINITY } : upstream.pool;
   const roots = config.bridge.roots[name];
   return { name, protocol, timeouts, health, retry, sharing, pool, target: targetOf(upstream, config), ...(roots === undefined ? {} : { roots }) };
+}
+
+/** All of them. */
+export function settingsOfAll(config: Config): UpstreamSettings[] {
+  return config.upstreams.map((upstream) => upstreamSettings(upstream, config));
 }
 
 function targetOf(upstream: UpstreamConfig, config: Config): UpstreamSettings['target'] {
@@ -73,7 +79,7 @@ function configHash(upstream: UpstreamConfig): string {
     upstream.type === 'stdio'
       ? [upstream.command, upstream.args]
       : upstream.type === 'gitlab'
-        ? upstream.gitlab.url
+        ? (upstream.gitlab.url ?? GITLAB_COM)
         : upstream.endpoints.map(({ url }) => url);
   return createHash('sha256')
     .update(JSON.stringify([upstream.name, upstream.type, address, upstream.auth.mode]))

@@ -15,8 +15,20 @@ export interface AuthContext {
   readonly bound?: string | undefined;
 }
 
-/** How the credential of a request is found, in place of the usual way: one that is there, or an error. */
-export type Extractor = (headers: DistinctHeaders) => Credential;
+/** How the credential of a request is found, in place of the usual way, which it may take; throws as `Authentication.extract`. */
+export type Extractor = (headers: DistinctHeaders, usual: () => Credential | undefined) => Credential | undefined;
+
+/** Asks a GitLab whose token it is (gitlab.md 1.2). */
+export interface TokenVerifier {
+  /** @returns `accepted` with the credential that was verified, `refused` with the error to answer, or `unavailable` */
+  verify(credential: Credential, context: AuthContext, signal: AbortSignal): Promise<Verdict>;
+}
+
+export interface AuthenticationOptions {
+  readonly extractor?: Extractor | undefined;
+  /** Asks about the tokens of GitLab that come beside credentials of other modes. Without it they count for nothing. */
+  readonly beside?: TokenVerifier | undefined;
+}
 
 /**
  * `unclaimed`: not a credential of this mode, ask the next one. `accepted` and `refused` are final.
@@ -46,12 +58,12 @@ export class Authentication {
   readonly #takesEverything: boolean;
 
   readonly #count: AuthCount;
-  readonly #extractor: Extractor | undefined;
+  readonly #options: AuthenticationOptions;
 
   /** `count` is told which mode decided, `all` when none knew the credential. Throws `config/refused` without any authenticator. */
-  constructor(authenticators: readonly Authenticator[], count: AuthCount = () => {}, extractor?: Extractor) {
+  constructor(authenticators: readonly Authenticator[], count: AuthCount = () => {}, options: AuthenticationOptions = {}) {
     this.#count = count;
-    this.#extractor = extractor;
+    this.#options = options;
     if (authenticators.length === 0) throw new TurnpikeError('config/refused', 'auth.modes names no mode: nobody could be identified');
     this.#authenticators = [...authenticators];
     this.#takesEverything = authenticators.some((one) => one.mode === 'none');
@@ -67,7 +79,11 @@ export class Authentication {
    * `none`, which takes everything. Throws `auth/missing`, `auth/invalid` (malformed) or `auth/conflict`.
    */
   extract(headers: DistinctHeaders): Credential | undefined {
-    if (this.#extractor !== undefined) return this.#extractor(headers);
+    const { extractor } = this.#options;
+    return extractor === undefined ? this.#extract(headers) : extractor(headers, () => this.#extract(headers));
+  }
+
+  #extract(headers: DistinctHeaders): Credential | undefined {
     const extracted = extractCredential(headers);
     if (!extracted.ok && extracted.error === 'conflict') throw new TurnpikeError('auth/conflict', 'Conflicting credentials');
     if (extracted.ok && extracted.value !== undefined) return extracted.value;
@@ -82,7 +98,10 @@ export class Authentication {
    */
   authenticate(credential: Credential | undefined, context: AuthContext, signal: AbortSignal): Identity | Promise<Identity> {
     try {
-      return this.#decide(0, credential, context, signal);
+      const identity = this.#decide(0, credential, context, signal);
+      const { beside: verifier } = this.#options;
+      const beside = credential?.beside;
+      return beside === undefined || verifier === undefined ? identity : withBeside(identity, verifier, beside, context, signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -126,6 +145,20 @@ export class Authentication {
 }
 
 type Decision = Exclude<Verdict, { kind: 'unclaimed' }>;
+
+/** Somebody of ours with a token of GitLab, which is asked about as if it stood alone: it goes nowhere but where that was done. */
+async function withBeside(
+  deciding: Identity | Promise<Identity>,
+  verifier: TokenVerifier,
+  beside: Credential,
+  context: AuthContext,
+  signal: AbortSignal,
+): Promise<Identity> {
+  const identity = await deciding;
+  const verdict = await verifier.verify(beside, context, signal).catch((error: unknown) => brokenBy(error, signal));
+  const { credential } = enter(verdict as Decision, 'gitlab');
+  return credential === undefined ? identity : { ...identity, credential };
+}
 
 function ask(
   authenticator: Authenticator,

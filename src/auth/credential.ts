@@ -9,9 +9,12 @@ export class Credential {
   readonly token: Secret;
   /** SHA-256 of the token as text: what maps are keyed by. It never leaves the process. */
   readonly key: string;
+  /** A token of GitLab that came along for upstreams, and says nothing about who calls us (identity.md 1). */
+  readonly beside: Credential | undefined;
   #digest: Buffer | undefined;
 
-  constructor(scheme: CredentialScheme, token: Secret) {
+  constructor(scheme: CredentialScheme, token: Secret, beside?: Credential) {
+    this.beside = beside;
     this.scheme = scheme;
     this.token = token;
     this.key = sha256Key(token.reveal());

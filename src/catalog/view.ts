@@ -1,4 +1,5 @@
 import { toJson } from '../core/json.ts';
+import type { JsonObject } from '../core/mcp.ts';
 import { CAPABILITY_KINDS, type CapabilityKind } from '../core/ports.ts';
 import { sha256 } from '../core/secret.ts';
 import type { Entry } from './entries.ts';
@@ -15,6 +16,12 @@ import type { StepBudget } from './uri-template.ts';
 export interface Unavailable {
   readonly upstream: string;
   readonly reason: string;
+}
+
+/** What a caller writes to call a tool: its name in a view, and the arguments that name the member of a family. */
+export interface ToolCall {
+  readonly name: string;
+  readonly args: JsonObject;
 }
 
 /** Neighbours of one upstream in a list. */
@@ -110,6 +117,19 @@ export class View {
     const part = this.#table.holdings.find((holding) => holding.part.upstream.name === upstream)?.part;
     const entry = part?.entries('tools').find((one) => one.original === original && this.#selects(one));
     return entry === undefined ? undefined : this.#table.nameOf(entry);
+  }
+
+  /** How a tool of an upstream is called in this view; undefined where it is not, or the policy refuses it. */
+  callOf(upstream: string, original: string): ToolCall | undefined {
+    const name = this.nameOfTool(upstream, original);
+    const resolved = name === undefined ? undefined : this.resolveTool(name);
+    if (name === undefined || resolved === undefined) return undefined;
+    if (resolved.kind === 'family') {
+      const { available, argument } = resolved.tool;
+      return available.includes(upstream) ? { name, args: { [argument]: upstream } } : undefined;
+    }
+    const isAllowed = resolved.kind === 'found' && resolved.upstream === upstream && resolved.decision.kind === 'allowed';
+    return isAllowed ? { name, args: {} } : undefined;
   }
 
   /** A URI as a client may have it: from a list, `turnpike://S/…`, or made from a listed template, tried in this order. */

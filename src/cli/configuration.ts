@@ -18,6 +18,8 @@ export interface ConfigOptions {
   readonly stdio: boolean;
   /** As `flagOptions` names them. */
   readonly flags: Readonly<Record<string, string | boolean>>;
+  /** What is wrong with `document`, in the words of whoever did not write it. */
+  readonly retell?: (problem: string) => string;
   /** As `LoadInput.readFile`. */
   readonly readFile?: LoadInput['readFile'];
 }

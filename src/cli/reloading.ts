@@ -33,7 +33,8 @@ const PAUSE_MS = 300;
 
 /** Reads the configuration again when a file of it changes, and when somebody asks; says what is wrong with it. */
 export class Reloading implements Disposable {
-  readonly #options: ReloadingOptions;
+  /** Without what it began with: a secret of a configuration that is in force no more is to be forgotten. */
+  readonly #options: Omit<ReloadingOptions, 'initial'>;
   readonly #watch: FileWatch;
   /** The files of the configuration in force. */
   #good: ReadonlyMap<string, ReadMark>;
@@ -44,8 +45,9 @@ export class Reloading implements Disposable {
   #again = false;
 
   constructor(options: ReloadingOptions) {
-    const { clock, initial } = options;
-    this.#options = options;
+    const { initial, ...others } = options;
+    const { clock } = others;
+    this.#options = others;
     this.#good = initial.reads.marks;
     this.#watched = this.#good;
     this.#judged = initial.judged;

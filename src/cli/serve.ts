@@ -24,10 +24,15 @@ const CLOSE_AFTER_CRASH = 3_000;
 /** Why the gateway ends. */
 type End = { readonly why: 'signal' | 'input' } | { readonly why: 'crash'; readonly error: unknown };
 
+/** A gateway that runs, and how it reads its configuration again. */
+interface Running {
+  readonly gateway: Gateway;
+  readonly files: Reloading;
+}
+
 /** `turnpike serve`: runs until a signal, the end of standard input (`--stdio`), or a crash. */
 export async function serve(options: ConfigOptions, around: Surroundings): Promise<ExitCode> {
   const clock = systemClock;
-  const { stdio } = options;
   // From the first moment: a signal during a slow start must end it too.
   using stop = new Stop({ events: around.events, clock, onSecond: around.exit });
   using crash = new Crash(around.events, () => around.exit(EXIT.failed));
@@ -35,67 +40,98 @@ export async function serve(options: ConfigOptions, around: Surroundings): Promi
   // Before the gateway runs there is nothing to reload: the configuration is read only now.
   using hangUp = new HangUp({ events: around.events, onReload: () => reloading?.request() });
   const say = (text: string) => void around.stderr.write(text);
+  const end = Promise.race([
+    Promise.race([stop.first, hangUp.gone]).then((): End => ({ why: 'signal' })),
+    crash.first.then((error): End => ({ why: 'crash', error })),
+  ]);
+  const life = new AbortController();
+  let made: Made | undefined;
+  try {
+    const onMade = (parts: Made) => {
+      made = parts;
+    };
+    const started = await start(options, around, { clock, say, end, life: life.signal, onMade });
+    if (typeof started === 'number') return started;
+    const { gateway } = started;
+    using files = started.files;
+    reloading = files;
+    const input = options.stdio
+      ? gateway.serveStdio(around.stdin, around.stdout, life.signal).then((): End => ({ why: 'input' }))
+      : new Promise<never>(() => {});
+    const last = await Promise.race([end, input]);
+    if (last.why === 'signal') {
+      const { shutdownTimeout } = files.config.listen;
+      say(`Stopping: running calls have ${shutdownTimeout / 1000} s to finish; a second signal ends at once.\n`);
+      await drain(gateway, shutdownTimeout, clock);
+    }
+    return verdict(last, made?.logger);
+  } catch (error) {
+    say(`turnpike: ${problemText(error)}\n`);
+    return EXIT.failed;
+  } finally {
+    life.abort(new Error('the gateway is ending'));
+    if (made !== undefined) await closed(made, crash.happened ? CLOSE_AFTER_CRASH : CLOSE, clock);
+  }
+}
 
+/** What must be closed, however far the start came. */
+interface Made {
+  readonly gateway: Gateway;
+  readonly logger: Logger;
+}
+
+interface Starting {
+  readonly clock: Clock;
+  readonly say: (text: string) => void;
+  readonly end: Promise<End>;
+  readonly life: AbortSignal;
+  readonly onMade: (made: Made) => void;
+}
+
+/**
+ * Reads the configuration and starts the gateway; an exit code when that fails, or is cut short. A function of its own: while the
+ * gateway runs nothing holds the configuration that it began with, whose secrets may be replaced.
+ */
+async function start(options: ConfigOptions, around: Surroundings, { clock, say, end, life, onMade }: Starting): Promise<Running | ExitCode> {
+  const { stdio, retell = (problem) => problem } = options;
   const reads = new FileReads();
   const load = (into: FileReads) => judgedConfig({ ...options, readFile: into.read }, around);
   let judged: JudgedConfig;
   try {
     judged = await load(reads);
   } catch (error) {
-    say(`turnpike: the configuration is invalid\n${problemText(error)}\n`);
+    say(`turnpike: the configuration is invalid\n${retell(problemText(error))}\n`);
     return EXIT.failed;
   }
   const { loaded, refused } = judged;
   const { config } = loaded;
-  for (const warning of loaded.warnings) say(`Warning: ${warning}\n`);
+  for (const warning of loaded.warnings) say(`Warning: ${retell(warning)}\n`);
   for (const refusal of refused) say(`${refusal}\n`);
   if (refused.length > 0) return EXIT.failed;
 
   const version = packageVersion();
   const logger = createLogger({ ...config.telemetry.log, sink: { write: say }, terminal: around.stderr.isTTY === true });
-  const life = new AbortController();
-  let gateway: Gateway | undefined;
+  const { proxies, standalone } = options;
+  const overrides = {
+    ...{ environment: around.env, clock, stdio, logger, version },
+    ...(proxies === undefined ? {} : { proxies }),
+    ...(standalone === undefined ? {} : { standalone }),
+  };
   try {
-    const end = Promise.race([
-      Promise.race([stop.first, hangUp.gone]).then((): End => ({ why: 'signal' })),
-      crash.first.then((error): End => ({ why: 'crash', error })),
-    ]);
-    const { proxies, standalone } = options;
-    const overrides = {
-      ...{ environment: around.env, clock, stdio, logger, version },
-      ...(proxies === undefined ? {} : { proxies }),
-      ...(standalone === undefined ? {} : { standalone }),
-    };
-    const start = begin(config, overrides, life.signal, (made) => {
-      gateway = made;
-    });
-    const early = await Promise.race([start.then(() => undefined), end]);
+    const beginning = begin(config, overrides, life, (gateway) => onMade({ gateway, logger }));
+    const early = await Promise.race([beginning.then(() => undefined), end]);
     if (early !== undefined) {
       // A start that is cut short may fail after nobody waits for it.
-      start.catch(() => {});
+      beginning.catch(() => {});
       return verdict(early, logger);
     }
-    const running = await start;
-    say(openingText({ version, config, endpoint: running.endpoint, status: running.status(), stdio, ...withFile(loaded.file) }));
-    void announce(running, { config, stdio, standalone: options.document !== undefined, clock, signal: life.signal, say });
-    using files = new Reloading({ gateway: running, clock, initial: { judged, reads }, load, say, signal: life.signal });
-    reloading = files;
-    const input = stdio
-      ? running.serveStdio(around.stdin, around.stdout, life.signal).then((): End => ({ why: 'input' }))
-      : new Promise<never>(() => {});
-    const last = await Promise.race([end, input]);
-    if (last.why === 'signal') {
-      const { shutdownTimeout } = files.config.listen;
-      say(`Stopping: running calls have ${shutdownTimeout / 1000} s to finish; a second signal ends at once.\n`);
-      await drain(running, shutdownTimeout, clock);
-    }
-    return verdict(last, logger);
+    const gateway = await beginning;
+    say(openingText({ version, config, endpoint: gateway.endpoint, status: gateway.status(), stdio, ...withFile(loaded.file) }));
+    void announce(gateway, { config, stdio, standalone: options.document !== undefined, clock, signal: life, say });
+    return { gateway, files: new Reloading({ gateway, clock, initial: { judged, reads }, load, say, signal: life }) };
   } catch (error) {
-    say(`turnpike: ${startProblem(error, config.listen)}\n`);
+    say(`turnpike: ${retell(startProblem(error, config.listen))}\n`);
     return EXIT.failed;
-  } finally {
-    life.abort(new Error('the gateway is ending'));
-    await closed(gateway, crash.happened ? CLOSE_AFTER_CRASH : CLOSE, clock, logger);
   }
 }
 
@@ -111,9 +147,9 @@ async function begin(
   return gateway;
 }
 
-function verdict(end: End, logger: Logger): ExitCode {
+function verdict(end: End, logger: Logger | undefined): ExitCode {
   if (end.why !== 'crash') return EXIT.done;
-  logger.error('the gateway ends because of an unexpected error', { error: end.error });
+  logger?.error('the gateway ends because of an unexpected error', { error: end.error });
   return EXIT.failed;
 }
 
@@ -131,8 +167,7 @@ async function drain(gateway: Gateway, deadline: number, clock: Clock): Promise<
 }
 
 /** Closes what is open, within `deadline`: children that survive it are killed by the reaper when this process ends. */
-async function closed(gateway: Gateway | undefined, deadline: number, clock: Clock, logger: Logger): Promise<void> {
-  if (gateway === undefined) return;
+async function closed({ gateway, logger }: Made, deadline: number, clock: Clock): Promise<void> {
   const done = new AbortController();
   const late = sleep(clock, deadline, done.signal).then(
     () => logger.error('closing took too long; ending without it'),

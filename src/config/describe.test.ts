@@ -13,7 +13,7 @@ describe('the example file', () => {
   it('loads, and says the defaults', async () => {
     const { config, warnings } = await load(exampleYaml());
     const { config: bare } = await load('upstreams: []\n');
-    expect(config.upstreams.map(({ type }) => type)).toEqual(['stdio', 'streamable-http', 'sse']);
+    expect(config.upstreams.map(({ type }) => type)).toEqual(['stdio', 'streamable-http', 'sse', 'gitlab']);
     expect(warnings).toEqual([]);
     expect({ ...config, upstreams: [] }).toEqual(bare);
   });

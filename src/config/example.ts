@@ -41,7 +41,11 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   url: https://wiki.example.com/sse
   toolPrefix: w
   tenants: [platform]
-  required: false`,
+  required: false
+# The GitLab server that is built in: docs/guides/gitlab.md. Callers act with their own tokens, by \`auth: {modes: [gitlab]}\`.
+- name: gitlab
+  type: gitlab
+  gitlab: {url: https://gitlab.example.com, readOnly: true, toolsets: [default]}`,
 };
 
 /** The annotated example file, `turnpike.example.yaml`. Loading it succeeds and changes nothing but the upstreams. */

@@ -152,6 +152,20 @@ export function hasControlCharacters(value: string): boolean {
   return CONTROL.test(value);
 }
 
+/** Words that may be numbers, too, as YAML takes ids for: they are read as texts. */
+export function wordsOrNumbers(expected: string): LeafSchema<string[]> {
+  return wordList(expected, (word) => readText(textOf(word)), { min: 0, separator: /,/ }, { type: ['string', 'integer'] });
+}
+
+/** As `text`, or a number, which is read as a text. */
+export function textOrNumber(expected: string): LeafSchema<string> {
+  return leaf({ kind: 'text', expected, schema: { type: ['string', 'integer'] } }, (value) => readText(textOf(value)));
+}
+
+function textOf(value: unknown): unknown {
+  return Number.isSafeInteger(value) ? String(value) : value;
+}
+
 interface WordsOptions extends Declaration {
   readonly min?: number;
   readonly separator?: RegExp;

@@ -43,6 +43,7 @@ const PINS: Readonly<Record<string, readonly [string, string | undefined, string
   'pool.maxErrorCount': ['TURNPIKE_POOL_MAX_ERROR_COUNT', '--pool-max-error-count', '10'],
   'pool.closeDelay': ['TURNPIKE_POOL_CLOSE_DELAY', '--pool-close-delay', '60s'],
   'pool.limits.total': ['TURNPIKE_POOL_LIMITS_TOTAL', '--pool-limits-total', '512'],
+  'pool.limits.gitlabCredentials': ['TURNPIKE_POOL_LIMITS_GITLAB_CREDENTIALS', '--pool-limits-gitlab-credentials', '`limits.sessions`, at least 100'],
   'pool.limits.perUpstream': ['TURNPIKE_POOL_LIMITS_PER_UPSTREAM', '--pool-limits-per-upstream', '128'],
   'pool.limits.perPrincipal': ['TURNPIKE_POOL_LIMITS_PER_PRINCIPAL', '--pool-limits-per-principal', '32'],
   'pool.limits.stdio': ['TURNPIKE_POOL_LIMITS_STDIO', '--pool-limits-stdio', '64'],

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { JsonObject } from '../core/mcp.ts';
 import { OwnAbort } from '../core/own-abort.ts';
+import { Secret } from '../core/secret.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { SampleResponse, turn } from './sample-response.ts';
 import { Session } from './session.ts';
@@ -26,6 +27,14 @@ function made(capabilities: JsonObject = {}) {
 }
 
 const result = (text: string) => ({ kind: 'result', result: Buffer.from(text) }) as const;
+
+it('forgets the credential of its owner when it ends', () => {
+  const { session } = made();
+  session.bring({ scheme: 'private-token', token: new Secret('token'), instance: 'https://gitlab.com/api/v4' });
+  expect([session.caller.credential?.token.reveal(), session.instance]).toEqual(['token', 'https://gitlab.com/api/v4']);
+  session.end();
+  expect([session.caller.credential, session.instance, session.caller.principal.subject]).toEqual([undefined, undefined, 'alice']);
+});
 
 describe('requests of the client', () => {
   it('have ids of their own while they run', () => {

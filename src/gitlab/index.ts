@@ -3,6 +3,7 @@ export type {
   ApiAnswer,
   ApiPage,
   ApiRequest,
+  BoundedRequest,
   CredentialKind,
   GitLabApi,
   GitLabCredential as Credential,
@@ -11,7 +12,7 @@ export type {
 } from '../builtin/gitlab/client/api.ts';
 export { apiPath, type PathPart, projectOrGroup } from '../builtin/gitlab/client/api-path.ts';
 export { type ApiUrl, type ApiUrlResult, parseApiUrl } from '../builtin/gitlab/client/api-url.ts';
-export { GitLabClient, type GitLabClientOptions } from '../builtin/gitlab/client/gitlab-client.ts';
+export type { GitLabClientOptions } from '../builtin/gitlab/client/gitlab-client.ts';
 export { GitLabError, type GitLabErrorCode, type GitLabErrorDetails, type GitLabErrorFacts } from '../builtin/gitlab/client/gitlab-error.ts';
 export { type InstanceAnswer, type InstanceRules, Instances } from '../builtin/gitlab/client/instance.ts';
 export { GitLabClientPool, type GitLabClientPoolOptions, type GitLabClientPoolStats } from '../builtin/gitlab/client/instance-pool.ts';
@@ -44,3 +45,4 @@ export {
 export type { Principal } from '../core/caller.ts';
 export { type Clock, systemClock } from '../core/clock.ts';
 export { Secret } from '../core/secret.ts';
+export { GitLabClient } from './gitlab-client.ts';

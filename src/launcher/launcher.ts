@@ -15,7 +15,7 @@ import { Reaper } from '../upstream/process/reaper.ts';
 import { NO_PROFILE } from '../upstream/profile.ts';
 import { Registry } from '../upstream/registry.ts';
 import { packageVersion } from '../version.ts';
-import { upstreamSettings } from '../wiring.ts';
+import { settingsOfAll } from '../wiring.ts';
 import type { ConnectionKey, ConnectionMetadata } from './connection-key.ts';
 import { type Connection, LaunchedConnection } from './launched-connection.ts';
 import { metadataOf } from './session-connection-pool.ts';
@@ -72,7 +72,7 @@ export class Launcher implements AsyncDisposable {
       onDropped: (upstream: string, what: string) => logger.debug('dropped', { upstream, what }),
       onAdvice: (upstream: string, advice: string) => logger.warn(`upstream '${upstream}' ${advice}`, { upstream }),
     };
-    const settings = config.upstreams.map((upstream) => upstreamSettings(upstream, config));
+    const settings = settingsOfAll(config);
     // Never started: it knows the servers by name and how each is reached, and has no connection of its own to them.
     this.#registry = new Registry(settings, { ports, clock, profile: NO_PROFILE, onState: () => {}, onEvent: () => {} });
     this.#connections = new Connections({

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
+import { addressBytes, isWithin } from '../core/ip-address.ts';
 import { err, ok, type Result } from '../core/result.ts';
-import { addressBytes, isWithin } from './address.ts';
 import { canonicalHost, type HostTarget } from './host-entry.ts';
 
 /** One entry of `NO_PROXY`: whether a target is reached without a proxy. */

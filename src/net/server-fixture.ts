@@ -14,29 +14,13 @@ export interface SeenRequest {
 
 export type Handler = (request: SeenRequest, response: http.ServerResponse) => void;
 
-/** An HTTP or HTTPS server on a free port of 127.0.0.1, or of another address of this machine. */
-export class TestServer implements AsyncDisposable {
-  readonly requests: SeenRequest[] = [];
-  /** TCP connections that ever came. */
-  connections = 0;
-  readonly #server: http.Server;
+/** A listener on a free port, and every socket that must end with it. */
+class Listener implements AsyncDisposable {
+  readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
 
-  private constructor(handler: Handler, tls: { readonly cert: Buffer; readonly key: Buffer } | undefined) {
-    const listener = (request: http.IncomingMessage, response: http.ServerResponse) => void this.#answer(handler, request, response);
-    this.#server = tls === undefined ? http.createServer(listener) : https.createServer({ cert: tls.cert, key: tls.key }, listener);
-    this.#server.on('connection', (socket: net.Socket) => {
-      this.connections++;
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
-  }
-
-  static async start(handler: Handler, tls?: { readonly cert: Buffer; readonly key: Buffer }, address = '127.0.0.1'): Promise<TestServer> {
-    const server = new TestServer(handler, tls);
-    server.#server.listen(0, address);
-    await once(server.#server, 'listening');
-    return server;
+  protected constructor(server: net.Server) {
+    this.#server = server;
   }
 
   get port(): number {
@@ -53,6 +37,39 @@ export class TestServer implements AsyncDisposable {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
+  protected async listen(address: string, onSocket: (socket: net.Socket) => void = () => {}): Promise<this> {
+    this.#server.on('connection', (socket: net.Socket) => onSocket(this.keep(socket)));
+    this.#server.listen(0, address);
+    await once(this.#server, 'listening');
+    return this;
+  }
+
+  protected keep(socket: net.Socket): net.Socket {
+    this.#sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => this.#sockets.delete(socket));
+    return socket;
+  }
+}
+
+/** An HTTP or HTTPS server on a free port of 127.0.0.1, or of another address of this machine. */
+export class TestServer extends Listener {
+  readonly requests: SeenRequest[] = [];
+  /** TCP connections that ever came. */
+  connections = 0;
+
+  private constructor(handler: Handler, tls: { readonly cert: Buffer; readonly key: Buffer } | undefined) {
+    const listener = (request: http.IncomingMessage, response: http.ServerResponse) => void this.#answer(handler, request, response);
+    super(tls === undefined ? http.createServer(listener) : https.createServer({ cert: tls.cert, key: tls.key }, listener));
+  }
+
+  static async start(handler: Handler, tls?: { readonly cert: Buffer; readonly key: Buffer }, address = '127.0.0.1'): Promise<TestServer> {
+    const server = new TestServer(handler, tls);
+    return server.listen(address, () => {
+      server.connections++;
+    });
+  }
+
   async #answer(handler: Handler, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     request.on('error', () => undefined);
@@ -64,7 +81,7 @@ export class TestServer implements AsyncDisposable {
 }
 
 /** A proxy that reaches every target at 127.0.0.1, whatever its name; what it was asked for is kept. */
-export class TestProxy implements AsyncDisposable {
+export class TestProxy extends Listener {
   /** `CONNECT host:port`, `GET http://…`, or `socks host:port`. */
   readonly asked: string[] = [];
   readonly credentials: string[] = [];
@@ -72,11 +89,9 @@ export class TestProxy implements AsyncDisposable {
   silent = false;
   /** Status of HTTP proxies, or reply of SOCKS. */
   refusal: number | undefined;
-  readonly #server: net.Server;
-  readonly #sockets = new Set<net.Socket>();
 
   private constructor(server: net.Server) {
-    this.#server = server;
+    super(server);
   }
 
   static async http(tls?: { readonly cert: Buffer; readonly key: Buffer }): Promise<TestProxy> {
@@ -89,10 +104,10 @@ export class TestProxy implements AsyncDisposable {
     };
     server.on('connect', (request: http.IncomingMessage, socket: net.Socket) => {
       note(request);
-      proxy.#keep(socket);
+      proxy.keep(socket);
       if (proxy.silent) return;
       if (proxy.refusal !== undefined) return void socket.end(`HTTP/1.1 ${proxy.refusal} No\r\n\r\n`);
-      const behind = proxy.#keep(net.connect(Number(/:(\d+)$/.exec(request.url ?? '')?.[1]), '127.0.0.1'));
+      const behind = proxy.keep(net.connect(Number(/:(\d+)$/.exec(request.url ?? '')?.[1]), '127.0.0.1'));
       socket.write('HTTP/1.1 200 OK\r\n\r\n');
       socket.pipe(behind).pipe(socket);
     });
@@ -106,40 +121,13 @@ export class TestProxy implements AsyncDisposable {
       });
       request.pipe(behind);
     });
-    return proxy.#listen();
+    return proxy.listen('127.0.0.1');
   }
 
   /** @param login `user:password` that it wants, if any */
   static async socks5(login?: string): Promise<TestProxy> {
     const proxy: TestProxy = new TestProxy(net.createServer((socket) => void proxy.#socks(socket, login).catch(() => socket.destroy())));
-    return proxy.#listen();
-  }
-
-  get port(): number {
-    return (this.#server.address() as net.AddressInfo).port;
-  }
-
-  get open(): number {
-    return this.#sockets.size;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-  }
-
-  async #listen(): Promise<TestProxy> {
-    this.#server.on('connection', (socket: net.Socket) => this.#keep(socket));
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    return this;
-  }
-
-  #keep(socket: net.Socket): net.Socket {
-    this.#sockets.add(socket);
-    socket.on('error', () => socket.destroy());
-    socket.once('close', () => this.#sockets.delete(socket));
-    return socket;
+    return proxy.listen('127.0.0.1');
   }
 
   async #socks(socket: net.Socket, login: string | undefined): Promise<void> {
@@ -171,7 +159,7 @@ export class TestProxy implements AsyncDisposable {
       socket.write(Buffer.from([byte]));
       await turn();
     }
-    const behind = this.#keep(net.connect(port, '127.0.0.1'));
+    const behind = this.keep(net.connect(port, '127.0.0.1'));
     await once(behind, 'connect');
     socket.write(Buffer.from([0, 0, 0]));
     socket.pipe(behind).pipe(socket);

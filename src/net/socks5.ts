@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { addressBytes } from './address.ts';
+import { addressBytes } from '../core/ip-address.ts';
 import { ConnectFailure } from './connect-failure.ts';
 import type { ProxyServer } from './proxy-choice.ts';
 

@@ -10,6 +10,11 @@ import type { PoolOptions } from './pool-options.ts';
 import { type PoolStats, Tally } from './stats.ts';
 import { FairQueue } from './waiters.ts';
 
+interface RetireOptions {
+  readonly now?: boolean;
+  readonly yields?: boolean;
+}
+
 /**
  * The one pool (architecture.md decision 4, aggregator.md section 6): at most one live value per key, shared by leases.
  *
@@ -144,8 +149,9 @@ export class KeyedPool<V> {
   /**
    * Nobody gets the value of `id` any more; it closes after its leases, or at once. Resolves when it is gone, never rejects.
    * @param reason for operators.
+   * @param options.yields its place is free at once, for values that cost nothing while their last leases run.
    */
-  retire(id: string, reason: string, options: { now?: boolean } = {}): Promise<void> {
+  retire(id: string, reason: string, options: RetireOptions = {}): Promise<void> {
     return this.retireWhere((entry) => entry.id === id, reason, options);
   }
 
@@ -153,7 +159,7 @@ export class KeyedPool<V> {
    * As `retire`, for everything that `predicate` accepts, what is still being opened included. Without `now`, callers who
    * wait for such an open still get it; with `now` (session end, sign-out, delete) they get `pool/closed`.
    */
-  async retireWhere(predicate: (entry: EntrySnapshot) => boolean, reason: string, options: { now?: boolean } = {}): Promise<void> {
+  async retireWhere(predicate: (entry: EntrySnapshot) => boolean, reason: string, options: RetireOptions = {}): Promise<void> {
     const openings = [...this.#flying].filter(({ entry }) => predicate(entry.snapshot()));
     const entries = [...this.#holdings.entries].filter((entry) => predicate(entry.snapshot()));
     for (const opening of openings) {
@@ -163,6 +169,7 @@ export class KeyedPool<V> {
     for (const entry of entries) {
       if (options.now === true) this.#holdings.close(entry, 'forced', reason);
       else this.#holdings.retire(entry, reason);
+      if (options.yields === true) this.#places.give(entry);
     }
     this.#pump();
     await Promise.all([...openings.map(({ entry }) => entry.gone), ...entries.map((entry) => entry.gone)]);

@@ -14,6 +14,57 @@ const exec = promisify(execFile);
 /** An install may have to fetch packages. Milliseconds. */
 const SLOW = 300_000;
 
+/** `turnpike/gitlab` by the table of gitlab.md 1.3 and by 2.5: who writes by the page has these types. */
+const GITLAB = `
+import type { IncomingMessage } from 'node:http';
+import {
+  AuthRateLimiter, CredentialRejectedError, DEFAULT_REVALIDATE_INTERVAL, extractCredential, extractToken, GitLabClient, GitLabClientPool, InvalidUrlError,
+  MalformedCredentialError, type Metrics, PoolCapacityError, type Credential, type ServerFactory, ServerPool, type Snapshot, UpstreamUnavailableError,
+} from 'turnpike/gitlab';
+
+class Server {
+  readonly client: GitLabClient;
+  constructor(client: GitLabClient) {
+    this.client = client;
+  }
+}
+const factory: ServerFactory<Server> = (client: GitLabClient) => new Server(client);
+const slow: ServerFactory<string> = async (client) => client.apiUrl;
+export const texts = new ServerPool({}, slow);
+const config = { gitlabUrl: 'https://gitlab.com', skipTlsVerify: false, caFile: undefined, proxy: undefined };
+const pool: ServerPool<Server> = new ServerPool<Server>(config, factory, { maxSize: 100, revalidateInterval: DEFAULT_REVALIDATE_INTERVAL });
+export async function use(request: Request, headers: Headers, incoming: IncomingMessage, signal: AbortSignal): Promise<Snapshot> {
+  const token: string = extractToken(request) || extractToken(headers) || extractToken(incoming);
+  const credential: Credential | undefined = extractCredential(request) ?? extractCredential(headers) ?? extractCredential(incoming);
+  const server: Server = await pool.getOrCreate(token);
+  const other: Server = await pool.getOrCreate(token, { gitlabUrl: 'https://git.example.com', kind: credential?.kind ?? 'job-token', signal });
+  pool.startRevalidation(signal);
+  const { hits, misses, evictions, revalidationsFailed, revalidationsSucceeded }: Metrics = pool.metrics;
+  const size: number = pool.size() + hits + misses + evictions + revalidationsFailed + revalidationsSucceeded;
+  const { current_size, max_size, revalidations_failed, revalidations_succeeded } = pool.stats();
+  const created: string = pool.stats().created_at;
+  console.log(server.client === other.client, size, current_size, max_size, revalidations_failed, revalidations_succeeded, created);
+  await pool.close();
+  return pool.stats();
+}
+export function blocked(ip: string): boolean {
+  const limiter = new AuthRateLimiter(10, 60_000);
+  limiter.recordFailure(ip);
+  limiter.cleanup();
+  return limiter.isBlocked(ip);
+}
+export async function connect(): Promise<number> {
+  const settings = { maxSize: 1, idleTimeout: 1_000, cleanupInterval: 1_000, httpProxy: undefined, httpsProxy: undefined, noProxy: undefined };
+  const instances = new GitLabClientPool({ ...settings, rejectUnauthorized: true, caCertPath: undefined });
+  const lease = await instances.getOrCreate('https://gitlab.com');
+  lease.release('ok');
+  const known: boolean = instances.get('https://gitlab.com') !== undefined;
+  await instances.close();
+  return instances.size() + instances.stats().hits + Number(known);
+}
+export const errors = [MalformedCredentialError, CredentialRejectedError, UpstreamUnavailableError, InvalidUrlError, PoolCapacityError];
+`;
+
 let rig: Rig;
 let installed = '';
 
@@ -76,7 +127,7 @@ describe('the package, installed elsewhere', () => {
 });
 
 describe('as a library', () => {
-  const pages = ['docs/guides/library.md', 'docs/guides/gitlab-library.md'];
+  const pages = ['docs/guides/library.md', 'docs/guides/gitlab-library.md', 'docs/migration/gitlab-server-pool.md'];
   const blocks = pages.flatMap((page) => blocksOf(read(page))).filter(({ language }) => language === 'ts');
 
   it('every example of the guides has its types, and so has every import', async () => {
@@ -87,6 +138,7 @@ describe('as a library', () => {
       path.endsWith('.json') ? [] : [`import * as m${index} from 'turnpike${path.slice(1)}';`, `export const n${index}: object = m${index};`],
     );
     await writeFile(join(folder, 'all.mts'), all.join('\n'));
+    await writeFile(join(folder, 'gitlab.mts'), GITLAB);
     // A name that is not there must fail: types that resolve to nothing would take everything.
     await writeFile(join(folder, 'wrong.mts'), "// @ts-expect-error\nimport { noSuchName } from 'turnpike/launcher';\nexport default noSuchName;\n");
     const compilerOptions = {

@@ -73,6 +73,29 @@ describe('a session of a gateway', () => {
   });
 });
 
+describe('an instance that no upstream is', () => {
+  it('is refused where callers may not name any: no token goes to another instance than its owner meant (2.2)', async () => {
+    await using other = await Rig.make();
+    const entry = (name: string, double: GitLabDouble): JsonObject => ({
+      name,
+      type: 'gitlab',
+      tls: { caFile: double.caFile as string },
+      gitlab: { url: double.url },
+    });
+    const { endpoint } = await other.start({ auth: { modes: ['gitlab'] }, upstreams: [entry('com', com), entry('corp', corp)] });
+    const seen = () => com.log.entries.length + corp.log.entries.length;
+    const { headers, body } = new ModernClient(endpoint, carol).request('tools/list');
+    const statusFor = async (named: string) => (await send(endpoint, 'POST', { ...headers, 'x-gitlab-api-url': named }, body)).status;
+    const before = seen();
+    expect(await statusFor('https://git.gone.example')).toBe(403);
+    expect(await statusFor(`${corp.url}/?a=b`)).toBe(400);
+    expect(await statusFor('https://user@git.gone.example')).toBe(403);
+    expect(seen()).toBe(before);
+    expect(await statusFor(`${corp.url}/`)).toBe(200);
+    expect(corp.log.entries.length + com.log.entries.length).toBeGreaterThan(before);
+  });
+});
+
 describe('an address that failed ten times', () => {
   it('is blocked, but for a credential in use', async () => {
     await using other = await Rig.make();
@@ -87,6 +110,33 @@ describe('an address that failed ten times', () => {
       undefined,
     ]);
     expect((await client.send('ping')).status).toBe(200);
+  });
+});
+
+describe('a GitLab that cannot be asked about a credential in use', () => {
+  it('is degraded, and nobody loses anything, until it answers again (acceptance 13)', async () => {
+    await using other = await Rig.make();
+    const upstreams = [{ name: 'com', type: 'gitlab', tls: { caFile: com.caFile as string }, gitlab: { url: com.url } }];
+    const own = await other.start({ auth: { modes: ['gitlab'] }, upstreams });
+    const page = async () => (await get(new URL('/metrics', own.endpoint).href)).text;
+    const states = () => own.status().upstreams.map(({ state }) => state);
+    const client = await LegacyClient.open(own.endpoint, alice);
+    for (const [verdict, state, skipped, succeeded] of [
+      [502, 'degraded', 1, 0],
+      [200, 'connected', 1, 1],
+    ] as const) {
+      // A call that is answered 401 makes the gateway ask.
+      com.faults.add({ path: '/version', fault: { kind: 'status', status: 401 } });
+      if (verdict !== 200) com.faults.add({ path: '/user', fault: { kind: 'status', status: verdict } });
+      expect((await client.call('x_com_health_check')).result.isError).toBe(true);
+      expect(states()).toEqual([state]);
+      const numbers = await page();
+      expect(numbers).toMatch(new RegExp(`^turnpike_upstream_state\\{upstream="com",state="${state}"\\} 1$`, 'm'));
+      expect(numbers).toMatch(new RegExp(`^turnpike_gitlab_revalidations_skipped_total ${skipped}$`, 'm'));
+      expect(numbers).toMatch(new RegExp(`^turnpike_gitlab_revalidations_succeeded_total ${succeeded}$`, 'm'));
+      expect(numbers).toMatch(/^turnpike_gitlab_revalidations_failed_total 0$/m);
+      expect((await client.call('x_com_whoami')).result.isError).toBeFalsy();
+    }
   });
 });
 

@@ -48,7 +48,7 @@ describe('a caller', () => {
     }
     expect((await client.call(...whoami('com'))).status).toBe(401);
     const foreign = { headers: { 'x-gitlab-api-url': 'https://evil.example.test' } };
-    expect((await client.send('tools/list', {}, foreign)).status).toBe(401);
+    expect((await client.send('tools/list', {}, foreign)).status).toBe(403);
   });
 
   it('does not get past the settings of the upstream that the own instance is', async () => {

@@ -42,6 +42,21 @@ describe('docs/guides/gitlab-library.md', () => {
   });
 });
 
+describe('its table of errors', () => {
+  it.each([
+    new gitlab.MalformedCredentialError(),
+    new gitlab.CredentialRejectedError(),
+    new gitlab.CredentialRejectedError(['api']),
+    new gitlab.UpstreamUnavailableError(),
+    new gitlab.InvalidUrlError({ kind: 'invalid', detail: 'x' }),
+    new gitlab.InvalidUrlError({ kind: 'forbidden', reason: 'x' }),
+    new gitlab.PoolCapacityError('max 1 instances'),
+  ])('has the code of %s', (error) => {
+    const row = guide.split('\n').find((line) => line.startsWith(`| \`${error.constructor.name}\``)) ?? '';
+    expect(row.split('|')[2]).toContain(`\`${error.code}\``);
+  });
+});
+
 describe('pages for those who come from elsewhere', () => {
   it('name every identifier of the Go package', () => {
     const page = read('docs/migration/gitlab-server-pool.md');
@@ -82,7 +97,7 @@ describe('docs/guides/gitlab.md', () => {
   });
 
   it('names every setting of the block, and every variable that is about tools', () => {
-    expect(Object.keys(gitlabBlock.unwrap().shape).filter((key) => !new RegExp(`\`(?:gitlab\\.)?${key}[\`:.]|${key}:`).test(page))).toEqual(['pool']);
+    expect(Object.keys(gitlabBlock.unwrap().shape).filter((key) => !new RegExp(`\`(?:gitlab\\.)?${key}[\`:.]|${key}:`).test(page))).toEqual([]);
     const reference = read('docs/reference/gitlab-variables.md');
     expect(VARIABLES.filter(({ name }) => !reference.includes(`| \`${name}\` |`))).toEqual([]);
   });

@@ -11,7 +11,6 @@ import {
   extractCredential,
   extractOnlyCredential,
   extractToken,
-  type GitLabApi,
   GitLabClient,
   GitLabClientPool,
   GitLabError,
@@ -47,8 +46,8 @@ afterAll(() => double[Symbol.asyncDispose]());
 const settings = () => ({ gitlabUrl: double.url, caFile: double.caFile });
 /** What a user's factory builds: here, whom it was built for. */
 class Server {
-  readonly client: GitLabApi;
-  constructor(client: GitLabApi) {
+  readonly client: GitLabClient;
+  constructor(client: GitLabClient) {
     this.client = client;
   }
   async whoami(): Promise<unknown> {
@@ -273,11 +272,25 @@ describe('pins', () => {
   it('members', () => {
     const members = (made: { readonly prototype: object }) => Object.getOwnPropertyNames(made.prototype).filter((name) => name !== 'constructor');
     expect(members(ServerPool).toSorted()).toEqual([
-      ...['close', 'getOrCreate', 'has', 'lease', 'metrics', 'revalidationsSkipped', 'size', 'startRevalidation', 'stats', 'status'],
+      ...[
+        'close',
+        'degraded',
+        'getOrCreate',
+        'has',
+        'lease',
+        'metrics',
+        'retire',
+        'retireInstances',
+        'revalidationsSkipped',
+        'size',
+        'startRevalidation',
+        'stats',
+        'status',
+      ],
     ]);
     expect(members(AuthRateLimiter).toSorted()).toEqual(['blockedFor', 'cleanup', 'isBlocked', 'keepClean', 'recordFailure', 'size']);
     expect(members(GitLabClientPool).toSorted()).toEqual(['close', 'get', 'getOrCreate', 'size', 'stats']);
-    expect(members(GitLabClient).toSorted()).toEqual(['graphql', 'items', 'page', 'request', 'stream']);
-    expect(members(Instances).toSorted()).toEqual(['choose', 'default', 'isOperators']);
+    expect(members(GitLabClient).toSorted()).toEqual(['graphql', 'keyset', 'list', 'page', 'request', 'stream']);
+    expect(members(Instances).toSorted()).toEqual(['choose', 'default', 'isNamed', 'isOperators']);
   });
 });

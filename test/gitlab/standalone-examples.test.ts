@@ -2,6 +2,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
+import { read } from '../docs/markdown.ts';
 import { JSON_TYPE, refusal, type Standalone, StandaloneRig, text } from './standalone.ts';
 
 /** The documented examples as they are written, apart from the names of hosts and tokens. */
@@ -66,16 +67,21 @@ describe('the documented example', () => {
   });
 
   it.skipIf(!hasCurl)('of curl (needs curl): the first answer shows MCP-Session-ID, the second request uses it', async () => {
-    const curl = (...more: string[]) =>
-      run('curl', ['-sS', '-X', 'POST', server.url, '-H', 'Content-Type: application/json', '-H', `Authorization: Bearer ${tokens.com}`, ...more]);
-    const first = await curl('-H', `X-GitLab-API-URL: ${rig.com.apiUrl}`, '-d', JSON.stringify(list), '-i');
+    // Bodies over several lines, as they are written there.
+    const post = (headers: readonly string[], body: object, ...more: string[]) =>
+      run('curl', ['-sS', '-X', 'POST', server.url, ...headers.flatMap((header) => ['-H', header]), '-d', JSON.stringify(body, null, 2), ...more]);
+    const [type, bearer] = ['Content-Type: application/json', `Authorization: Bearer ${tokens.com}`];
+    const first = await post([type, bearer, `X-GitLab-API-URL: ${rig.com.url}`], list, '-i');
     const session = /^mcp-session-id: (\S+)\r$/im.exec(first.stdout)?.[1] ?? '';
     expect(first.stdout).toContain('alice/my-project');
     const call = { jsonrpc: '2.0', method: 'tools/call', params: { name: 'get_project', arguments: { project_id: 'alice/my-project' } }, id: 2 };
-    const second = await curl('-H', `MCP-Session-ID: ${session}`, '-d', JSON.stringify(call));
+    const second = await post([type, `MCP-Session-ID: ${session}`, bearer], call);
     const answer = JSON.parse(second.stdout) as JsonObject;
     expect(answer.id).toBe(2);
     expect(text({ messages: [answer] })).toContain('alice/my-project');
+    // The example of the headers: session, token and URL at once.
+    const third = await post([type, `MCP-Session-ID: ${session}`, bearer, `X-GitLab-API-URL: ${rig.com.url}`], { ...call, id: 1 });
+    expect(text({ messages: [JSON.parse(third.stdout) as JsonObject] })).toContain('alice/my-project');
   });
 
   it('of monitoring: /metrics has exactly the documented keys and types', async () => {
@@ -93,7 +99,7 @@ describe('the documented example', () => {
       config: { maxSessions: 'integer', maxRequestsPerMinute: 'integer', sessionTimeoutSeconds: 'integer', remoteAuthEnabled: 'boolean' },
     });
     expect(metrics.config).toEqual({ maxSessions: 1000, maxRequestsPerMinute: 60, sessionTimeoutSeconds: 3600, remoteAuthEnabled: true });
-    expect(metrics).toMatchObject({ activeSessions: 2, totalSessions: 2, authenticatedSessions: 2, requestsProcessed: hasCurl ? 5 : 3 });
+    expect(metrics).toMatchObject({ activeSessions: 2, totalSessions: 2, authenticatedSessions: 2, requestsProcessed: hasCurl ? 6 : 3 });
   });
 
   it('of URL formats: with and without /api/v4, below a path', async () => {
@@ -107,6 +113,24 @@ describe('the documented example', () => {
     expect(refusal(await server.post(list))).toEqual([401, 'Missing Authorization or Private-Token header', undefined]);
     const reply = await server.post(list, { ...JSON_TYPE, 'private-token': tokens.com, 'x-gitlab-api-url': 'gitlab' });
     expect(refusal(reply)).toEqual([400, 'Invalid custom API URL provided', 'not a URL']);
+  });
+});
+
+describe('the guide', () => {
+  const commands = [...read('docs/guides/gitlab.md').matchAll(/^ {4}curl.*\n(?: {4}.*\n)*/gm)].map(([command]) => command);
+
+  it.skipIf(!hasCurl)('has commands of curl that work as they are written, but for the port (needs curl)', async () => {
+    const answers: string[] = [];
+    for (const command of commands) {
+      const here = command.replaceAll('http://127.0.0.1:3002', server.root);
+      expect(here).not.toBe(command);
+      answers.push((await run('sh', ['-c', here], { env: { PATH: process.env.PATH, TOKEN: tokens.com } })).stdout);
+    }
+    expect(answers).toEqual([
+      expect.stringMatching(/^mcp-session-id: [\s\S]*alice\/my-project/im),
+      expect.stringContaining('"username":"alice"'),
+      expect.stringContaining('"activeSessions"'),
+    ]);
   });
 });
 

@@ -46,8 +46,43 @@ describe('people at two instances, all at once from one address', () => {
     expect(await server.metrics()).toMatchObject({ activeSessions: PEOPLE, authenticatedSessions: PEOPLE, requestsProcessed: ROUNDS });
   });
 
+  it('may all have a call running, more of them than a pool of servers has places by default', async () => {
+    const people = Array.from({ length: 105 }, (_, index) => ({ 'private-token': rig.com.person(`waiting-${index}`).token.value }));
+    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+    for (const headers of people) expect((await server.post(ping, headers)).status).toBe(200);
+    const back = rig.com.faults.add({ path: '/version', fault: { kind: 'delay', ms: 1_000 }, times: Number.POSITIVE_INFINITY });
+    const call = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'health_check', arguments: {} } };
+    const replies = await Promise.all(people.map((headers) => server.post(call, headers)));
+    back();
+    const failed = replies.filter((reply) => reply.status !== 200 || reply.text.includes('"isError":true'));
+    expect(failed.map((reply) => reply.text)).toEqual([]);
+    expect(await server.metrics()).toMatchObject({ rejectedByCapacity: 0 });
+  });
+
+  it('may have two tokens, and use both at once, in one session: each is asked about anew, and nothing is refused or closed', async () => {
+    const { user, token } = rig.com.person('twofold');
+    const values = [token.value, rig.com.world.addToken(user, { name: 'twofold-2' }).value];
+    const first = await server.call('whoami', {}, { 'private-token': values[0] as string });
+    const session = String(first.headers['mcp-session-id']);
+    const before = (await server.metrics()).activeSessions;
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } };
+    const calls = Array.from({ length: 60 }, (_, turn) =>
+      server.post(
+        { ...message, id: turn },
+        { 'private-token': values[turn % 2] as string, ...(turn % 3 === 0 ? {} : { 'mcp-session-id': session }) },
+      ),
+    );
+    for (const reply of await Promise.all(calls)) expect([reply.status, text(reply)]).toEqual([200, expect.stringContaining('twofold')]);
+    const { activeSessions, authFailures } = await server.metrics();
+    expect([activeSessions, authFailures, rig.com.log.foreign()]).toEqual([before, 0, []]);
+    expect((await server.post({ jsonrpc: '2.0', id: 'x', method: 'ping' }, { 'private-token': token.value, 'mcp-session-id': session })).status).toBe(
+      200,
+    );
+  });
+
   it('may hang up at any moment: what was begun for them ends, and they are served again', async () => {
     const { user, token } = rig.com.person('hasty');
+    const before = Number((await server.metrics()).activeSessions);
     const headers = { 'private-token': token.value, 'content-type': 'application/json' };
     rig.com.faults.delays.set(user.username, 200);
     const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } });
@@ -63,7 +98,7 @@ describe('people at two instances, all at once from one address', () => {
     rig.com.faults.clear();
     await rig.com.log.idle(AbortSignal.timeout(5_000));
     expect(text(await server.post(JSON.parse(body), headers))).toContain('hasty');
-    await until(async () => (await server.metrics()).activeSessions === PEOPLE + 1);
+    await until(async () => (await server.metrics()).activeSessions === before + 1);
   });
 
   it('who are let go by GitLab lose their sessions: the next request is 401', async () => {

@@ -1,20 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { META, MODERN_VERSION } from '../../src/core/mcp.ts';
 import { get, send } from '../security/kit/http.ts';
-import { BOTH, JSON_TYPE, refusal, type Standalone, StandaloneRig, text } from './standalone.ts';
+import { BOTH, JSON_TYPE, type Person, refusal, type Standalone, StandaloneRig, text } from './standalone.ts';
 
 /** Who is refused what, in which words, and that GitLab is not bothered with it (gitlab.md 1.1, 1.4, 2.2 to 2.5; acceptance 2 to 5, 15 to 17, 22). */
 
 let rig: StandaloneRig;
 let server: Standalone;
-let alice: Record<'private-token', string>;
-let bob: Record<'private-token', string>;
-let carol: Record<'private-token', string>;
+let alice: Person;
+let bob: Person;
+let carol: Person;
 
 beforeAll(async () => {
   rig = await StandaloneRig.make();
-  const [one, two, three] = [rig.com.person('alice'), rig.com.person('bob'), rig.corp.person('carol')];
-  [alice, bob, carol] = [one, two, three].map(({ token }) => ({ 'private-token': token.value })) as [typeof alice, typeof bob, typeof carol];
+  ({ alice, bob, carol } = rig.people());
   server = await rig.start({ MAX_REQUESTS_PER_MINUTE: '1000' });
 });
 afterAll(async () => {

@@ -22,6 +22,9 @@ export interface Standalone {
   metrics(headers?: Headers): Promise<Record<string, unknown>>;
 }
 
+/** By which somebody comes in. */
+export type Person = Readonly<Record<'private-token', string>>;
+
 /** Doubles and processes of one test file. */
 export class StandaloneRig implements AsyncDisposable {
   readonly authority: Authority;
@@ -41,6 +44,12 @@ export class StandaloneRig implements AsyncDisposable {
     const com = await GitLabDouble.start({ authority });
     const corp = await GitLabDouble.start({ authority, root: '/gitlab' });
     return new StandaloneRig(authority, com, corp, await Rig.make());
+  }
+
+  /** Alice and Bob of `com`, Carol of `corp`: the headers by which they come in. */
+  people(): Record<'alice' | 'bob' | 'carol', Person> {
+    const come = (gitlab: GitLabDouble, name: string) => ({ 'private-token': gitlab.person(name).token.value });
+    return { alice: come(this.com, 'alice'), bob: come(this.com, 'bob'), carol: come(this.corp, 'carol') };
   }
 
   /** Both instances may be chosen; `com` is the default. */

@@ -119,6 +119,16 @@ it('what an instance does not offer is neither listed nor called there (acceptan
   expect(gitlab.corp.log.of({ method: 'POST' }).length).toBe(before);
 });
 
+it('the default list is small, also where two servers are one family', async () => {
+  await using plain = await GitLabRig.start({}, { policy: { annotations: 'ignore' } });
+  const { result } = await new ModernClient(plain.url, plain.com.person('dan').token.value).send('tools/list');
+  const tools = result.tools as readonly { readonly name: string; readonly description: string; readonly inputSchema: JsonObject }[];
+  expect(tools).toHaveLength(62);
+  expect(tools.every(({ inputSchema }) => Object.hasOwn(inputSchema.properties as JsonObject, 'instance'))).toBe(true);
+  // 60 KB is the bound of the list itself; a family says of each tool which servers have it, twice.
+  expect(Buffer.byteLength(JSON.stringify(tools))).toBeLessThan(64_000);
+});
+
 it('a result tells its facts twice, as structure and as text, and marks what people wrote', async () => {
   const client = new ModernClient(gitlab.url, token);
   const made = await client.call('x_gitlab_create_issue', {

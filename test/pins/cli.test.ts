@@ -35,9 +35,11 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
         ...['gitlab', ''],
         [
           '--transport --streamable-http --host --port --remote-authorization --enable-dynamic-api-url --gitlab-api-url --gitlab-allowed-hosts',
-          '--gitlab-allow-private-hosts --gitlab-pool-max-size --gitlab-pool-idle-timeout --gitlab-pool-cleanup-interval --max-sessions',
-          '--max-requests-per-minute --session-timeout-seconds --gitlab-ca-cert-path --gitlab-read-only-mode --gitlab-masking-enabled',
-          '--gitlab-toolsets --gitlab-tools --gitlab-denied-tools-regex --gitlab-project-id --gitlab-allowed-project-ids --log-level',
+          '--gitlab-allow-private-hosts --gitlab-pool-max-size --gitlab-pool-idle-timeout --gitlab-pool-cleanup-interval',
+          '--gitlab-server-pool-max-size --max-sessions --max-requests-per-minute --session-timeout-seconds --node-tls-reject-unauthorized',
+          '--gitlab-ca-cert-path --gitlab-read-only-mode --gitlab-masking-enabled',
+          '--gitlab-toolsets --gitlab-tools --gitlab-denied-tools-regex --gitlab-project-id --gitlab-allowed-project-ids --gitlab-confirm',
+          '--gitlab-allow-reveal --gitlab-max-result-bytes --log-level',
         ].join(' '),
       ],
       ['completion', 'shell', ''],
@@ -54,10 +56,10 @@ describe('what scripts and users depend on: a change here needs a changeset', ()
   it('variables of turnpike gitlab (gitlab.md 2.1)', () => {
     expect(VARIABLES.map(({ name }) => name)).toEqual(
       `STREAMABLE_HTTP HOST PORT REMOTE_AUTHORIZATION ENABLE_DYNAMIC_API_URL GITLAB_API_URL GITLAB_ALLOWED_HOSTS GITLAB_ALLOW_PRIVATE_HOSTS
-      GITLAB_POOL_MAX_SIZE GITLAB_POOL_IDLE_TIMEOUT GITLAB_POOL_CLEANUP_INTERVAL MAX_SESSIONS MAX_REQUESTS_PER_MINUTE SESSION_TIMEOUT_SECONDS
-      GITLAB_CA_CERT_PATH GITLAB_PERSONAL_ACCESS_TOKEN GITLAB_JOB_TOKEN STREAMABLE_HTTP_AUTH_TOKEN GITLAB_READ_ONLY_MODE
+      GITLAB_POOL_MAX_SIZE GITLAB_POOL_IDLE_TIMEOUT GITLAB_POOL_CLEANUP_INTERVAL GITLAB_SERVER_POOL_MAX_SIZE MAX_SESSIONS MAX_REQUESTS_PER_MINUTE SESSION_TIMEOUT_SECONDS
+      NODE_TLS_REJECT_UNAUTHORIZED GITLAB_CA_CERT_PATH GITLAB_PERSONAL_ACCESS_TOKEN GITLAB_JOB_TOKEN STREAMABLE_HTTP_AUTH_TOKEN GITLAB_READ_ONLY_MODE
       GITLAB_MASKING_ENABLED GITLAB_TOOLSETS GITLAB_TOOLS GITLAB_DENIED_TOOLS_REGEX GITLAB_PROJECT_ID GITLAB_ALLOWED_PROJECT_IDS
-      LOG_LEVEL`.split(/\s+/),
+      GITLAB_CONFIRM GITLAB_ALLOW_REVEAL GITLAB_MAX_RESULT_BYTES LOG_LEVEL`.split(/\s+/),
     );
   });
 

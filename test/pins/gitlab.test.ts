@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { ALL_TOOLS } from '../../src/builtin/gitlab/tools/all-tools.ts';
 import { TOOLSETS } from '../../src/builtin/gitlab/tools/declaration.ts';
-import { VARIABLES } from '../../src/cli/gitlab/variables.ts';
+import { VARIABLES, type Variable } from '../../src/cli/gitlab/variables.ts';
 import { gitlabBlock } from '../../src/config/sections/gitlab.ts';
 import { METRICS } from '../../src/telemetry/metric-table.ts';
 
 const MS: [number, number] = [1_000, 86_400_000];
 
 /** Variable → its kind or range. Secrets have no flag: other users of a machine see the flags of a process. */
-const PINNED: Readonly<Record<string, string | readonly [number, number]>> = {
+const PINNED: Readonly<Record<string, string | readonly (number | string)[]>> = {
   STREAMABLE_HTTP: 'boolean',
   HOST: 'text',
   PORT: [0, 65_535],
@@ -20,9 +20,11 @@ const PINNED: Readonly<Record<string, string | readonly [number, number]>> = {
   GITLAB_POOL_MAX_SIZE: [1, 10_000],
   GITLAB_POOL_IDLE_TIMEOUT: MS,
   GITLAB_POOL_CLEANUP_INTERVAL: MS,
+  GITLAB_SERVER_POOL_MAX_SIZE: [1, 1_000_000],
   MAX_SESSIONS: [1, 10_000],
   MAX_REQUESTS_PER_MINUTE: [1, 1_000],
   SESSION_TIMEOUT_SECONDS: [1, 86_400],
+  NODE_TLS_REJECT_UNAUTHORIZED: ['0', '1'],
   GITLAB_CA_CERT_PATH: 'text',
   GITLAB_PERSONAL_ACCESS_TOKEN: 'secret',
   GITLAB_JOB_TOKEN: 'secret',
@@ -34,17 +36,20 @@ const PINNED: Readonly<Record<string, string | readonly [number, number]>> = {
   GITLAB_DENIED_TOOLS_REGEX: 'text',
   GITLAB_PROJECT_ID: 'text',
   GITLAB_ALLOWED_PROJECT_IDS: 'text',
-  LOG_LEVEL: 'text',
+  GITLAB_CONFIRM: ['ask', 'allow', 'deny'],
+  GITLAB_ALLOW_REVEAL: 'boolean',
+  GITLAB_MAX_RESULT_BYTES: [1_000, 10_000_000],
+  LOG_LEVEL: ['debug', 'info', 'warn', 'error'],
 };
 
 describe('GitLab: a change here needs a changeset', () => {
   it('variables of `turnpike gitlab`', () => {
-    expect(Object.fromEntries(VARIABLES.map(({ name, kind }) => [name, typeof kind === 'object' ? [kind.from, kind.to] : kind]))).toEqual(PINNED);
+    const formOf = (kind: Variable['kind']) => (typeof kind !== 'object' ? kind : 'from' in kind ? [kind.from, kind.to] : kind.choices);
+    expect(Object.fromEntries(VARIABLES.map(({ name, kind }) => [name, formOf(kind)]))).toEqual(PINNED);
   });
 
   it('settings of the block `gitlab` and their defaults', () => {
     expect(gitlabBlock.parse({})).toEqual({
-      url: 'https://gitlab.com',
       dynamicUrl: { enabled: false, allowedHosts: [], allowPrivateHosts: [] },
       pool: { maxSize: 100, idleTimeout: 300_000, cleanupInterval: 60_000 },
       readOnly: false,
@@ -57,7 +62,7 @@ describe('GitLab: a change here needs a changeset', () => {
       maxResultBytes: 100_000,
     });
     const { shape } = gitlabBlock.unwrap();
-    expect(Object.keys(shape).filter((key) => !(key in gitlabBlock.parse({})))).toEqual(['deniedTools', 'project', 'maxRequestsPerMinute']);
+    expect(Object.keys(shape).filter((key) => !(key in gitlabBlock.parse({})))).toEqual(['url', 'deniedTools', 'project', 'maxRequestsPerMinute']);
   });
 
   it('names of metrics', () => {

@@ -12,7 +12,7 @@ import { EraMemory, type EraStore } from '../../upstream/era-memory.ts';
 import { Reaper } from '../../upstream/process/reaper.ts';
 import { Registry } from '../../upstream/registry.ts';
 import { packageVersion } from '../../version.ts';
-import { upstreamSettings } from '../../wiring.ts';
+import { settingsOfAll } from '../../wiring.ts';
 
 export interface SurveyOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -50,33 +50,31 @@ export async function survey<T>(config: Config, { environment, clock, timeout, s
     new GitLabOnDemand({
       ...{ clock, version: packageVersion(), logger: silentLogger, instruments: new Instruments(clock), proxies: {} },
       sealer: new Sealer([{ id: 'explain', key: randomBytes(32) }], 'gl1.', clock),
+      callOf: () => undefined,
       endSessions: () => {},
     }),
   );
   await gitlab.load(config);
   gitlab.reconfigure(config);
   const registry = parts.use(
-    new Registry(
-      config.upstreams.map((upstream) => upstreamSettings(upstream, config)),
-      {
-        ports: {
-          clock,
-          reaper,
-          environment,
-          memory: new EraMemory(NO_MEMORY, () => {}),
-          clientInfo: { name: 'turnpike', version: packageVersion() },
-          onStderr: () => {},
-          onDropped: () => {},
-          transport: ({ name }) => gitlab.transport(name),
-        },
+    new Registry(settingsOfAll(config), {
+      ports: {
         clock,
-        profile: config.bridge.interactive.join(''),
-        onState: (upstream, _state, error) => {
-          if (error !== undefined) failures.set(upstream, error);
-        },
-        onEvent: () => {},
+        reaper,
+        environment,
+        memory: new EraMemory(NO_MEMORY, () => {}),
+        clientInfo: { name: 'turnpike', version: packageVersion() },
+        onStderr: () => {},
+        onDropped: () => {},
+        transport: ({ name }) => gitlab.transport(name),
       },
-    ),
+      clock,
+      profile: config.bridge.interactive.join(''),
+      onState: (upstream, _state, error) => {
+        if (error !== undefined) failures.set(upstream, error);
+      },
+      onEvent: () => {},
+    }),
   );
   const enough = new AbortController();
   const until = AbortSignal.any([signal, enough.signal]);

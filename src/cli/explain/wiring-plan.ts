@@ -1,5 +1,6 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import type { UpstreamConfig } from '../../config/schema.ts';
+import { GITLAB_COM } from '../../config/sections/gitlab.ts';
 import type { Era } from '../../core/mcp.ts';
 import { redactText } from '../../telemetry/redact.ts';
 
@@ -11,7 +12,8 @@ export function addressText(upstream: UpstreamConfig, loaded: LoadedConfig): str
   const index = loaded.config.upstreams.indexOf(upstream);
   const isReferred = (key: string) => [...loaded.referenced].some((path) => path.startsWith(`upstreams[${index}].${key}`));
   if (upstream.type === 'stdio') return `stdio, ${isReferred('command') ? 'a program by reference' : redactText(upstream.command)}`;
-  if (upstream.type === 'gitlab') return `gitlab, ${isReferred('gitlab.url') ? 'an address by reference' : redactText(upstream.gitlab.url)}`;
+  if (upstream.type === 'gitlab')
+    return `gitlab, ${isReferred('gitlab.url') ? 'an address by reference' : redactText(upstream.gitlab.url ?? GITLAB_COM)}`;
   const [first, ...others] = upstream.endpoints;
   const replicas = others.length === 0 ? '' : ` and ${others.length} more`;
   return `${upstream.type}, ${isReferred('url') || isReferred('endpoints') ? 'an address by reference' : redactText(first?.url ?? '')}${replicas}`;

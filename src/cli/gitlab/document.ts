@@ -1,3 +1,5 @@
+import { projectOrGroup } from '../../builtin/gitlab/client/api-path.ts';
+import { parseApiUrl } from '../../builtin/gitlab/client/api-url.ts';
 import { isLoopbackHost } from '../../config/addresses.ts';
 import type { JsonObject } from '../../core/mcp.ts';
 import { err, ok, type Result } from '../../core/result.ts';
@@ -22,6 +24,14 @@ const TOKENS = { GITLAB_PERSONAL_ACCESS_TOKEN: 'PRIVATE-TOKEN', GITLAB_JOB_TOKEN
  * @returns why it cannot start
  */
 export function standalone(given: Given, { insecure }: { readonly insecure: boolean }): Result<Standalone, string> {
+  for (const text of given.list('GITLAB_API_URL')) {
+    const parsed = parseApiUrl(text);
+    if (parsed.kind !== 'url') return err(`${given.nameOf('GITLAB_API_URL')}: a value is no URL of a GitLab instance: ${parsed.reason}`);
+  }
+  for (const name of ['GITLAB_PROJECT_ID', 'GITLAB_ALLOWED_PROJECT_IDS'] as const) {
+    if (given.list(name).some((project) => !isProject(project)))
+      return err(`${given.nameOf(name)}: a value is neither the id nor the path of a project`);
+  }
   const stdio = !given.flag('STREAMABLE_HTTP');
   const remote = given.flag('REMOTE_AUTHORIZATION');
   const dynamic = given.flag('ENABLE_DYNAMIC_API_URL');
@@ -58,17 +68,19 @@ interface Choices {
 }
 
 function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, insecure }: Choices): JsonObject {
-  const [url = 'https://gitlab.com', ...further] = given.list('GITLAB_API_URL');
+  const [url, ...further] = given.list('GITLAB_API_URL');
   const tls = { ...optional('caFile', given.text('GITLAB_CA_CERT_PATH')), ...(insecure ? { insecureSkipVerify: true } : {}) };
   const level = given.text('LOG_LEVEL');
   return {
     ...(stdio ? {} : { listen: { host, port: given.number('PORT', 3002) } }),
     auth: authOf({ stdio, remote, guarded }),
-    store: { type: 'memory' },
+    // Nothing is written there; its default needs a HOME, which clients that start servers may leave out.
+    store: { type: 'memory', dir: '.' },
     limits: {
       sessions: given.number('MAX_SESSIONS', 1_000),
       sessionIdle: `${given.number('SESSION_TIMEOUT_SECONDS', 3_600)}s`,
     },
+    ...(given.has('GITLAB_SERVER_POOL_MAX_SIZE') ? { pool: { limits: { gitlabCredentials: given.number('GITLAB_SERVER_POOL_MAX_SIZE', 0) } } } : {}),
     policy: { annotations: 'ignore' },
     telemetry: { audit: { file: '-' }, ...(level === undefined ? {} : { log: { level: level.toLowerCase() } }) },
     upstreams: [
@@ -79,7 +91,7 @@ function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, 
         auth: remote || own === undefined ? { mode: 'passthrough' } : { mode: 'header', header: { name: TOKENS[own], value: reference(own) } },
         ...(Object.keys(tls).length === 0 ? {} : { tls }),
         gitlab: {
-          url,
+          ...optional('url', url),
           dynamicUrl: {
             enabled: dynamic,
             allowedHosts: [...further.map(entryOf), ...given.list('GITLAB_ALLOWED_HOSTS')],
@@ -98,10 +110,22 @@ function documentOf(given: Given, { stdio, remote, dynamic, host, own, guarded, 
           ...optional('deniedTools', given.text('GITLAB_DENIED_TOOLS_REGEX')),
           ...optional('project', given.text('GITLAB_PROJECT_ID')),
           allowedProjects: given.list('GITLAB_ALLOWED_PROJECT_IDS'),
+          confirm: given.text('GITLAB_CONFIRM')?.toLowerCase() ?? 'ask',
+          allowReveal: given.flag('GITLAB_ALLOW_REVEAL'),
+          maxResultBytes: given.number('GITLAB_MAX_RESULT_BYTES', 100_000),
         },
       },
     ],
   };
+}
+
+function isProject(text: string): boolean {
+  try {
+    projectOrGroup(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function authOf({ stdio, remote, guarded }: Pick<Choices, 'stdio' | 'remote' | 'guarded'>): JsonObject {

@@ -5,6 +5,7 @@ import { EXIT, type ExitCode } from '../exit-code.ts';
 import { serve } from '../serve.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { standalone } from './document.ts';
+import { retold } from './retold.ts';
 import { Given } from './variables.ts';
 
 /** As a file would be named. */
@@ -19,7 +20,7 @@ export async function gitlab(flags: Readonly<Record<string, string>>, around: Su
     for (const problem of given.error) say(problem);
     return EXIT.failed;
   }
-  const insecure = around.env[INSECURE] === '0';
+  const insecure = given.value.text(INSECURE) === '0';
   // Towards GitLab alone: nothing else of this process, and no child, is to trust everybody.
   around.unset?.(INSECURE);
   const { [INSECURE]: _, ...env } = around.env;
@@ -36,8 +37,10 @@ export async function gitlab(flags: Readonly<Record<string, string>>, around: Su
   const { stdio, front, document, warnings } = made.value;
   for (const warning of warnings) around.stderr.write(`Warning: ${warning}\n`);
   const bytes = Buffer.from(JSON.stringify(document));
-  const options = { file: NAME, document: bytes, stdio, flags: {}, proxies: proxySettings(env), ...(stdio ? {} : { standalone: front }) };
-  return serve(options, { ...around, env: { ...env, ...flags } });
+  const retell = (problem: string) => retold(problem, given.value, NAME);
+  const options = { file: NAME, retell, document: bytes, stdio, flags: {}, proxies: proxySettings(env), ...(stdio ? {} : { standalone: front }) };
+  const { [INSECURE]: _flag, ...others } = flags;
+  return serve(options, { ...around, env: { ...env, ...others } });
 }
 
 async function isReadable(path: string): Promise<boolean> {

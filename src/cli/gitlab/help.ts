@@ -7,8 +7,6 @@ export const GITLAB_HELP = `Each flag is a variable, too. Variables only:
 ${SECRETS.join('\n')}
   HTTP_PROXY, HTTPS_PROXY, NO_PROXY
       proxies to GitLab
-  NODE_TLS_REJECT_UNAUTHORIZED=0
-      do not check the certificates of GitLab
 
 Messages:
   Missing Authorization or Private-Token header

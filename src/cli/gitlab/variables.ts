@@ -3,13 +3,14 @@ import { err, ok, type Result } from '../../core/result.ts';
 /** A variable of the standalone server (gitlab.md 2.1), which is a flag, too. */
 export interface Variable {
   readonly name: string;
-  readonly kind: 'boolean' | 'text' | 'secret' | { readonly from: number; readonly to: number };
+  readonly kind: 'boolean' | 'text' | 'secret' | { readonly from: number; readonly to: number } | { readonly choices: readonly string[] };
   readonly about: string;
 }
 
 const bool = (name: string, about: string): Variable => ({ name, kind: 'boolean', about });
 const text = (name: string, about: string): Variable => ({ name, kind: 'text', about });
 const secret = (name: string, about: string): Variable => ({ name, kind: 'secret', about });
+const choice = (name: string, choices: readonly string[], about: string): Variable => ({ name, kind: { choices }, about });
 const whole = (name: string, from: number, to: number, about: string): Variable => ({ name, kind: { from, to }, about });
 
 export const VARIABLES = [
@@ -24,9 +25,11 @@ export const VARIABLES = [
   whole('GITLAB_POOL_MAX_SIZE', 1, 10_000, 'instances in the pool (default: 100)'),
   whole('GITLAB_POOL_IDLE_TIMEOUT', 1_000, 86_400_000, 'milliseconds after which an idle instance closes (default: 300000)'),
   whole('GITLAB_POOL_CLEANUP_INTERVAL', 1_000, 86_400_000, 'milliseconds between two looks for such (default: 60000)'),
+  whole('GITLAB_SERVER_POOL_MAX_SIZE', 1, 1_000_000, 'credentials in use (default: MAX_SESSIONS, at least 100)'),
   whole('MAX_SESSIONS', 1, 10_000, 'open sessions (default: 1000)'),
   whole('MAX_REQUESTS_PER_MINUTE', 1, 1_000, 'requests of one principal in a minute (default: 60)'),
   whole('SESSION_TIMEOUT_SECONDS', 1, 86_400, 'seconds after which an unused session ends (default: 3600)'),
+  choice('NODE_TLS_REJECT_UNAUTHORIZED', ['0', '1'], '0: certificates of GitLab are not checked; towards nothing else (default: 1)'),
   text('GITLAB_CA_CERT_PATH', 'PEM file with roots that are trusted besides those of the system'),
   secret('GITLAB_PERSONAL_ACCESS_TOKEN', 'the credential for stdio, or for HTTP without REMOTE_AUTHORIZATION'),
   secret('GITLAB_JOB_TOKEN', 'the same, of a CI job'),
@@ -38,7 +41,10 @@ export const VARIABLES = [
   text('GITLAB_DENIED_TOOLS_REGEX', 'tools that are not offered'),
   text('GITLAB_PROJECT_ID', 'project of calls that name none'),
   text('GITLAB_ALLOWED_PROJECT_IDS', 'the only projects that may be reached'),
-  text('LOG_LEVEL', 'debug, info, warn or error (default: info)'),
+  choice('GITLAB_CONFIRM', ['ask', 'allow', 'deny'], 'destructive calls: ask the human, let them pass, or refuse them (default: ask)'),
+  bool('GITLAB_ALLOW_REVEAL', 'let get_project_variable show values'),
+  whole('GITLAB_MAX_RESULT_BYTES', 1_000, 10_000_000, 'bytes of one result (default: 100000)'),
+  choice('LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'what is logged, from the least important on (default: info)'),
 ] as const satisfies readonly Variable[];
 
 export type VariableName = (typeof VARIABLES)[number]['name'];
@@ -54,13 +60,16 @@ const FALSE = ['false', '0', 'no'];
 /** What was given, by variable; empty ones are absent. */
 export class Given {
   readonly #texts: ReadonlyMap<string, string>;
+  /** Of the variables that were given as flags. */
+  readonly #flags: ReadonlySet<string>;
 
-  private constructor(texts: ReadonlyMap<string, string>) {
+  private constructor(texts: ReadonlyMap<string, string>, flags: ReadonlySet<string>) {
     this.#texts = texts;
+    this.#flags = flags;
   }
 
   /**
-   * Flags win over variables. Fails with every value that cannot be read, naming its variable.
+   * Flags win over variables. Fails with every value that cannot be read, naming its variable or flag.
    * @param flags by variable
    */
   static read(env: Readonly<Record<string, string | undefined>>, flags: Readonly<Record<string, string>>): Result<Given, readonly string[]> {
@@ -69,13 +78,16 @@ export class Given {
     for (const { name, kind } of VARIABLES) {
       const value = (flags[name] ?? env[name] ?? '').trim();
       if (value === '') continue;
+      const called = flags[name] === undefined ? name : flagOf(name);
       if (kind === 'boolean' && ![...TRUE, ...FALSE].includes(value.toLowerCase()))
-        problems.push(`${name} must be one of ${[...TRUE, ...FALSE].join(', ')}`);
-      if (typeof kind === 'object' && !(/^\d{1,9}$/.test(value) && Number(value) >= kind.from && Number(value) <= kind.to))
-        problems.push(`${name} must be a whole number from ${kind.from} to ${kind.to}`);
+        problems.push(`${called} must be one of ${[...TRUE, ...FALSE].join(', ')}`);
+      if (typeof kind === 'object' && 'choices' in kind && !kind.choices.includes(value.toLowerCase()))
+        problems.push(`${called} must be one of ${kind.choices.join(', ')}`);
+      if (typeof kind === 'object' && 'from' in kind && !(/^\d{1,9}$/.test(value) && Number(value) >= kind.from && Number(value) <= kind.to))
+        problems.push(`${called} must be a whole number from ${kind.from} to ${kind.to}`);
       texts.set(name, value);
     }
-    return problems.length > 0 ? err(problems) : ok(new Given(texts));
+    return problems.length > 0 ? err(problems) : ok(new Given(texts, new Set(Object.keys(flags))));
   }
 
   has(name: VariableName): boolean {
@@ -96,10 +108,14 @@ export class Given {
     return value === undefined ? otherwise : Number(value);
   }
 
+  /** What stands between its commas, each once. */
   list(name: VariableName): string[] {
-    return (this.#texts.get(name) ?? '')
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== '');
+    const items = (this.#texts.get(name) ?? '').split(',').map((item) => item.trim());
+    return [...new Set(items)].filter((item) => item !== '');
+  }
+
+  /** How whoever gave the value calls it: by the variable, or the flag. */
+  nameOf(name: VariableName): string {
+    return this.#flags.has(name) ? flagOf(name) : name;
   }
 }

@@ -1,6 +1,9 @@
 import * as z from 'zod';
 import { httpUrlProblem } from '../addresses.ts';
-import { boolean, choice, duration, integer, text, words } from '../leaves.ts';
+import { boolean, choice, duration, integer, text, textOrNumber, words, wordsOrNumbers } from '../leaves.ts';
+
+/** The instance of those who name none. */
+export const GITLAB_COM = 'https://gitlab.com';
 
 /** What a GitLab token may be sent to GitLab as (gitlab.md 1.1). */
 const TOKEN_HEADERS = ['PRIVATE-TOKEN', 'JOB-TOKEN', 'Authorization'];
@@ -8,9 +11,10 @@ const TOKEN_HEADERS = ['PRIVATE-TOKEN', 'JOB-TOKEN', 'Authorization'];
 /** Block `gitlab` of an upstream (gitlab.md sections 2 and 4). */
 export const gitlabBlock = z
   .strictObject({
-    url: text('the URL of a GitLab instance', httpUrlProblem)
-      .prefault('https://gitlab.com')
-      .meta({ description: 'The instance. It is the word of the operator: it may be at a private address.', example: 'https://gitlab.example.com' }),
+    // Not with a default: only what the operator wrote is exempt from the guard of addresses (gitlab.md 2.3).
+    url: text('the URL of a GitLab instance', httpUrlProblem, { example: 'https://gitlab.example.com', defaultText: GITLAB_COM })
+      .exactOptional()
+      .meta({ description: 'The instance. Given, it is the word of the operator: it may be at a private address.' }),
     dynamicUrl: z
       .strictObject({
         enabled: boolean().prefault(false).meta({ description: 'Callers may name another instance by `X-GitLab-API-URL`.' }),
@@ -34,8 +38,10 @@ export const gitlabBlock = z
       .meta({ description: 'Toolsets that are offered; `NAME+` with its further tools, `default`, `all`.' }),
     tools: words('a list of tools').prefault([]).meta({ description: 'Single tools besides.' }),
     deniedTools: text('a regular expression of up to 200 characters').exactOptional().meta({ description: 'Tools that are not offered.' }),
-    project: text('an id or path of a project').exactOptional().meta({ description: 'Project of calls that name none.' }),
-    allowedProjects: words('a list of ids or paths of projects').prefault([]).meta({ description: 'The only projects that may be reached.' }),
+    project: textOrNumber('an id or path of a project').exactOptional().meta({ description: 'Project of calls that name none.' }),
+    allowedProjects: wordsOrNumbers('a list of ids or paths of projects')
+      .prefault([])
+      .meta({ description: 'The only projects that may be reached.' }),
     confirm: choice(['ask', 'allow', 'deny'])
       .prefault('ask')
       .meta({ description: 'Destructive calls: ask the human, let them pass, or refuse them.' }),

@@ -34,6 +34,11 @@ export const poolSection = z
         perUpstream: integer(1).prefault(128).meta({ description: 'Connections per upstream.' }),
         perPrincipal: integer(1).prefault(32).meta({ description: 'Connections per principal; not for principal `local`.' }),
         stdio: integer(1).prefault(64).meta({ description: 'Child processes.' }),
+        gitlabCredentials: integer(1, 1_000_000).exactOptional().meta({
+          reload: false,
+          description: 'Credentials of GitLab in use, of all upstreams of `type: gitlab`; beyond, the least recently used is asked about anew.',
+          defaultText: '`limits.sessions`, at least 100',
+        }),
       })
       .prefault({}),
   })

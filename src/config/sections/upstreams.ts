@@ -197,7 +197,7 @@ const { protocol: _, ...builtin } = shared;
 const gitlab = z
   .strictObject({
     name: ownName,
-    type: z.literal('gitlab').meta({ description: 'GitLab, built in.' }),
+    type: z.literal('gitlab').meta({ description: 'The GitLab server that is built in.' }),
     ...builtin,
     auth: z
       .strictObject({

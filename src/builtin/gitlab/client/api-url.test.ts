@@ -57,7 +57,7 @@ describe('API URLs', () => {
       'https://a, https://b',
       'https://a/,https://b/',
     ],
-    `https://gitlab.com/${'a'.repeat(2048)}`,
+    `https://gitlab.com/${'a'.repeat(2048 - 18)}`,
   ])('%s is invalid', (text) => {
     const result = parseApiUrl(text);
     expect(result.kind).toBe('invalid');

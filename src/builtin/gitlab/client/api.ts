@@ -51,6 +51,12 @@ export interface ApiPage {
   readonly next: Query | undefined;
 }
 
+/** A list, up to a number of items and of bytes of JSON. */
+export interface BoundedRequest extends ApiRequest {
+  readonly maxItems: number;
+  readonly maxBytes: number;
+}
+
 /** What tools see of a GitLab client: one credential, one instance. `GitLabClient` is it (gitlab.md section 3). */
 export interface GitLabApi {
   /** The canonical API URL, which ends in `/api/v4`. */
@@ -58,9 +64,11 @@ export interface GitLabApi {
   /** One answer. Throws `GitLabError` for statuses from 400 on, and for what never came. */
   request(request: ApiRequest): Promise<ApiAnswer>;
   /** One page of a list. `keyset` asks for keyset pagination where GitLab has it. */
-  page(request: ApiRequest & { readonly keyset?: boolean }): Promise<ApiPage>;
-  /** Page after page until a budget is spent. */
-  items(request: ApiRequest & { readonly keyset?: boolean; readonly maxItems: number; readonly maxBytes: number }): AsyncIterable<JsonObject>;
+  list(request: ApiRequest & { readonly keyset?: boolean }): Promise<ApiPage>;
+  /** The items of page after page, by number, until a budget is spent. */
+  page(request: BoundedRequest): AsyncIterable<JsonObject>;
+  /** The same by keyset, where GitLab has it. */
+  keyset(request: BoundedRequest): AsyncIterable<JsonObject>;
   /** A body that may be large, in pieces as they come, at most 50 MiB; stop reading to end it. */
   stream(request: ApiRequest): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly chunks: AsyncIterable<Buffer> }>;
   /** GraphQL of the same instance. */

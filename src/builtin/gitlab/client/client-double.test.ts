@@ -65,13 +65,15 @@ describe('the client and the double of GitLab', () => {
     );
     expect(project.issues).toHaveLength(250);
     for (const keyset of [false, true]) {
-      const first = await client.page({ path, query: { per_page: 500 }, keyset, signal: never });
+      const first = await client.list({ path, query: { per_page: 500 }, keyset, signal: never });
       expect([keyset, first.items.length, first.pagination.has_more]).toEqual([keyset, 100, true]);
-      const all = await collect(client.items({ path, query: { per_page: 100 }, keyset, maxItems: 1000, maxBytes: 10_000_000, signal: never }));
+      const all = await collect(
+        (keyset ? client.keyset : client.page).call(client, { path, query: { per_page: 100 }, maxItems: 1000, maxBytes: 10_000_000, signal: never }),
+      );
       expect([keyset, new Set(all.map(({ iid }) => iid)).size]).toEqual([keyset, 250]);
     }
     two.faults.add({ path: /issues$/, fault: { kind: 'foreign-link', host: '127.0.0.1:1' } });
-    expect((await client.page({ path, query: { per_page: 100 }, keyset: true, signal: never })).next).toBeUndefined();
+    expect((await client.list({ path, query: { per_page: 100 }, keyset: true, signal: never })).next).toBeUndefined();
   });
 
   it('ask GraphQL of the caller, below the root of the instance', async () => {

@@ -38,6 +38,8 @@ const ROWS: Readonly<Record<number, Row>> = {
 };
 
 const SERVER_HINT = 'GitLab is in trouble or being updated: try again later.';
+const JOB_HINT =
+  'The token of a CI/CD job opens only what GitLab names for jobs (artifacts, releases, environments, deployments), while the job runs: for the rest use a personal access token.';
 const SCOPE_HINT = 'The token lacks a scope: make one that has it.';
 
 /**
@@ -46,6 +48,7 @@ const SCOPE_HINT = 'The token lacks a scope: make one that has it.';
  * @param body its bytes, maybe none
  * @param hidden what GitLab may have echoed and nobody may see
  * @param now milliseconds since the epoch, for a `Retry-After` that is a date
+ * @param isJob whether the credential is that of a CI/CD job
  */
 export function errorOfAnswer(
   status: number,
@@ -53,6 +56,7 @@ export function errorOfAnswer(
   body: Buffer,
   hidden: readonly string[],
   now: number,
+  isJob = false,
 ): GitLabError {
   const parsed = lenient(body);
   const isScope = status === 403 && isJsonObject(parsed) && parsed.error === 'insufficient_scope';
@@ -62,7 +66,7 @@ export function errorOfAnswer(
   const said = clean(messageOf(parsed), hidden);
   return new GitLabError(isScope ? 'insufficient_scope' : row.code, said === '' ? `${row.text} (${status})` : said, {
     status,
-    hint: isScope ? SCOPE_HINT : row.hint,
+    hint: isScope ? SCOPE_HINT : status === 401 && isJob ? JOB_HINT : row.hint,
     requestId: requestIdOf(headers),
     retryAfterSeconds: retryAfterOf(headers['retry-after'], now),
     scopes: isScope && typeof parsed.scope === 'string' ? parsed.scope.split(/[\s,]+/).filter((scope) => /^\w{1,40}$/.test(scope)) : [],

@@ -17,20 +17,20 @@ describe('lists', () => {
 
   it('come in pages of at most 100', async () => {
     await using rig = await offset();
-    const first = await rig.client().page({ path: '/issues', query: { per_page: 500, scope: 'all' }, signal: never });
+    const first = await rig.client().list({ path: '/issues', query: { per_page: 500, scope: 'all' }, signal: never });
     expect(first.items).toHaveLength(100);
     expect(first).toMatchObject({
       pagination: { page: 1, per_page: 100, next_page: 2, total_items: 250, has_more: true },
       next: { per_page: 100, scope: 'all', page: 2 },
     });
     expect(rig.server.requests[0]?.url).toBe('/api/v4/issues?per_page=100&scope=all');
-    expect((await rig.client().page({ path: '/issues', signal: never })).items).toHaveLength(20);
+    expect((await rig.client().list({ path: '/issues', signal: never })).items).toHaveLength(20);
   });
 
   it('are walked through until the budget is spent', async () => {
     await using rig = await offset();
     const walk = (maxItems: number, maxBytes = 1e6) =>
-      collect(rig.client().items({ path: '/issues', query: { per_page: 100 }, maxItems, maxBytes, signal: never }));
+      collect(rig.client().page({ path: '/issues', query: { per_page: 100 }, maxItems, maxBytes, signal: never }));
     expect(await walk(1000)).toEqual(all);
     expect(rig.server.requests).toHaveLength(3);
     expect(await walk(100)).toEqual(all.slice(0, 100));
@@ -49,9 +49,7 @@ describe('lists', () => {
       const next = `<http://${request.headers.host}/api/v4/projects?id_after=${after + 100}&pagination=keyset&per_page=100>; rel="next"`;
       json(response, items, 200, after + 100 < all.length ? { link: next } : {});
     });
-    const found = await collect(
-      rig.client().items({ path: '/projects', query: { per_page: 100 }, keyset: true, maxItems: 1000, maxBytes: 1e6, signal: never }),
-    );
+    const found = await collect(rig.client().keyset({ path: '/projects', query: { per_page: 100 }, maxItems: 1000, maxBytes: 1e6, signal: never }));
     expect(found).toEqual(all);
     expect(rig.server.requests.map(({ url }) => url)).toEqual([
       '/api/v4/projects?per_page=100&pagination=keyset',
@@ -65,7 +63,7 @@ describe('lists', () => {
     await using rig = await Rig.start((_request, response) =>
       json(response, [{ id: 1 }], 200, { link: `<${evil.url}/api/v4/x?cursor=1>; rel="next"` }),
     );
-    expect(await collect(rig.client().items({ path: '/x', keyset: true, maxItems: 9, maxBytes: 999, signal: never }))).toEqual([{ id: 1 }]);
+    expect(await collect(rig.client().keyset({ path: '/x', maxItems: 9, maxBytes: 999, signal: never }))).toEqual([{ id: 1 }]);
     expect(evil.server.connections).toBe(0);
   });
 
@@ -73,14 +71,14 @@ describe('lists', () => {
     await using rig = await Rig.start((request, response) =>
       json(response, [{ id: 1 }], 200, { link: `<http://${request.headers.host}${request.url}>; rel="next"` }),
     );
-    expect(await collect(rig.client().items({ path: '/x', keyset: true, maxItems: 100, maxBytes: 9999, signal: never }))).toHaveLength(1);
+    expect(await collect(rig.client().keyset({ path: '/x', maxItems: 100, maxBytes: 9999, signal: never }))).toHaveLength(1);
     expect(rig.server.requests).toHaveLength(1);
   });
 
   it('tolerate what is no object, and refuse what is no list', async () => {
     await using rig = await Rig.start((request, response) => json(response, request.url.includes('odd') ? [null, 1, { id: 1 }, []] : { id: 1 }));
-    expect((await rig.client().page({ path: '/odd', signal: never })).items).toEqual([{ id: 1 }]);
-    await expect(rig.client().page({ path: '/x', signal: never })).rejects.toMatchObject({
+    expect((await rig.client().list({ path: '/odd', signal: never })).items).toEqual([{ id: 1 }]);
+    await expect(rig.client().list({ path: '/x', signal: never })).rejects.toMatchObject({
       code: 'invalid_response',
       message: 'GitLab answered no list',
     });

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../core/clock.ts';
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
-import type { ApiAnswer, ApiPage, ApiRequest, GitLabApi, GitLabCredential, Query } from './api.ts';
+import type { ApiAnswer, ApiPage, ApiRequest, BoundedRequest, GitLabApi, GitLabCredential, Query } from './api.ts';
 import { isApiPath } from './api-path.ts';
 import { knownApiUrl } from './api-url.ts';
 import { bytesOf, chunksOf } from './body.ts';
@@ -34,7 +34,7 @@ export interface GitLabClientOptions {
   readonly observe?: (seen: { readonly apiUrl: string; readonly method: string; readonly status: number }) => void;
 }
 
-type ListRequest = ApiRequest & { readonly keyset?: boolean };
+type ListRequest = Parameters<GitLabApi['list']>[0];
 
 /** One credential at one instance (gitlab.md section 3). The token is read where it is written into a request, and nowhere else. */
 export class GitLabClient implements GitLabApi {
@@ -55,7 +55,8 @@ export class GitLabClient implements GitLabApi {
     this.#root = root;
     const url = new URL(root);
     this.#host = url.host;
-    this.#sender = new Sender({ apiUrl: canonical, root: url, instances, clock, random, observe, hidden: () => [credential.token.reveal()] });
+    const isJob = credential.kind === 'job-token';
+    this.#sender = new Sender({ apiUrl: canonical, root: url, instances, clock, random, observe, hidden: () => [credential.token.reveal()], isJob });
   }
 
   async request(request: ApiRequest): Promise<ApiAnswer> {
@@ -69,23 +70,37 @@ export class GitLabClient implements GitLabApi {
     });
   }
 
-  async page(request: ListRequest): Promise<ApiPage> {
-    const { items, pagination, next } = await this.#page(request);
-    return { items, pagination, next };
+  async list({ keyset, ...request }: ListRequest): Promise<ApiPage> {
+    const perPage = perPageOf(request.query);
+    const asked: Query = { ...request.query, per_page: perPage, ...(keyset === true ? { pagination: 'keyset' } : {}) };
+    const { status, headers, body } = await this.request({ ...request, query: asked });
+    if (!Array.isArray(body)) throw invalid('GitLab answered no list', status, headers);
+    const named = nextQuery(headers, asked, this.#host);
+    // A page that names itself as the next one would never end.
+    const next = named !== undefined && queryText(named) === queryText(asked) ? undefined : named;
+    return { items: body.filter(isJsonObject), pagination: paginationOf(headers, perPage, next), next };
   }
 
-  async *items(request: ListRequest & { readonly maxItems: number; readonly maxBytes: number }): AsyncGenerator<JsonObject, void, undefined> {
+  page(request: BoundedRequest): AsyncGenerator<JsonObject, void, undefined> {
+    return this.#items(request, false);
+  }
+
+  keyset(request: BoundedRequest): AsyncGenerator<JsonObject, void, undefined> {
+    return this.#items(request, true);
+  }
+
+  async *#items(request: BoundedRequest, keyset: boolean): AsyncGenerator<JsonObject, void, undefined> {
     let { maxItems, maxBytes } = request;
     let query = request.query;
     for (let pages = 0; pages < MAX_PAGES; pages++) {
-      const page = await this.#page({ ...request, ...(query === undefined ? {} : { query }) });
+      const page = await this.list({ ...request, keyset, ...(query === undefined ? {} : { query }) });
       for (const item of page.items) {
         maxBytes -= Buffer.byteLength(JSON.stringify(item));
         if (maxItems-- <= 0 || maxBytes < 0) return;
         yield item;
       }
-      // A page that names itself as the next one would never end.
-      if (maxItems <= 0 || page.next === undefined || queryText(page.next) === queryText(page.asked)) return;
+      // Pages that are empty and name one another would never end.
+      if (maxItems <= 0 || page.next === undefined || page.items.length === 0) return;
       query = page.next;
     }
   }
@@ -107,15 +122,6 @@ export class GitLabClient implements GitLabApi {
       if (!isJsonObject(answer)) throw invalid('GitLab answered no GraphQL', status, head.headers);
       return answer;
     });
-  }
-
-  async #page({ keyset, ...request }: ListRequest): Promise<ApiPage & { readonly asked: Query }> {
-    const perPage = perPageOf(request.query);
-    const asked: Query = { ...request.query, per_page: perPage, ...(keyset === true ? { pagination: 'keyset' } : {}) };
-    const { status, headers, body } = await this.request({ ...request, query: asked });
-    if (!Array.isArray(body)) throw invalid('GitLab answered no list', status, headers);
-    const next = nextQuery(headers, asked, this.#host);
-    return { items: body.filter(isJsonObject), pagination: paginationOf(headers, perPage, next), next, asked };
   }
 
   #sending(request: ApiRequest, accept: string): Sending {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { knownApiUrl } from './api-url.ts';
 import { Instances } from './instance.ts';
 import { type InstanceSettings, instanceRules } from './instance-rules.ts';
 
@@ -82,6 +83,13 @@ describe('the instance of a request', () => {
     expect(instances(rules).isOperators('http://10.0.0.1:8080/gitlab/api/v4')).toBe(true);
     expect(instances().isOperators(COM)).toBe(false);
     expect(instances({ allowedHosts: '' }).choose(COM)).toEqual(chosen(COM));
+  });
+
+  it('has a name of its own in numbers if the operator named it, and not only some that it is one of', () => {
+    const rules = { apiUrl: 'https://one.test', allowedHosts: 'git.corp:8443, *.suffix.test, *' };
+    const named = (url: string) => instances(rules).isNamed(knownApiUrl(url));
+    expect(['https://one.test', 'https://git.corp:8443'].map(named)).toEqual([true, true]);
+    expect(['https://git.corp', 'https://a.suffix.test', 'https://b.test', 'http://one.test'].map(named)).toEqual([false, false, false, false]);
   });
 
   it('matches exact entries alone behind a proxy', () => {

@@ -82,6 +82,11 @@ export class Instances {
     return { kind: 'instance', url: parsed.url };
   }
 
+  /** Whether the operator named this very instance, and not only a suffix or all: there are as many as the configuration is long. */
+  isNamed({ canonical, target }: ApiUrl): boolean {
+    return this.isOperators(canonical) || this.#rules.allowed.some((entry) => entry.kind === 'exact' && entryAllows(entry, target));
+  }
+
   #refusal({ canonical, target }: ApiUrl): InstanceAnswer | undefined {
     if (this.isOperators(canonical) || (this.#operator.size === 0 && canonical === DEFAULT.canonical)) return undefined;
     if (!this.#isListed(target)) return forbidden('not-listed', target.host);

@@ -29,6 +29,8 @@ export interface SenderOptions {
   readonly observe: (seen: { readonly apiUrl: string; readonly method: string; readonly status: number }) => void;
   /** What no error may show. */
   readonly hidden: () => readonly string[];
+  /** Whether the credential is that of a CI/CD job. */
+  readonly isJob: boolean;
 }
 
 export interface Sending extends HttpRequest {
@@ -81,7 +83,7 @@ export class Sender {
 
   async #once<T>(call: Call<T>, mayHaveRun: boolean): Promise<Result<T, unknown>> {
     const { request, deadline, read } = call;
-    const { apiUrl, instances, clock, hidden } = this.#options;
+    const { apiUrl, instances, clock, hidden, isJob } = this.#options;
     let lease: Lease<Origin> | undefined;
     let answer: OpenAnswer | undefined;
     try {
@@ -96,7 +98,7 @@ export class Sender {
         return ok(value);
       }
       const body = await bytesOf(head, MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
-      return err(errorOfAnswer(head.status, head.headers, body, hidden(), clock.now()));
+      return err(errorOfAnswer(head.status, head.headers, body, hidden(), clock.now(), isJob));
     } catch (error) {
       return err(answer === undefined ? error : this.#ofBody(error, call));
     } finally {

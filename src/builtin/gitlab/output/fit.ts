@@ -16,7 +16,11 @@ export function fitted(draft: Draft, maxBytes: number): ToolOutcome {
   };
   const kept = draft.count === 0 ? 0 : largest(1, draft.count, (count) => isFitting(cutTo(count)));
   const best = cutTo(kept ?? Math.min(1, draft.count));
-  return outcomeOf(kept !== undefined && kept > 0 ? best : shrink(best, draft.goOnInside(Math.min(1, draft.count)), isFitting));
+  if (kept !== undefined && kept > 0) return outcomeOf(best);
+  const shrunk = (payload: Payload) => shrink(payload, draft.goOnInside(Math.min(1, draft.count)), isFitting);
+  const small = shrunk(best);
+  // What is said of the rest goes before what is next.
+  return outcomeOf(isFitting(small) ? small : shrunk({ ...best, next_steps: [] }));
 }
 
 /** A payload as what a tool answers. */

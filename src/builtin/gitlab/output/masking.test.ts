@@ -25,6 +25,11 @@ describe('Masker', () => {
     ['a JWT', `Bearer ${JWT}.`, `Bearer ${MASKED}`],
     ['a URL password', 'postgres://ann:hunter2@db/x', `postgres://ann:${MASKED}@db/x`],
     ['a URL password with an @', 'https://ann:p@ss@host/x', `https://ann:${MASKED}@host/x`],
+    ['a token behind a line of JSON', '{"a":"b\\nglpat-abcDEF1234567890abcd"}', `{"a":"b\\n${MASKED}"}`],
+    ['a token behind a character of a URL', '?token%3Dglpat-abcDEF1234567890abcd&x', `?token%3D${MASKED}&x`],
+    ['a token behind a letter', 'xglpat-abcDEF1234567890abcd', `x${MASKED}`],
+    ['a token of an unknown kind behind an escape', '\\u003dglxyzab-1234567890abcdefghij', `\\u003d${MASKED}`],
+    ['a JWT behind an escape', `\\n${JWT}`, `\\n${MASKED}`],
     ['a token in a URL, once', 'https://oauth2:glpat-abcDEF1234567890abcd@host/x', `https://oauth2:${MASKED}@host/x`],
   ])('masks %s', (_what, text, masked) => {
     const one = masker();

@@ -13,11 +13,13 @@ const KEY_END = /-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----/;
 const KEY_BLOCK = /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|$)/g;
 /** `scheme://user:password@`; the greedy run takes passwords that hold an `@`. */
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,20}:\/\/[^\s/:@"'<>]{0,256}:)([^\s/"'<>]{1,1024})(?=@)/gi;
-const TOKEN = /(?<![A-Za-z0-9])gl[a-z]{2,8}-[A-Za-z0-9_.-]{8,512}/g;
-const JWT = /(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,8192}(?:\.[A-Za-z0-9_-]{0,16384}){2,4}/g;
-
-/** Prefixes of GitLab's own tokens. */
-const PREFIX = /^gl(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|ffct|wt)-/;
+/** Not within a word; behind an escape, as of a line in JSON (`\n`) or of a character in a URL (`%3D`), a word begins. */
+const START = String.raw`(?<!(?<!\\|%[0-9A-Fa-f]|\\u[0-9A-Fa-f]{3})[A-Za-z0-9])`;
+/** Prefixes of GitLab's own tokens: no word holds them. */
+const OWN = '(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|ffct|wt)-';
+const TOKEN = new RegExp(`(?:gl${OWN}|${START}gl[a-z]{2,8}-)[A-Za-z0-9_.-]{8,512}`, 'g');
+const JWT = new RegExp(String.raw`${START}eyJ[A-Za-z0-9_-]{8,8192}(?:\.[A-Za-z0-9_-]{0,16384}){2,4}`, 'g');
+const PREFIX = new RegExp(`^gl${OWN}`);
 /** Words with hyphens between them (`global-navigation-bar`) are no token, where the prefix is none of GitLab's. */
 const WORDS = /^[a-z]{2,12}(?:-[a-z]{1,12})*[.-]*$/;
 /** Tokens of makers unknown to us are at least so long behind their prefix. */

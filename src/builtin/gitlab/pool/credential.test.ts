@@ -69,6 +69,11 @@ describe('the credential of a request', () => {
       `private-token ${P}`,
     ],
     ['short (16)', [['Private-Token', 'short']], 'malformed'],
+    ...['~', '/', '+', '=', ' ', '%', 'é'].map((other): [string, [string, string][], string] => [
+      `one with ${JSON.stringify(other)}`,
+      [['Private-Token', `glpat-0123456789${other}0123456789`]],
+      'malformed',
+    ]),
     ['19 characters', [['Private-Token', 'a'.repeat(19)]], 'malformed'],
     ['20 characters', [['Private-Token', 'a'.repeat(20)]], `private-token ${'a'.repeat(20)}`],
     ['8,192 characters', [['Private-Token', 'a'.repeat(8_192)]], `private-token ${'a'.repeat(8_192)}`],

@@ -9,6 +9,9 @@ export class MalformedCredentialError extends TurnpikeError {
   }
 }
 
+/** One of them is needed to ask whose a credential is. */
+const NEEDED = ['api', 'read_api', 'read_user'];
+
 /** GitLab rejected the credential. */
 export class CredentialRejectedError extends TurnpikeError {
   /** Scopes one of which the credential would need; empty unless that is why. */
@@ -17,7 +20,11 @@ export class CredentialRejectedError extends TurnpikeError {
   /** @param scopes given for `insufficient_scope` alone */
   constructor(scopes?: readonly string[]) {
     if (scopes === undefined) super('auth/invalid', 'Invalid GitLab token', { data: { detail: 'GitLab rejected the token.' } });
-    else super('auth/scope', 'Insufficient GitLab token scope', { data: { detail: 'One of api, read_api, read_user is needed.', scopes } });
+    else {
+      // Under the name that the challenge reads: a client that asks for more scopes has to ask GitLab for them.
+      const data = { detail: 'One of api, read_api, read_user is needed.', requiredScopes: scopes.length > 0 ? scopes : NEEDED };
+      super('auth/scope', 'Insufficient GitLab token scope', { data });
+    }
     this.scopes = scopes ?? [];
   }
 }

@@ -41,11 +41,11 @@ export class Revalidation<S> {
     this.#options = options;
   }
 
-  /** Credentials about which nothing could be learned the last time. */
-  get degraded(): number {
-    let count = 0;
-    for (const { unanswered } of this.#members) if (unanswered > 0) count++;
-    return count;
+  /** Instances of credentials about which nothing could be learned the last time. */
+  get degraded(): ReadonlySet<string> {
+    const instances = new Set<string>();
+    for (const { unanswered, client } of this.#members) if (unanswered > 0) instances.add(client.apiUrl);
+    return instances;
   }
 
   /** As `ServerPool.startRevalidation`. */

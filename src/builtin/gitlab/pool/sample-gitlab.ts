@@ -48,11 +48,12 @@ export class SampleGitLab {
     return {
       apiUrl,
       request: (request) => this.#answer(apiUrl, credential, request),
-      page: async (request) => {
+      list: async (request) => {
         await this.#answer(apiUrl, credential, request);
         return unused();
       },
-      items: unused,
+      page: unused,
+      keyset: unused,
       stream: unused,
       graphql: unused,
     };

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { insufficientScope, unavailable } from './sample-gitlab.ts';
-import { B, failure, NEVER, PoolRig, settle } from './sample-pool.ts';
+import { A, B, failure, NEVER, PoolRig, settle } from './sample-pool.ts';
 
 let rig: PoolRig;
 beforeEach(() => {
@@ -48,6 +48,61 @@ describe('the end', () => {
     cut.abort(new Error('now'));
     await closed;
     expect([running.signal.reason, running.server.disposed]).toMatchObject([{ code: 'pool/closed', message: 'server pool is closed' }, true]);
+  });
+});
+
+describe('instances that are given up', () => {
+  it('lose their entries when their calls end, those of replaced tokens too; others keep theirs, and no session ends', async () => {
+    const [one, two] = [rig.gitlab.token(1), rig.gitlab.token(2)];
+    const here = await rig.pool.lease(one);
+    // A newer token of the same person: the older entry serves its call on.
+    await rig.pool.getOrCreate(rig.gitlab.token(1, 'b'));
+    const there = await rig.pool.getOrCreate(two, { gitlabUrl: B });
+    let isOver = false;
+    const over = rig.pool
+      .retireInstances((apiUrl) => apiUrl.startsWith('https://gitlab.com/'), 'changed')
+      .then(() => {
+        isOver = true;
+      });
+    await settle();
+    expect([rig.pool.size(), isOver, here.signal.aborted, here.server.disposed]).toEqual([1, false, false, false]);
+    expect(await here.server.call('/x')).toMatchObject({ status: 200 });
+    here.release();
+    await over;
+    expect([here.server.disposed, rig.made[1]?.disposed, there.disposed, rig.pool.stats().evictions, rig.ended]).toEqual([true, true, false, 0, []]);
+    expect(await rig.pool.getOrCreate(two, { gitlabUrl: B })).toBe(there);
+    expect(await rig.pool.getOrCreate(one)).not.toBe(here.server);
+  });
+
+  it('are asked again about whoever is being admitted there, over a client that is made then', async () => {
+    const clients: string[] = [];
+    rig.open({
+      clients: (apiUrl, credential) => {
+        clients.push(apiUrl);
+        return rig.gitlab.clients(apiUrl, credential);
+      },
+    });
+    let answer: 'hang' | undefined = 'hang';
+    rig.gitlab.override = () => answer;
+    const admitted = [rig.pool.lease(rig.gitlab.token(1)), rig.pool.lease(rig.gitlab.token(2), { gitlabUrl: B })] as const;
+    await settle();
+    answer = undefined;
+    await rig.pool.retireInstances((apiUrl) => apiUrl.startsWith('https://gitlab.com/'), 'changed');
+    const first = await admitted[0];
+    expect([first.server.subject, clients.length, rig.gitlab.requests.length, rig.gitlab.running]).toEqual(['1', 3, 3, 1]);
+    rig.gitlab.requests[1]?.answer({ id: 2 });
+    const second = await admitted[1];
+    expect([rig.pool.size(), rig.pool.stats().misses, rig.events.map(({ kind }) => kind)]).toEqual([2, 2, ['accepted', 'accepted']]);
+    first.release();
+    second.release();
+  });
+
+  it('one credential can be given up by itself', async () => {
+    const [one, two] = [rig.gitlab.token(1), rig.gitlab.token(2)];
+    const [first, second] = [await rig.pool.getOrCreate(one), await rig.pool.getOrCreate(two)];
+    await rig.pool.retire(one, { gitlabUrl: A }, 'gone');
+    expect([first.disposed, second.disposed, rig.pool.has(one), rig.pool.has(two)]).toEqual([true, false, false, true]);
+    await rig.pool.retire(one, {}, 'gone');
   });
 });
 

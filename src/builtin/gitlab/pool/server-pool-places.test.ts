@@ -147,13 +147,20 @@ describe('a new token of the same user', () => {
     expect(running.server.disposed).toBe(true);
   });
 
-  it('gives up nothing when there is no place for it', async () => {
-    rig.open({ maxSize: 1 });
-    const [old, fresh] = [rig.gitlab.token(42, 'a'), rig.gitlab.token(42, 'b')];
-    const running = await rig.pool.lease(old);
-    expect(await failure(rig.pool.getOrCreate(fresh))).toBeInstanceOf(PoolCapacityError);
-    expect([rig.pool.has(old), running.signal.aborted]).toEqual([true, false]);
-    running.release();
+  it('in turns with the old one, calls running on both: each is asked about anew, and no more places are taken', async () => {
+    rig.open({ maxSize: 2 });
+    const tokens = [rig.gitlab.token(42, 'a'), rig.gitlab.token(42, 'b')];
+    const leases = [];
+    for (let turn = 0; turn < 20; turn++) leases.push(await rig.pool.lease(tokens[turn % 2] ?? ''));
+    expect([rig.pool.size(), rig.pool.stats().evictions, rig.gitlab.requests.length, rig.ended]).toEqual([1, 0, 20, []]);
+    const other = await rig.pool.lease(rig.gitlab.token(7));
+    expect(await failure(rig.pool.getOrCreate(rig.gitlab.token(8)))).toBeInstanceOf(PoolCapacityError);
+    for (const { server, signal } of leases)
+      expect([signal.aborted, server.disposed, (await server.call('/version')) !== undefined]).toEqual([false, false, true]);
+    for (const lease of leases) lease.release();
+    await settle();
+    expect(leases.map(({ server }) => server.disposed)).toEqual(leases.map((_, turn) => turn < 19));
+    other.release();
   });
 
   it('of another instance is another user', async () => {

@@ -9,7 +9,8 @@ import { type ApiUrl, parseApiUrl } from '../client/api-url.ts';
 import { type Admission, Admissions } from './admissions.ts';
 import { CredentialCheck } from './credential-check.ts';
 import { CredentialNames, shortName } from './credential-names.ts';
-import { type CredentialRejectedError, InvalidUrlError, MalformedCredentialError, PoolCapacityError } from './errors.ts';
+import { type CredentialRejectedError, InvalidUrlError, MalformedCredentialError, PoolCapacityError, UpstreamUnavailableError } from './errors.ts';
+import { Makings } from './makings.ts';
 import type { Member } from './member.ts';
 import { ownClients } from './own-clients.ts';
 import { Revalidation } from './revalidation.ts';
@@ -61,8 +62,8 @@ export class ServerPool<S> implements AsyncDisposable {
   /** Those that are handed out, by name, and by principal. */
   readonly #members = new Map<string, Member<S>>();
   readonly #byPrincipal = new Map<string, Member<S>>();
-  /** The one whose place a newer credential of the same principal takes just now. */
-  #replaced: Member<S> | undefined;
+  /** Those that are being made, each over the client that its instance had when it began. */
+  readonly #makings = new Makings();
   readonly #createdAt: string;
   #hits = 0;
   #misses = 0;
@@ -139,9 +140,8 @@ export class ServerPool<S> implements AsyncDisposable {
   }
 
   /** Whether a credential has an entry: such a one is served though its address is blocked. Asks nobody. */
-  has(token: string, { kind = 'private-token', gitlabUrl }: GetOptions = {}): boolean {
-    const url = gitlabUrl === undefined ? this.#home : urlOf(gitlabUrl);
-    return this.#members.has(this.#names.of(kind, token, url.canonical));
+  has(token: string, options: GetOptions = {}): boolean {
+    return this.#members.has(this.#nameOf(token, options));
   }
 
   /** Entries that are handed out. */
@@ -179,12 +179,39 @@ export class ServerPool<S> implements AsyncDisposable {
 
   /** `degraded` while there are credentials about which the last question brought no verdict. */
   get status(): 'ok' | 'degraded' {
-    return this.#revalidation.degraded > 0 ? 'degraded' : 'ok';
+    return this.degraded.size > 0 ? 'degraded' : 'ok';
+  }
+
+  /** The instances, by their canonical URLs, that brought no verdict when they were asked again. */
+  get degraded(): ReadonlySet<string> {
+    return this.#revalidation.degraded;
   }
 
   /** Asks GitLab about every entry from time to time, until `signal` aborts, which ends it at once. A second start does nothing. */
   startRevalidation(signal: AbortSignal): void {
     if (this.#closing === undefined) this.#revalidation.start(signal);
+  }
+
+  /**
+   * Gives up all entries of some instances, because their clients are to be made anew: nobody gets such an entry any more, what runs on
+   * one ends by itself, and who is being admitted there is asked about again. Counts as no eviction, ends no session. Resolves when the
+   * last lease is over.
+   *
+   * @param isOver of the canonical URL
+   */
+  async retireInstances(isOver: (apiUrl: string) => boolean, reason: string): Promise<void> {
+    this.#makings.restart(isOver, new UpstreamUnavailableError(undefined, reason));
+    for (const member of [...this.#members.values()]) if (isOver(member.client.apiUrl)) this.#forget(member);
+    // Those too that made way for others before, and still serve calls.
+    await this.#pool.retireWhere(({ tenant }) => isOver(tenant), reason);
+  }
+
+  /** Gives up the entry of one credential, if it has one. As `retireInstances`. */
+  async retire(token: string, options: Pick<GetOptions, 'kind' | 'gitlabUrl'>, reason: string): Promise<void> {
+    const name = this.#nameOf(token, options);
+    const member = this.#members.get(name);
+    if (member !== undefined) this.#forget(member);
+    await this.#pool.retire(name, reason);
   }
 
   /**
@@ -223,10 +250,17 @@ export class ServerPool<S> implements AsyncDisposable {
     else this.#misses++;
     if (known !== undefined) return share(known);
     const about = { name, kind, apiUrl: url.canonical };
+    const making = this.#makings.of(url.canonical);
     const admission: Admission<Member<S>> = {
-      work: (until) => this.#make(about, token, until),
-      land: (member) => this.#insert(member),
-      discard: ({ server }) => void this.#dispose(server),
+      work: (until) => making.run((signal) => this.#make(about, token, signal), until),
+      land: (member) => {
+        making.finish();
+        this.#insert(member);
+      },
+      discard: ({ server }) => {
+        making.drop();
+        void this.#dispose(server);
+      },
     };
     return this.#admissions.join(name, admission, share, signal);
   }
@@ -253,25 +287,28 @@ export class ServerPool<S> implements AsyncDisposable {
     const { name, identity } = member;
     const owner = principalKey(identity.principal);
     const older = this.#byPrincipal.get(owner);
-    this.#replaced = older;
+    if (older !== undefined) {
+      this.#forget(older);
+      this.#tell('replaced', aboutOf(older));
+      // Its calls run on without a place: else somebody who takes turns with two tokens would have a place for each turn.
+      void this.#pool.retire(older.name, 'a newer credential of the same principal', { yields: true });
+    }
     try {
-      this.#pool.put({ id: name, owner, tenant: '', groups: [] }, { value: member });
+      this.#pool.put({ id: name, owner, tenant: member.client.apiUrl, groups: [] }, { value: member });
     } catch (error) {
       const failure = asTurnpikeError(error).code === 'pool/exhausted' ? new PoolCapacityError(`max ${this.#maxSize} instances`) : error;
       this.#tell('refused', aboutOf(member), failure);
       throw failure;
-    } finally {
-      this.#replaced = undefined;
-    }
-    if (older !== undefined) {
-      this.#forget(older);
-      this.#tell('replaced', aboutOf(older));
-      void this.#pool.retire(older.name, 'a newer credential of the same principal');
     }
     this.#members.set(name, member);
     this.#byPrincipal.set(owner, member);
     this.#revalidation.add(member);
     this.#tell('accepted', aboutOf(member));
+  }
+
+  #nameOf(token: string, { kind = 'private-token', gitlabUrl }: GetOptions): string {
+    const url = gitlabUrl === undefined ? this.#home : urlOf(gitlabUrl);
+    return this.#names.of(kind, token, url.canonical);
   }
 
   #revoke(member: Member<S>, error: CredentialRejectedError): void {
@@ -294,8 +331,6 @@ export class ServerPool<S> implements AsyncDisposable {
   /** An entry gave way, or was not used for long. */
   #left({ kind, id }: PoolEvent): void {
     if (kind !== 'evicted' && kind !== 'idle') return;
-    // It gave its place to its successor.
-    if (this.#replaced?.name === id) return;
     if (kind === 'evicted') this.#evictions++;
     const member = this.#members.get(id);
     if (member === undefined) return;

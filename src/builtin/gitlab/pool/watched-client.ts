@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../../core/mcp.ts';
 import { unlessAborted } from '../../../upstream/deadline.ts';
-import type { ApiAnswer, ApiPage, ApiRequest, GitLabApi } from '../client/api.ts';
+import type { ApiAnswer, ApiPage, ApiRequest, BoundedRequest, GitLabApi } from '../client/api.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 
 /**
@@ -25,15 +25,23 @@ export class WatchedClient implements GitLabApi {
     return this.#watch(this.#client.request(request), request.signal);
   }
 
-  page(request: ApiRequest & { readonly keyset?: boolean }): Promise<ApiPage> {
-    return this.#watch(this.#client.page(request), request.signal);
+  list(request: ApiRequest & { readonly keyset?: boolean }): Promise<ApiPage> {
+    return this.#watch(this.#client.list(request), request.signal);
   }
 
-  async *items(request: ApiRequest & { readonly keyset?: boolean; readonly maxItems: number; readonly maxBytes: number }): AsyncIterable<JsonObject> {
+  page(request: BoundedRequest): AsyncIterable<JsonObject> {
+    return this.#watched(this.#client.page(request), request.signal);
+  }
+
+  keyset(request: BoundedRequest): AsyncIterable<JsonObject> {
+    return this.#watched(this.#client.keyset(request), request.signal);
+  }
+
+  async *#watched(items: AsyncIterable<JsonObject>, signal: AbortSignal): AsyncIterable<JsonObject> {
     try {
-      yield* this.#client.items(request);
+      yield* items;
     } catch (error) {
-      await this.#judge(error, request.signal);
+      await this.#judge(error, signal);
       throw error;
     }
   }

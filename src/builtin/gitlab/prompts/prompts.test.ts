@@ -72,7 +72,10 @@ describe('prompts', () => {
   });
 
   it('say what is wrong', async () => {
-    await expect(get('summarize_issue', { project_id: '1', issue_iid: '5' }, {})).rejects.toMatchObject({ code: 'catalog/resource' });
+    await expect(get('summarize_issue', { project_id: '1', issue_iid: '5' }, {})).rejects.toMatchObject({
+      code: 'request/params',
+      message: expect.stringContaining('what the arguments name'),
+    });
     await expect(get('summarize_issue', { project_id: '1', issue_iid: 'five' })).rejects.toMatchObject({ code: 'request/params' });
   });
 });

@@ -123,10 +123,16 @@ export function promptsOf(runner: Runner): readonly BuiltinPrompt<GitLabContext>
     },
     async get(args: Args, call: BuiltinCall<GitLabContext>) {
       const share = Math.floor(runner.settings.maxResultBytes / declared.parts);
-      const texts = await declared.texts(args, (tool, toolArgs) => found(runner, tool, toolArgs, call, share));
+      const texts = await declared.texts(args, (tool, toolArgs) => found(runner, tool, toolArgs, call, share).catch(asOfPrompt));
       return { description: declared.description, messages: [declared.instruction(args), ...texts].map(message) };
     },
   }));
+}
+
+/** A prompt is asked by arguments, not by a URI. */
+function asOfPrompt(error: unknown): never {
+  if (!(error instanceof TurnpikeError) || error.code !== 'catalog/resource') throw error;
+  throw new TurnpikeError('request/params', 'GitLab does not find what the arguments name, or the token may not see it');
 }
 
 function message(text: string): JsonObject {

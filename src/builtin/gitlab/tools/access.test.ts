@@ -215,7 +215,7 @@ describe('the fence', () => {
   it.each([
     ['create_merge_request', { project_id: 77, target_project_id: 5, source_branch: 'a', target_branch: 'b', title: 't' }, '5'],
     ['create_issue_link', { project_id: 77, issue_iid: 1, target_project_id: 'other', target_issue_iid: 2 }, 'other'],
-    ['list_todos', { todo_project_id: 5 }, '5'],
+    ['list_todos', { project_id: 5 }, '5'],
     ['create_repository', { name: 'new' }, 'new'],
     ['fork_repository', { project_id: 77, namespace_path: 'me', path: 'copy' }, 'me/copy'],
     ['mark_todo_done', { id: 5 }, 'of to-do item 5'],
@@ -264,6 +264,15 @@ describe('the fence', () => {
         name,
       ).toBe(false);
     }
+  });
+});
+
+describe('searches', () => {
+  it('are refused where GitLab would search another branch than was asked for', async () => {
+    const { api, run } = bench({});
+    for (const where of [{}, { group_id: 1 }])
+      await expect(run('search', { ...where, scope: 'blobs', search: 'x', ref: 'dev' })).rejects.toThrow(/ref is for a search in one project/);
+    expect(api.sent).toEqual([]);
   });
 });
 

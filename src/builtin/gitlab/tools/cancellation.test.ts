@@ -32,11 +32,13 @@ function silent() {
       request.signal.addEventListener('abort', () => reject(request.signal.reason), { once: true });
     });
   };
+  const items: GitLabApi['page'] = (request) => ({ [Symbol.asyncIterator]: () => ({ next: () => wait(request) }) });
   const api: GitLabApi = {
     apiUrl: 'https://git.example.com/api/v4',
     request: wait,
-    page: wait,
-    items: (request) => ({ [Symbol.asyncIterator]: () => ({ next: () => wait(request) }) }),
+    list: wait,
+    page: items,
+    keyset: items,
     stream: wait,
     graphql: (_query, _variables, signal) => wait({ path: '/graphql', signal }),
   };

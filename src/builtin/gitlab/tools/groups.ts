@@ -36,6 +36,8 @@ export const GROUPS: readonly ToolDeclaration[] = [
     description: 'Projects of a group, of its subgroups as well if asked.',
     ...{ toolset: 'groups', tier: 1, kind: 'R', routes: ['G/projects'], list: true, shape: PROJECT, projectOf: 'id' },
     params: { include_subgroups: flag(), search: text(), archived: flag(), order_by: word(...ORDERS) },
+    hints: ({ first }) =>
+      typeof first.id === 'number' ? [{ tool: 'get_project', arguments: { project_id: first.id }, why: 'the first project in full' }] : [],
   },
   {
     name: 'list_group_members',

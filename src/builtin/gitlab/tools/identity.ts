@@ -1,3 +1,4 @@
+import { isJsonObject } from '../../../core/mcp.ts';
 import { GitLabError } from '../client/gitlab-error.ts';
 import { shape } from '../output/shape.ts';
 import type { ToolDeclaration, Work } from './declaration.ts';
@@ -9,9 +10,19 @@ import { USER } from './shapes.ts';
 const WARNED_DAYS = 7;
 const DAY = 86_400_000;
 
+/** `/user` is closed to jobs; `/job` names the job and its user (gitlab.md 1.2). */
+async function whoami(work: Work) {
+  if (work.call.context.kind !== 'job-token') return produced(await sent(work));
+  const { user, ...job } = await readObject(work, '/job');
+  return produced({ ...(isJsonObject(user) ? user : {}), job });
+}
+
 async function health(work: Work) {
-  const version = await sent(work);
-  const expires = await tokenEnd(work);
+  // To a job GitLab does not tell its version.
+  const isJob = work.call.context.kind === 'job-token';
+  if (isJob) await readObject(work, '/job');
+  const version = isJob ? {} : await sent(work);
+  const expires = isJob ? undefined : await tokenEnd(work);
   const left = expires === undefined ? undefined : Math.ceil((Date.parse(expires) - work.clock.now()) / DAY);
   return produced({
     ...version,
@@ -42,8 +53,10 @@ export const IDENTITY: readonly ToolDeclaration[] = [
     name: 'whoami',
     title: 'Who am I',
     description: 'The user whose credential is used.',
-    ...{ toolset: 'identity', tier: 1, kind: 'R', routes: ['/user'], trusted: true },
-    shape: shape('id username name state email public_email web_url bot is_admin created_at two_factor_enabled external'),
+    ...{ toolset: 'identity', tier: 1, kind: 'R', routes: ['/user'], trusted: true, run: whoami },
+    shape: shape(
+      'id username name state email public_email web_url bot is_admin created_at two_factor_enabled external job{id name stage status ref web_url pipeline{id project_id ref sha}}',
+    ),
   },
   {
     name: 'health_check',
@@ -68,9 +81,8 @@ export const IDENTITY: readonly ToolDeclaration[] = [
       state: word('pending', 'done'),
       type: text('such as Issue, MergeRequest'),
       action: text('such as assigned, mentioned, review_requested'),
-      todo_project_id: { ...integer('only of this project'), as: 'project_id' },
+      project_id: integer(),
     },
-    projects: ['todo_project_id'],
     hints: ({ first }) =>
       typeof first.id === 'number' ? [{ tool: 'mark_todo_done', arguments: { id: first.id }, why: 'tick the first one off' }] : [],
   },

@@ -34,6 +34,13 @@ describe('get_pipeline_job_output', () => {
     expect(item(await run('get_pipeline_job_output', { ...job, ...window }))).toMatchObject({ offset: from, content: lines(from, to).join('\n') });
   });
 
+  it('shows at most 2,000 lines', async () => {
+    const { run } = bench({ [TRACE]: log(2_500) });
+    const outcome = await run('get_pipeline_job_output', { ...job, offset: 0, limit: 9_999 });
+    expect(item(outcome)).toMatchObject({ lines: 2_000, content: lines(0, 2_000).join('\n') });
+    expect(outcome.structuredContent?.next_steps).toMatchObject([{ arguments: { offset: 2_000 } }]);
+  });
+
   it('is empty behind the end', async () => {
     const { run } = bench({ [TRACE]: log(10) });
     expect(item(await run('get_pipeline_job_output', { ...job, offset: 50 }))).toMatchObject({ lines: 0, total_lines: 10, content: '' });

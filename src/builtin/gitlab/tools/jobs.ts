@@ -12,6 +12,12 @@ function log({ args, first }: Found): readonly Hint[] {
   return [{ tool: 'get_pipeline_job_output', arguments: at, why: 'the end of its log' }];
 }
 
+/** Of a job that was just started. */
+function started({ args, first }: Found): readonly Hint[] {
+  const at: JsonObject = { project_id: args.project_id, job_id: first.id ?? args.job_id };
+  return [{ tool: 'wait_for_job', arguments: at, why: 'wait for its end' }, ...log({ args, first })];
+}
+
 export const JOBS: readonly ToolDeclaration[] = [
   {
     name: 'get_pipeline_job',
@@ -35,14 +41,14 @@ export const JOBS: readonly ToolDeclaration[] = [
     name: 'play_pipeline_job',
     title: 'Start a manual job',
     description: 'Starts a manual job.',
-    ...{ toolset: 'ci', tier: 2, kind: 'W', method: 'POST', routes: ['P/jobs/{job_id}/play'], shape: JOB_ITEM, hints: log },
+    ...{ toolset: 'ci', tier: 2, kind: 'W', method: 'POST', routes: ['P/jobs/{job_id}/play'], shape: JOB_ITEM, hints: started },
     params: { job_variables_attributes: objects({ key: must(text()), value: must(text()) }) },
   },
   {
     name: 'retry_pipeline_job',
     title: 'Retry a job',
     description: 'Runs a job again.',
-    ...{ toolset: 'ci', tier: 1, kind: 'W', method: 'POST', routes: ['P/jobs/{job_id}/retry'], shape: JOB_ITEM, hints: log },
+    ...{ toolset: 'ci', tier: 1, kind: 'W', method: 'POST', routes: ['P/jobs/{job_id}/retry'], shape: JOB_ITEM, hints: started },
   },
   {
     name: 'get_job_artifact_file',

@@ -79,6 +79,23 @@ describe('lists', () => {
     ]);
   });
 
+  it('have cursors that hold what the arguments do not say, however long those are', async () => {
+    const search = 'x'.repeat(50_000);
+    const next = { search, scope: 'all', order_by: 'created_at', pagination: 'keyset', per_page: '20', cursor: 'abc' };
+    const { api, run } = bench({ 'GET /issues': { items: issues(0, 1), next } });
+    const first = await run('list_issues', { search, scope: 'all' });
+    expect(String(cursorOf(first)).length).toBeLessThan(300);
+    // Who sent arguments of this length has them.
+    expect(structured(first).next_steps.map(({ tool }) => tool)).toEqual(['get_issue']);
+    await run('list_issues', { search, scope: 'all', cursor: cursorOf(first) });
+    expect(api.sent[1]?.query).toEqual({ ...next, per_page: 20, pagination: undefined });
+  });
+
+  it('have no next page where an instance names one that nobody can carry', async () => {
+    const { run } = bench({ [P]: { items: issues(0, 1), next: { cursor: 'x'.repeat(3_000) } } });
+    expect(structured(await run('list_issues', { project_id: 1 })).pagination).toMatchObject({ has_more: false, next_cursor: null });
+  });
+
   it('are cut at whole items and go on exactly there', async () => {
     const long = issues(0, 100).map((issue) => ({ ...issue, title: `${issue.iid} ${'x'.repeat(1_500)}` }));
     const { run } = bench({ [P]: long });

@@ -25,11 +25,9 @@ export async function listed(work: Work, keep?: (item: JsonObject) => boolean, q
   const path = pathOf(route, args);
   const perPage = clamp(args.per_page, 1, MAX_PER_PAGE, DEFAULT_PER_PAGE);
   const isKept = both(keep, work.isAllowed);
-  const bound = { ...asked, per_page: perPage };
-  const start =
-    typeof args.cursor === 'string'
-      ? cursors.read(args.cursor, api.apiUrl, declaration.name, bound)
-      : { query: firstQuery(work, query ?? sentOf(declaration, route, args).query, perPage), skip: 0 };
+  const begin = firstQuery(work, query ?? sentOf(declaration, route, args).query, perPage);
+  const list = { apiUrl: api.apiUrl, tool: declaration.name, args: { ...asked, per_page: perPage }, first: begin };
+  const start = typeof args.cursor === 'string' ? cursors.read(args.cursor, list) : { query: begin, skip: 0 };
 
   const items: JsonObject[] = [];
   /** Where each item was: the query of its page, and its place on it. */
@@ -55,7 +53,7 @@ export async function listed(work: Work, keep?: (item: JsonObject) => boolean, q
   const next = current;
   const cursor = (kept: number): string | null => {
     const place = places[kept] ?? (next === undefined ? undefined : { query: next, skip: 0 });
-    return place === undefined ? null : cursors.make(api.apiUrl, declaration.name, bound, place);
+    return (place && cursors.make(list, place)) ?? null;
   };
   const pagination = first?.pagination ?? NOTHING_KNOWN;
   // Totals count what the caller may not see.
@@ -85,10 +83,10 @@ async function pageOf(work: Work, path: string, query: Query): Promise<[ApiPage,
   const { pagination, ...plain } = query;
   const keyset = pagination === 'keyset';
   try {
-    return [await work.api.page({ path, query: plain, signal: work.signal, keyset }), query];
+    return [await work.api.list({ path, query: plain, signal: work.signal, keyset }), query];
   } catch (error) {
     if (!keyset || !(error instanceof GitLabError) || error.status !== 405) throw error;
-    return [await work.api.page({ path, query: plain, signal: work.signal, keyset: false }), plain];
+    return [await work.api.list({ path, query: plain, signal: work.signal, keyset: false }), plain];
   }
 }
 

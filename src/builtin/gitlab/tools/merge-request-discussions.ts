@@ -37,7 +37,7 @@ async function computedPosition(work: Work, file: string, line: number): Promise
   if (!isJsonObject(refs)) throw new TurnpikeError('request/params', 'The merge request has no diff yet; try again in a moment');
   const path = pathOf('M/diffs', work.args);
   const { signal } = work;
-  for await (const diff of work.api.items({ path, query: { per_page: 100 }, signal, maxItems: MAX_FILES, maxBytes: MAX_DIFF_BYTES })) {
+  for await (const diff of work.api.page({ path, query: { per_page: 100 }, signal, maxItems: MAX_FILES, maxBytes: MAX_DIFF_BYTES })) {
     if (diff.new_path !== file && diff.old_path !== file) continue;
     return {
       ...{ base_sha: refs.base_sha, start_sha: refs.start_sha, head_sha: refs.head_sha },

@@ -35,7 +35,7 @@ async function getMergeRequest(work: Work) {
   if (typeof args.source_branch !== 'string') throw new TurnpikeError('request/params', 'get_merge_request needs merge_request_iid or source_branch');
   const path = pathOf('P/merge_requests', args);
   const query = { source_branch: args.source_branch, order_by: 'created_at', sort: 'desc', per_page: 20 };
-  const { items } = await api.page({ path, query: { ...query, state: 'all' }, signal });
+  const { items } = await api.list({ path, query: { ...query, state: 'all' }, signal });
   const found = items.find(({ state }) => state === 'opened') ?? items[0];
   if (typeof found?.iid !== 'number') throw new TurnpikeError('request/params', 'No merge request has this source branch');
   const whole = { ...args, merge_request_iid: found.iid };

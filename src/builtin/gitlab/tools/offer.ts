@@ -1,10 +1,11 @@
-import type { BuiltinOffer } from '../../server/server.ts';
+import type { BuiltinOffer, BuiltinTool } from '../../server/server.ts';
 import { promptsOf } from '../prompts/prompts.ts';
 import { resourcesOf, templatesOf } from '../resources/resources.ts';
 import { ALL_TOOLS } from './all-tools.ts';
+import type { ToolDeclaration } from './declaration.ts';
 import type { GitLabContext } from './gitlab-call.ts';
 import { Runner, type RunnerOptions } from './runner.ts';
-import { builtinTool } from './schemas.ts';
+import { inputSchemaOf, outputSchemaOf } from './schemas.ts';
 
 export interface GitLabOfferOptions extends RunnerOptions {
   /** Of Turnpike. */
@@ -30,5 +31,22 @@ export function gitlabOffer(options: GitLabOfferOptions): BuiltinOffer<GitLabCon
     resources: resourcesOf(runner, options.apiUrl),
     templates: templatesOf(runner, options.apiUrl),
     prompts: promptsOf(runner),
+  };
+}
+
+/** A tool as the server offers it. */
+export function builtinTool(declaration: ToolDeclaration, runner: Runner): BuiltinTool<GitLabContext> {
+  const { name, title, description, kind } = declaration;
+  return {
+    ...{ name, title, description },
+    annotations: {
+      readOnlyHint: kind === 'R',
+      destructiveHint: kind === 'D' || declaration.mayDestroy === true,
+      idempotentHint: kind === 'R' || declaration.idempotent === true,
+      openWorldHint: true,
+    },
+    inputSchema: inputSchemaOf(declaration, runner.settings.project !== ''),
+    outputSchema: outputSchemaOf(declaration),
+    run: (args, call) => runner.run(name, args, call),
   };
 }

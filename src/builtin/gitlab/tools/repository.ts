@@ -1,9 +1,18 @@
 import { shape } from '../output/shape.ts';
-import type { ToolDeclaration } from './declaration.ts';
+import type { Found, ToolDeclaration } from './declaration.ts';
 import { flag, must, text, word } from './parameters.ts';
+import type { Hint } from './produced.ts';
 import { BRANCH, COMMIT, COMMIT_ITEM, DIFF, TAG } from './shapes.ts';
 
 const REPOSITORY_TOOL = { toolset: 'repository' } as const;
+
+function firstEntry({ args, first }: Found): readonly Hint[] {
+  const { path, type } = first;
+  if (typeof path !== 'string') return [];
+  const at = { project_id: args.project_id, ...(args.ref === undefined ? {} : { ref: args.ref }) };
+  if (type === 'tree') return [{ tool: 'get_repository_tree', arguments: { ...at, path }, why: 'the first folder' }];
+  return type === 'blob' ? [{ tool: 'get_file_contents', arguments: { ...at, file_path: path }, why: 'the first file' }] : [];
+}
 
 export const REPOSITORY: readonly ToolDeclaration[] = [
   {
@@ -12,6 +21,7 @@ export const REPOSITORY: readonly ToolDeclaration[] = [
     description: 'Files and folders of a repository.',
     ...{ ...REPOSITORY_TOOL, tier: 1, kind: 'R', routes: ['RP/tree'], list: true, shape: shape('name type path mode'), keyset: [''] },
     params: { path: text('folder'), ref: text(), recursive: flag() },
+    hints: firstEntry,
   },
   {
     name: 'get_branch_diffs',
@@ -46,7 +56,7 @@ export const REPOSITORY: readonly ToolDeclaration[] = [
       kind: 'D',
       method: 'DELETE',
       routes: ['RP/branches/{branch}'],
-      shape: shape('status'),
+      shape: {},
       idempotent: true,
       trusted: true,
     },
@@ -77,7 +87,9 @@ export const REPOSITORY: readonly ToolDeclaration[] = [
     description: 'One commit.',
     ...{ ...REPOSITORY_TOOL, tier: 1, kind: 'R', routes: ['RP/commits/{sha}'], shape: COMMIT_ITEM },
     params: { stats: flag() },
-    hints: ({ args }) => [{ tool: 'get_commit_diff', arguments: { project_id: args.project_id, sha: args.sha }, why: 'its changes' }],
+    hints: ({ args, first }) => [
+      { tool: 'get_commit_diff', arguments: { project_id: args.project_id, sha: first.id ?? args.sha }, why: 'its changes' },
+    ],
   },
   {
     name: 'get_commit_diff',

@@ -81,13 +81,15 @@ export interface Sent {
 
 export function sentOf(declaration: ToolDeclaration, route: string, args: JsonObject): Sent {
   const inPath = new Set(placeholders(route));
+  const inPaths = new Set(declaration.routes.flatMap(placeholders));
   const query: Record<string, unknown> = { ...declaration.always };
   const body: Record<string, unknown> = {};
   const writes = declaration.method === 'POST' || declaration.method === 'PUT';
   for (const [name, param] of Object.entries(paramsOf(declaration))) {
     const value = args[name];
     // The scope that lost against a narrower one is not sent: `/projects/1/issues` has no `group_id`.
-    if (value === undefined || inPath.has(name) || param.to === 'own' || name === 'project_id' || name === 'group_id') continue;
+    const isScope = (name === 'project_id' || name === 'group_id') && inPaths.has(name);
+    if (value === undefined || inPath.has(name) || param.to === 'own' || isScope) continue;
     const sent = param.joined === true && Array.isArray(value) ? value.join(',') : value;
     (writes && param.to !== 'query' ? body : query)[param.as ?? name] = sent;
   }

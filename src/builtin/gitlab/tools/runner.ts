@@ -1,6 +1,7 @@
 import type { Clock } from '../../../core/clock.ts';
 import { TurnpikeError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/mcp.ts';
+import { compileSchema, type Validator } from '../../server/schema.ts';
 import type { ToolOutcome } from '../../server/server.ts';
 import { Masker } from '../output/masking.ts';
 import { Access } from './access.ts';
@@ -9,6 +10,7 @@ import { Cursors } from './cursors.ts';
 import type { ToolDeclaration, Work } from './declaration.ts';
 import type { GitLabCall } from './gitlab-call.ts';
 import { viaRest } from './rest.ts';
+import { inputSchemaOf } from './schemas.ts';
 import type { GitLabSettings, Sealing } from './settings.ts';
 
 export interface RunnerOptions {
@@ -24,6 +26,7 @@ export class Runner {
   readonly clock: Clock;
   readonly #declarations: ReadonlyMap<string, ToolDeclaration>;
   readonly #cursors: Cursors;
+  readonly #inputs = new Map<string, Validator>();
 
   /** @throws `config/invalid` for settings that name unknown tools and the like */
   constructor(declarations: readonly ToolDeclaration[], { settings, sealing, clock }: RunnerOptions) {
@@ -54,11 +57,24 @@ export class Runner {
         cursors: this.#cursors,
         confirm: () => this.access.confirm(declaration, args, call),
       };
-      return answerOf(await (declaration.run ?? viaRest)(work), work, (tool) => this.access.mayRun(tool, call));
+      return answerOf(
+        await (declaration.run ?? viaRest)(work),
+        work,
+        (tool, given) => this.access.mayRun(tool, call) && (given === undefined || this.#fits(tool, given)),
+      );
     } catch (error) {
       const failure = failureOf(error, name, masker);
       if (failure === undefined) throw error;
       return failure;
     }
+  }
+
+  /** Whether arguments are such as the tool takes: what GitLab answered may be of any type. */
+  #fits(tool: string, args: JsonObject): boolean {
+    const declaration = this.#declarations.get(tool);
+    if (declaration === undefined) return false;
+    const validator = this.#inputs.get(tool) ?? compileSchema(inputSchemaOf(declaration, this.settings.project !== ''));
+    this.#inputs.set(tool, validator);
+    return validator(args).length === 0;
   }
 }

@@ -11,7 +11,7 @@ import { DEFAULT_SETTINGS, type GitLabSettings, type Sealing } from './settings.
 
 /** For tests: what was sent, without the signal and what is undefined. */
 export interface Sent {
-  readonly how: 'request' | 'page' | 'items' | 'stream' | 'graphql';
+  readonly how: 'request' | 'list' | 'page' | 'keyset' | 'stream' | 'graphql';
   readonly method: string;
   readonly path: string;
   readonly query: JsonObject;
@@ -47,16 +47,21 @@ export class FakeApi implements GitLabApi {
     return { status: 200, body, headers: this.headers[key] ?? {} };
   }
 
-  async page(request: ApiRequest & { readonly keyset?: boolean }): Promise<ApiPage> {
-    const [, reply] = this.#reply('page', request);
+  async list(request: ApiRequest & { readonly keyset?: boolean }): Promise<ApiPage> {
+    const [, reply] = this.#reply('list', request);
     const page: FakePage = Array.isArray(reply) ? { items: reply } : (reply as FakePage);
     const { items, next, total = null } = page;
     const pages = { page: 1, per_page: 20, next_page: next === undefined ? null : 2, prev_page: null };
     return { items, next, pagination: { ...pages, total_items: total, total_pages: null, has_more: next !== undefined } };
   }
 
-  async *items(request: ApiRequest): AsyncGenerator<JsonObject> {
-    const [, reply] = this.#reply('items', request);
+  async *page(request: ApiRequest): AsyncGenerator<JsonObject> {
+    const [, reply] = this.#reply('page', request);
+    yield* reply as JsonObject[];
+  }
+
+  async *keyset(request: ApiRequest): AsyncGenerator<JsonObject> {
+    const [, reply] = this.#reply('keyset', request);
     yield* reply as JsonObject[];
   }
 

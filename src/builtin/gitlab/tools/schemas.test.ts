@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { compileSchema } from '../../server/schema.ts';
 import { ALL_TOOLS } from './all-tools.ts';
+import { builtinTool } from './offer.ts';
 import { bench } from './sample-api.ts';
-import { builtinTool, inputSchemaOf, toolReference } from './schemas.ts';
+import { inputSchemaOf, toolReference } from './schemas.ts';
 
 const listed = (settings = {}) => {
   const { runner } = bench({}, { toolsets: ['default'], confirm: 'ask', ...settings });

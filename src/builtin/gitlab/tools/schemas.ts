@@ -1,10 +1,7 @@
 import type { JsonObject } from '../../../core/mcp.ts';
-import type { BuiltinTool } from '../../server/server.ts';
 import type { ToolDeclaration } from './declaration.ts';
-import type { GitLabContext } from './gitlab-call.ts';
 import { objectSchema } from './parameters.ts';
 import { expanded, paramsOf } from './routing.ts';
-import type { Runner } from './runner.ts';
 
 /** Input schema of a tool. With a default project nobody needs to name one. */
 export function inputSchemaOf(declaration: ToolDeclaration, hasDefaultProject: boolean): JsonObject {
@@ -17,13 +14,8 @@ export function inputSchemaOf(declaration: ToolDeclaration, hasDefaultProject: b
   return objectSchema(params);
 }
 
-const COMMON = {
-  next_steps: { type: 'array' },
-  notice: { type: 'string' },
-  truncated: { type: 'object' },
-  masked: { type: 'integer' },
-  error: { type: 'object' },
-};
+/** Without types: each byte here is in the list once for every tool. */
+const COMMON = { next_steps: {}, notice: {}, truncated: {}, masked: {}, error: {} };
 const ITEM: JsonObject = { type: 'object', properties: { item: { type: 'object' }, ...COMMON }, additionalProperties: false };
 const LIST: JsonObject = {
   type: 'object',
@@ -34,23 +26,6 @@ const LIST: JsonObject = {
 /** Output schema: kept small, because it cannot be shared between the tools of a list. */
 export function outputSchemaOf(declaration: ToolDeclaration): JsonObject {
   return declaration.list === true ? LIST : ITEM;
-}
-
-/** A tool as the server offers it. */
-export function builtinTool(declaration: ToolDeclaration, runner: Runner): BuiltinTool<GitLabContext> {
-  const { name, title, description, kind } = declaration;
-  return {
-    ...{ name, title, description },
-    annotations: {
-      readOnlyHint: kind === 'R',
-      destructiveHint: kind === 'D' || declaration.mayDestroy === true,
-      idempotentHint: kind === 'R' || declaration.idempotent === true,
-      openWorldHint: true,
-    },
-    inputSchema: inputSchemaOf(declaration, runner.settings.project !== ''),
-    outputSchema: outputSchemaOf(declaration),
-    run: (args, call) => runner.run(name, args, call),
-  };
 }
 
 /** The reference of all tools as Markdown tables, one for each toolset. */

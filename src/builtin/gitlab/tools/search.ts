@@ -1,7 +1,9 @@
+import { TurnpikeError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/mcp.ts';
 import { type Shape, shape } from '../output/shape.ts';
-import type { ToolDeclaration } from './declaration.ts';
+import type { ToolDeclaration, Work } from './declaration.ts';
 import { flag, must, text, word } from './parameters.ts';
+import { viaRest } from './rest.ts';
 import { COMMIT, ISSUE, MERGE_REQUEST, MILESTONE, NOTE, PROJECT, USER } from './shapes.ts';
 
 const BLOB = shape('project_id path filename ref startline basename data');
@@ -20,6 +22,14 @@ const SHAPES: Readonly<Record<string, Shape>> = {
 
 const shapeOf = ({ scope }: JsonObject): Shape => SHAPES[String(scope)] ?? BLOB;
 
+/** GitLab would pass over it: the answer would be of another branch than was asked for. */
+function search(work: Work) {
+  const { project_id, ref } = work.args;
+  if (ref !== undefined && project_id === undefined)
+    throw new TurnpikeError('request/params', 'ref is for a search in one project: give project_id, or leave ref out');
+  return viaRest(work);
+}
+
 export const SEARCH: readonly ToolDeclaration[] = [
   {
     name: 'search',
@@ -29,10 +39,11 @@ export const SEARCH: readonly ToolDeclaration[] = [
     params: {
       scope: must(word(...Object.keys(SHAPES))),
       search: must(text()),
-      ref: text('branch or tag, for blobs, commits, wiki_blobs'),
+      ref: text('branch or tag, in one project'),
       state: word('opened', 'closed', 'merged', 'all'),
       confidential: flag(),
     },
+    run: search,
     projectOf: ({ scope }) => (scope === 'projects' ? 'id' : 'project_id'),
     hints: ({ args, first }) =>
       args.scope === 'blobs' && typeof first.path === 'string'

@@ -17,7 +17,7 @@ export const PROJECT = shape(
   'id name path_with_namespace description default_branch visibility archived web_url last_activity_at star_count open_issues_count topics',
 );
 export const PROJECT_ITEM = shape(
-  'id name path path_with_namespace description default_branch visibility archived empty_repo web_url http_url_to_repo ssh_url_to_repo readme_url created_at last_activity_at star_count forks_count open_issues_count topics namespace{id full_path kind} creator_id issues_enabled merge_requests_enabled wiki_enabled jobs_enabled merge_method squash_option only_allow_merge_if_pipeline_succeeds only_allow_merge_if_all_discussions_are_resolved remove_source_branch_after_merge ci_config_path import_status statistics{commit_count storage_size repository_size job_artifacts_size} license{key name} permissions{project_access{access_level} group_access{access_level}}',
+  'id name path path_with_namespace description default_branch visibility archived empty_repo web_url http_url_to_repo ssh_url_to_repo readme_url created_at last_activity_at star_count forks_count open_issues_count topics namespace{id full_path kind} creator_id issues_enabled merge_requests_enabled wiki_enabled jobs_enabled issues_access_level merge_requests_access_level wiki_access_level merge_method squash_option only_allow_merge_if_pipeline_succeeds only_allow_merge_if_all_discussions_are_resolved remove_source_branch_after_merge ci_config_path import_status statistics{commit_count storage_size repository_size job_artifacts_size} license{key name} permissions{project_access{access_level} group_access{access_level}}',
 );
 export const GROUP = shape('id name full_path description visibility parent_id web_url created_at archived marked_for_deletion_on');
 export const GROUP_ITEM = shape(
@@ -58,7 +58,7 @@ export const JOB_ITEM = shape(
 );
 
 export const LABEL = shape(
-  'id name color description description_html open_issues_count closed_issues_count open_merge_requests_count priority is_project_label archived',
+  'id name color description open_issues_count closed_issues_count open_merge_requests_count priority is_project_label archived',
 );
 export const MILESTONE = shape('id iid project_id group_id title description state start_date due_date expired created_at updated_at web_url');
 export const RELEASE = shape(

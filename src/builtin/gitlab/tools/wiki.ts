@@ -11,6 +11,10 @@ export const WIKI: readonly ToolDeclaration[] = [
     description: 'Wiki pages of a project.',
     ...{ toolset: 'wiki', tier: 1, kind: 'R', routes: ['P/wikis'], list: true, unpaged: true, shape: WIKI_PAGE },
     params: { with_content: flag() },
+    hints: ({ args, first }) =>
+      typeof first.slug === 'string'
+        ? [{ tool: 'get_wiki_page', arguments: { project_id: args.project_id, slug: first.slug }, why: 'the first page' }]
+        : [],
   },
   {
     name: 'get_wiki_page',
