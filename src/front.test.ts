@@ -19,7 +19,7 @@ it.each([0, 1, 250, 499, 500, 501, 777, 999])(
     const clock = new ManualClock();
     const { sessions: settings } = standaloneFront({ maxRequestsPerMinute: 60, remote: true, dynamic: false });
     const sessions = new Sessions({ clock, max: 2, idle: 2_000, patience: 1_000, onEnd: () => {}, ...settings });
-    const caller = { principal: { issuer: 'https://gitlab.com', subject: '42' }, tenant: 'default', scopes: new Set<string>() };
+    const caller = { principal: { issuer: 'https://gitlab.com', subject: '42' }, tenant: 'default', scopes: new Set<never>() };
     sessions.create(caller, '2025-03-26', {});
     clock.advance(later);
     sessions.create(caller, '2025-03-26', {});
