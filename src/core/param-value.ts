@@ -47,6 +47,32 @@ const PLAIN_NUMBER = /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$/;
 /** A member that is plainly written as a number; undefined when it is absent, or anything else. */
 export function numberIn(object: Buffer, spans: readonly MemberSpan[], key: string): number | undefined {
   const span = spanOf(spans, key);
-  const text = span && object.toString('latin1', span.valueStart, span.end);
-  return text !== undefined && PLAIN_NUMBER.test(text) ? Number(text) : undefined;
+  if (span === undefined) return undefined;
+  const { valueStart, end } = span;
+  const whole = digitsIn(object, valueStart, end);
+  if (whole !== -1) return whole;
+  const text = object.toString('latin1', valueStart, end);
+  return PLAIN_NUMBER.test(text) ? Number(text) : undefined;
+}
+
+const ZERO = 0x30;
+
+/** What most numbers are: up to fifteen digits that begin with none of no worth. -1 for all others. */
+function digitsIn(bytes: Buffer, start: number, end: number): number {
+  if (end - start > 15 || (bytes[start] === ZERO && end - start > 1)) return -1;
+  let value = 0;
+  for (let index = start; index < end; index++) {
+    const digit = (bytes[index] as number) - ZERO;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+/** A member that is a text without escapes; undefined when it is absent, or anything else. */
+export function textIn(object: Buffer, spans: readonly MemberSpan[], key: string): string | undefined {
+  const span = spanOf(spans, key);
+  if (span === undefined || object[span.valueStart] !== QUOTE) return undefined;
+  const text = object.toString('utf8', span.valueStart + 1, span.end - 1);
+  return text.includes('\\') ? undefined : text;
 }

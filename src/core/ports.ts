@@ -58,22 +58,22 @@ export interface Seen {
   /** Where the members of `params` lie. */
   readonly spans: readonly MemberSpan[];
   /** The value of a progress. */
-  readonly progress?: number;
+  readonly progress: number | undefined;
 }
 
 /** What an upstream says about a call besides answering it. */
 export interface Relay {
   /**
    * A notification that belongs to the call: progress (token removed), log message, task status, …
-   * @param seen only where `replacesToken`: the token is still there
+   * @param seen only where `readsSpans`, of progress and log messages without `_meta`: the token is still there
    */
   notification(method: string, params: Buffer, seen?: Seen): void;
   /** A request of the server that belongs to the call. The answer goes back to the upstream. */
   request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer>;
   /** Where what is passed goes to: a stream that serves this call alone stands still while it is full. */
   readonly flow?: Flow;
-  /** Puts a token of its own in the place of ours: such progress is passed as it came. */
-  readonly replacesToken?: true;
+  /** Reads by their spans what nobody has parsed, and puts a token of its own in the place of ours: such notifications are passed as they came. */
+  readonly readsSpans?: true;
   /** Hears for a task that outlives its call: what names neither its call nor its task is not meant for it. */
   readonly forTask?: true;
 }

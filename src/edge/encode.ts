@@ -1,12 +1,12 @@
 import { toJson } from '../core/json.ts';
 import type { Answer, RequestId, RpcError } from '../core/mcp.ts';
 
+const CLOSE_OBJECT = 0x7d;
 const CLOSE = Buffer.from('}');
 
 /** A JSON-RPC response; the bytes of result and error are put in as they are. */
 export function encodeAnswer(id: RequestId, answer: Answer): Buffer {
-  const head = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"${answer.kind}":`;
-  return Buffer.concat([Buffer.from(head), answer.kind === 'result' ? answer.result : answer.error, CLOSE]);
+  return closed(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"${answer.kind}":`, answer.kind === 'result' ? answer.result : answer.error);
 }
 
 /** Pieces below this size are joined with their neighbours: to write one more costs more than to copy it. */
@@ -38,11 +38,21 @@ export function encodeError(id: RequestId | undefined, error: RpcError): Buffer 
 }
 
 export function encodeNotification(method: string, params: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":`), params, CLOSE]);
+  return closed(`{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":`, params);
 }
 
 export function encodeRequest(id: RequestId, method: string, params: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":${JSON.stringify(method)},"params":`), params, CLOSE]);
+  return closed(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":${JSON.stringify(method)},"params":`, params);
+}
+
+/** An object of what opens it and its last value. */
+function closed(open: string, value: Buffer): Buffer {
+  const start = Buffer.byteLength(open);
+  const out = Buffer.allocUnsafe(start + value.length + 1);
+  out.write(open);
+  value.copy(out, start);
+  out[out.length - 1] = CLOSE_OBJECT;
+  return out;
 }
 
 /**
@@ -54,4 +64,10 @@ export function oneLine(message: Buffer): Buffer {
   const copy = Buffer.from(message);
   for (let at = 0; at < copy.length; at++) if (copy[at] === 0x0a || copy[at] === 0x0d) copy[at] = 0x20;
   return copy;
+}
+
+/** As `oneLine`, as text with a character for each byte. */
+export function lineOf(message: Buffer): string {
+  const text = message.toString('latin1');
+  return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]/g, ' ') : text;
 }

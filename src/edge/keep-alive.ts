@@ -1,15 +1,22 @@
 import type { Clock, Timer } from '../core/clock.ts';
+import { Turn } from '../core/turn.ts';
 
 /** Something that wants a comment now and then, lest a proxy takes it for dead. */
 export interface Kept {
   comment(): void;
 }
 
+/** Something that writes at the end of a turn what was gathered in it. */
+export interface Gathering {
+  flush(): void;
+}
+
 const EVERY_MS = 15_000;
 
-/** One timer for all open streams. */
+/** What all open streams share: one timer, and the end of the turn. */
 export class KeepAlive {
   readonly clock: Clock;
+  readonly turn = new Turn<Gathering>((gathering) => gathering.flush());
   readonly #kept = new Set<Kept>();
   #timer: Timer | undefined;
 

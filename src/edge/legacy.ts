@@ -124,10 +124,7 @@ class SessionDoor implements Flow {
 
   answer(id: RequestId, answer: Answer): void {
     if (this.#stream === undefined) this.#edge.headers.sendJson(this.#request, this.#response, 200, encodePieces(id, answer));
-    else {
-      this.#session.replay.send(this.#stream, encodeAnswer(id, answer));
-      this.#session.replay.end(this.#stream);
-    }
+    else this.#session.replay.answer(this.#stream, id, answer);
   }
 
   #begin(): EventStream {
@@ -135,8 +132,8 @@ class SessionDoor implements Flow {
     const made = replay.create();
     if (this.#response.destroyed) replay.dropped(made);
     else {
-      this.#edge.headers.set(this.#request, this.#response);
-      replay.attach(made, new SseWriter(this.#response, this.#edge.keepAlive));
+      const { headers, keepAlive } = this.#edge;
+      replay.attach(made, new SseWriter(this.#response, keepAlive, headers.ofEvents(this.#request, this.#response)));
       this.#response.on('close', () => made.writer === undefined || made.writer.open || replay.dropped(made));
     }
     return made;

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest';
+import { memberSpans } from '../core/json.ts';
 import type { JsonObject } from '../core/mcp.ts';
 import { Metas } from './metas.ts';
 
-const said = (metas: Metas, text: string) => metas.parse(Buffer.from(text), 0, Buffer.byteLength(text));
+const said = (metas: Metas, text: string) =>
+  metas.parse(Buffer.from(text), 0, Buffer.byteLength(text), text.startsWith('{') ? memberSpans(Buffer.from(text)) : []);
 const read = (metas: Metas, text: string) => said(metas, text)?.meta;
 
 it('equal bytes are one object, which nobody can change; other bytes are another', () => {
@@ -17,7 +19,7 @@ it('equal bytes are one object, which nobody can change; other bytes are another
 
 it('reads only its part, keeps nothing long, and no more than it may', () => {
   const metas = new Metas();
-  expect(metas.parse(Buffer.from('["",{"a":1}]'), 4, 11)?.meta).toEqual({ a: 1 });
+  expect(metas.parse(Buffer.from('["",{"a":1}]'), 4, 11, memberSpans(Buffer.from('{"a":1}')))?.meta).toEqual({ a: 1 });
   expect(read(metas, '[]')).toBeUndefined();
   const long = JSON.stringify({ a: 'x'.repeat(3000) });
   expect(read(metas, long)).not.toBe(read(metas, long));
@@ -37,6 +39,10 @@ it('tells the token apart: what stands around it is one object, whatever the tok
   expect(first).toEqual({ meta: { a: 1, b: { progressToken: 'inner' } }, progressToken: 1 });
   for (const [token, value] of [
     ['2', 2],
+    ['2', 2],
+    ['3', 3],
+    ['-1.50', -1.5],
+    ['1e2', 100],
     ['"ü"', 'ü'],
     ['[1]', [1]],
     ['null', null],
@@ -48,6 +54,9 @@ it('tells the token apart: what stands around it is one object, whatever the tok
   expect(Object.isFrozen(first?.meta)).toBe(true);
   expect(said(metas, '{"a":1,"b":{"progressToken":"inner"}}')).toEqual({ meta: first?.meta as JsonObject, progressToken: undefined });
   expect(said(metas, '{"a":"\\"progressToken\\":1"}')).toEqual({ meta: { a: '"progressToken":1' }, progressToken: undefined });
+  for (let n = 0; n < 3; n++) expect(said(metas, '{"progressToken":1,"c":1}')).toEqual({ meta: { c: 1 }, progressToken: 1 });
+  expect(said(metas, '{"progressToken":1,"c":2}')).toEqual({ meta: { c: 2 }, progressToken: 1 });
+  expect(said(metas, '{"d":1,"progressToken":1,"c":1}')).toEqual({ meta: { c: 1, d: 1 }, progressToken: 1 });
   expect(said(metas, '{"progressToken":7}')).toEqual({ meta: {}, progressToken: 7 });
   const long = said(metas, JSON.stringify({ progressToken: 7, a: 'x'.repeat(3000) }));
   expect([long?.progressToken, long?.meta]).toEqual([7, { a: 'x'.repeat(3000) }]);

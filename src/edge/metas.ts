@@ -1,5 +1,6 @@
-import { type MemberSpan, memberSpans } from '../core/json.ts';
+import type { MemberSpan } from '../core/json.ts';
 import { isJsonObject, type JsonObject, META } from '../core/mcp.ts';
+import { numberIn, spanOf } from '../core/param-value.ts';
 
 /** Different `_meta` that are kept, and how long one may be. A client says the same with every call, but for its token. */
 const MAX_KEPT = 1024;
@@ -14,60 +15,66 @@ export interface Said {
   readonly progressToken: unknown;
 }
 
+/** What stands before and behind a token; without one, everything and nothing. */
 interface Recent {
-  readonly bytes: Buffer;
-  readonly said: Said;
+  readonly before: Buffer;
+  readonly behind: Buffer;
+  readonly meta: JsonObject;
 }
-
-const TOKEN = Buffer.from(JSON.stringify(META.progressToken));
 
 /**
  * What requests say in `_meta`, parsed once for equal bytes: what follows from it can be kept by the object that it became. Nobody
- * changes that object, whoever sent it: it is frozen.
+ * changes that object, whoever sent it: it is frozen. A token differs with every call: what stands around it is what is known.
  */
 export class Metas {
-  readonly #known = new Map<string, Said>();
-  /** Those without a token that came last: bytes are compared faster than a text is made of them. */
+  readonly #known = new Map<string, JsonObject>();
+  /** Those that came last: bytes are compared faster than a text is made of them. */
   readonly #recent: Recent[] = [];
   #oldest = 0;
 
-  /** The `_meta` that lies between two offsets of `params`; undefined when it is no object. */
-  parse(params: Buffer, start: number, end: number): Said | undefined {
-    for (const { bytes, said } of this.#recent)
-      if (bytes.length === end - start && params.compare(bytes, 0, bytes.length, start, end) === 0) return said;
-    const token = end - start > MAX_LENGTH ? undefined : tokenOf(params.subarray(start, end));
-    return token === undefined ? this.#find(params, start, end) : this.#findBut(token, params.subarray(start, end));
+  /**
+   * The `_meta` that lies between two offsets of `params`; undefined when it is no object.
+   * @param members of it, each once
+   */
+  parse(params: Buffer, start: number, end: number, members: readonly MemberSpan[]): Said | undefined {
+    if (end - start > MAX_LENGTH) return saidIn(JSON.parse(params.toString('utf8', start, end)));
+    const token = spanOf(members, META.progressToken);
+    const from = token === undefined ? end : start + token.valueStart;
+    const to = token === undefined ? end : start + token.end;
+    const meta = this.#metaAround(params, start, end, from, to);
+    if (meta === undefined) return undefined;
+    if (token === undefined) return { meta, progressToken: undefined };
+    const bytes = params.subarray(start, end);
+    return { meta, progressToken: numberIn(bytes, members, META.progressToken) ?? JSON.parse(params.toString('utf8', from, to)) };
   }
 
-  #find(params: Buffer, start: number, end: number): Said | undefined {
-    const text = params.toString('latin1', start, end);
+  /** All of it but what lies between `from` and `to`. */
+  #metaAround(params: Buffer, start: number, end: number, from: number, to: number): JsonObject | undefined {
+    for (const { before, behind, meta } of this.#recent) if (isAt(params, before, start, from) && isAt(params, behind, to, end)) return meta;
+    // Without its token it is no JSON, hence never the same as one that has none.
+    const text = params.toString('latin1', start, from) + params.toString('latin1', to, end);
     const known = this.#known.get(text);
-    if (known !== undefined) {
-      this.#recent[this.#oldest] = { bytes: Buffer.from(params.subarray(start, end)), said: known };
-      this.#oldest = (this.#oldest + 1) % MAX_RECENT;
-      return known;
+    if (known === undefined) {
+      const meta = saidIn(JSON.parse(params.toString('utf8', start, end)))?.meta;
+      return meta && this.#keep(text, meta);
     }
-    const said = saidIn(JSON.parse(params.toString('utf8', start, end)));
-    if (said === undefined || text.length > MAX_LENGTH || said.progressToken !== undefined) return said;
-    return this.#keep(text, said.meta);
+    const recent = { before: Buffer.from(params.subarray(start, from)), behind: Buffer.from(params.subarray(to, end)), meta: known };
+    this.#recent[this.#oldest] = recent;
+    this.#oldest = (this.#oldest + 1) % MAX_RECENT;
+    return known;
   }
 
-  /** A token differs with every call: what stands around it is what is known. */
-  #findBut({ valueStart, end }: MemberSpan, bytes: Buffer): Said | undefined {
-    // No JSON, hence never the same as one without a token.
-    const text = bytes.toString('latin1', 0, valueStart) + bytes.toString('latin1', end);
-    const meta = this.#known.get(text)?.meta;
-    if (meta !== undefined) return { meta, progressToken: JSON.parse(bytes.toString('utf8', valueStart, end)) };
-    const said = saidIn(JSON.parse(bytes.toString('utf8')));
-    return said && { meta: this.#keep(text, said.meta).meta, progressToken: said.progressToken };
-  }
-
-  #keep(text: string, meta: JsonObject): Said {
-    const said = { meta: frozen(meta), progressToken: undefined };
+  #keep(text: string, said: JsonObject): JsonObject {
+    const meta = frozen(said);
     if (this.#known.size >= MAX_KEPT) for (const oldest of this.#known.keys()) if (this.#known.delete(oldest)) break;
-    this.#known.set(text, said);
-    return said;
+    this.#known.set(text, meta);
+    return meta;
   }
+}
+
+/** Whether these bytes, and no others, stand between two offsets. */
+function isAt(bytes: Buffer, part: Buffer, start: number, end: number): boolean {
+  return part.length === end - start && (start === end || bytes.compare(part, 0, part.length, start, end) === 0);
 }
 
 /** @param value of `_meta`, as the full parser read it; undefined when that is no object */
@@ -75,13 +82,6 @@ export function saidIn(value: unknown): Said | undefined {
   if (!isJsonObject(value)) return undefined;
   const { [META.progressToken]: progressToken, ...meta } = value;
   return { meta: progressToken === undefined ? value : meta, progressToken };
-}
-
-/** Where the token lies, if it is there once and plainly. */
-function tokenOf(meta: Buffer): MemberSpan | undefined {
-  if (!meta.includes(TOKEN)) return undefined;
-  const [token, ...others] = memberSpans(meta).filter(({ key }) => key === META.progressToken);
-  return others.length === 0 ? token : undefined;
 }
 
 function frozen<T>(value: T): T {

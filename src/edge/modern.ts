@@ -104,8 +104,8 @@ class ModernDoor implements Flow {
   notify(method: string, params: Buffer): void {
     if (!this.events || this.#done || this.#response.destroyed) return;
     if (this.#stream === undefined) {
-      this.#edge.headers.set(this.#request, this.#response);
-      this.#stream = new SseWriter(this.#response, this.#edge.keepAlive);
+      const { headers, keepAlive } = this.#edge;
+      this.#stream = new SseWriter(this.#response, keepAlive, headers.ofEvents(this.#request, this.#response));
     }
     this.#stream.notification(method, params);
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
+import type { Answer } from '../core/mcp.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { type EventStream, Replay } from './replay.ts';
 import { SampleResponse, turn } from './sample-response.ts';
@@ -23,7 +24,7 @@ function made() {
     replay.attach(stream, connection.writer);
     return { stream, ...connection };
   };
-  const missed = (id: string) => replay.find(id)?.missed.map(({ data: bytes }) => JSON.parse(bytes.toString()) as string);
+  const missed = (id: string) => replay.find(id)?.missed.map(({ data: bytes }) => JSON.parse(bytes.toString()) as unknown);
   const lose = (stream: EventStream) => {
     stream.writer?.end();
     replay.dropped(stream);
@@ -78,6 +79,19 @@ describe('a stream', () => {
     replay.resume(stream, writer, replay.find('0-0')?.missed ?? []);
     expect([response.text, response.ended]).toEqual(['id: 0-1\ndata: "answer"\n\n', true]);
     expect(missed('0-0')).toBeUndefined();
+  });
+
+  it('ends with its answer, which waits for who is not there', async () => {
+    const { replay, opened, lose, missed } = made();
+    const [read, lost] = [opened(), opened()];
+    const answer: Answer = { kind: 'result', result: Buffer.from('{"a":1}') };
+    replay.send(read.stream, data('one'));
+    replay.answer(read.stream, 7, answer);
+    expect(read.response.text).toContain('id: 0-1\ndata: "one"\n\nid: 0-2\ndata: {"jsonrpc":"2.0","id":7,"result":{"a":1}}\n\n');
+    expect([read.response.ended, missed('0-0')]).toEqual([true, undefined]);
+    lose(lost.stream);
+    replay.answer(lost.stream, 8, answer);
+    expect(missed('1-0')).toEqual([{ jsonrpc: '2.0', id: 8, result: { a: 1 } }]);
   });
 
   it('that ended before its client is nothing to come back for', () => {

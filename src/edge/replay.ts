@@ -1,4 +1,6 @@
 import type { Clock } from '../core/clock.ts';
+import type { Answer, RequestId } from '../core/mcp.ts';
+import { encodeAnswer } from './encode.ts';
 import type { SseWriter } from './sse-writer.ts';
 
 /** Kept for replay per session (protocol.md section 3). */
@@ -32,6 +34,8 @@ export class Replay {
   #kept: Kept[] = [];
   #bytes = 0;
   #next = 0;
+  /** Whether a stream was ever dropped: of most sessions none is, and nothing has to be looked for with each event. */
+  #hasDropped = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -60,6 +64,13 @@ export class Replay {
     else this.dropped(stream);
   }
 
+  /** Sends the answer, with which the stream is complete. Who reads it to the end has nothing to come back for: it is not kept. */
+  answer(stream: EventStream, id: RequestId, answer: Answer): void {
+    if (stream.writer?.open) stream.writer.answer(id, answer, `${stream.id}-${++stream.seq}`);
+    else this.send(stream, encodeAnswer(id, answer));
+    this.end(stream);
+  }
+
   /** The stream is complete. */
   end(stream: EventStream): void {
     stream.ended = true;
@@ -73,6 +84,7 @@ export class Replay {
   dropped(stream: EventStream): void {
     stream.writer = undefined;
     stream.droppedAt ??= this.#clock.monotonic();
+    this.#hasDropped = true;
   }
 
   /** The stream that an event id names, and what was sent after it; nothing for ids of other sessions. */
@@ -114,14 +126,18 @@ export class Replay {
   }
 
   #prune(): void {
+    if (this.#hasDropped) this.#expire();
+    while (this.#kept.length > MAX_EVENTS || (this.#bytes > MAX_BYTES && this.#kept.length > 0)) {
+      this.#bytes -= this.#kept.shift()?.data.length ?? 0;
+    }
+  }
+
+  #expire(): void {
     const before = this.#clock.monotonic() - KEEP_MS;
     for (const stream of this.#streams.values()) {
       if (stream.droppedAt !== undefined && stream.droppedAt < before && stream.ended) this.#streams.delete(stream.id);
     }
     this.#drop(({ stream }) => stream.droppedAt !== undefined && stream.droppedAt < before);
-    while (this.#kept.length > MAX_EVENTS || (this.#bytes > MAX_BYTES && this.#kept.length > 0)) {
-      this.#bytes -= this.#kept.shift()?.data.length ?? 0;
-    }
   }
 
   #drop(gone: (kept: Kept) => boolean): void {

@@ -40,14 +40,15 @@ export class SampleResponse extends EventEmitter {
   cork(): void {}
   uncork(): void {}
 
-  write(bytes: Buffer): boolean {
+  write(given: Buffer | string, encoding?: BufferEncoding): boolean {
+    const bytes = typeof given === 'string' ? Buffer.from(given, encoding) : given;
     this.written.push(bytes.toString());
     this.writableLength += bytes.length;
     return true;
   }
 
-  end(bytes?: Buffer): this {
-    if (bytes !== undefined) this.write(bytes);
+  end(bytes?: Buffer | string, encoding?: BufferEncoding): this {
+    if (bytes !== undefined) this.write(bytes, encoding);
     this.ended = true;
     this.emit('close');
     return this;

@@ -22,7 +22,7 @@ export class ScannedMessage {
     this.params = params;
     this.spans = spans;
     const span = meta === undefined ? undefined : spanOf(spans, '_meta');
-    const said = span && metas.parse(params, span.valueStart, span.end);
+    const said = span && metas.parse(params, span.valueStart, span.end, meta ?? []);
     this.meta = said?.meta;
     this.progressToken = said?.progressToken;
   }

@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { SampleResponse, turn } from './sample-response.ts';
-import { SseWriter } from './sse-writer.ts';
+import { SseWriter, type StreamHead } from './sse-writer.ts';
 
 const MIB = 1024 * 1024;
 
-function made() {
+function made(head?: StreamHead) {
   const clock = new ManualClock();
   const response = new SampleResponse();
-  const writer = new SseWriter(response.response, new KeepAlive(clock));
+  const writer = new SseWriter(response.response, new KeepAlive(clock), head);
   return { clock, response, writer };
 }
 
@@ -17,10 +17,7 @@ describe('what is written', () => {
   it('begins with a head that no proxy buffers', async () => {
     const { response } = made();
     await turn();
-    expect(response.head).toEqual([
-      200,
-      { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' },
-    ]);
+    expect(response.head).toEqual([200, ['content-type', 'text/event-stream', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no']]);
   });
 
   it('is one data line for each message, whatever line breaks stand between its tokens', async () => {
@@ -29,6 +26,48 @@ describe('what is written', () => {
     writer.message(Buffer.from('{}'));
     await turn();
     expect(response.text).toBe('id: 1-2\ndata: {"a":  1, "b":"x\\ny"}\n\ndata: {}\n\n');
+  });
+
+  it('is UTF-8, byte for byte, in whatever it was gathered', async () => {
+    const { response, writer } = made();
+    writer.notification('notifications/größe', Buffer.from('{"a":"ü"}'));
+    writer.message(Buffer.from(`"${'€'.repeat(10_000)}"`));
+    writer.notification('notifications/progress', Buffer.from('{"progress":\n1}'));
+    writer.endpoint('/message?für=dich');
+    writer.answer('ö', { kind: 'result', result: Buffer.from('{"text":"🙂"}') });
+    await turn();
+    expect(response.text).toBe(
+      [
+        'data: {"jsonrpc":"2.0","method":"notifications/größe","params":{"a":"ü"}}',
+        `data: "${'€'.repeat(10_000)}"`,
+        'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{"progress": 1}}',
+        'event: endpoint\ndata: /message?für=dich',
+        'data: {"jsonrpc":"2.0","id":"ö","result":{"text":"🙂"}}',
+      ]
+        .map((event) => `${event}\n\n`)
+        .join(''),
+    );
+  });
+
+  it('that is complete within a turn has its length in bytes in the head, and what the head is to say besides', async () => {
+    const { response, writer } = made({ headers: ['x-more', '1'] });
+    writer.message(Buffer.from('"ü"'));
+    writer.message(Buffer.alloc(20_000, 'x'), '0-1');
+    writer.end();
+    const text = `data: "ü"\n\nid: 0-1\ndata: ${'x'.repeat(20_000)}\n\n`;
+    expect(response.text).toBe(text);
+    expect(response.head).toEqual([200, ['x-more', '1', 'content-length', String(Buffer.byteLength(text))]]);
+    await turn();
+    expect(response.text).toBe(text);
+  });
+
+  it('of many small messages is not gathered into one text without end', async () => {
+    const { response, writer } = made();
+    const message = Buffer.from(`"${'x'.repeat(10_000)}"`);
+    for (let index = 0; index < 30; index++) writer.message(message, `0-${index}`);
+    await turn();
+    expect(response.text).toBe(Array.from({ length: 30 }, (_, index) => `id: 0-${index}\ndata: ${message.toString()}\n\n`).join(''));
+    expect(Math.max(...response.written.map((piece) => piece.length))).toBeLessThan(80_000);
   });
 
   it('can begin with an empty event that says where to resume and when', async () => {
@@ -40,6 +79,8 @@ describe('what is written', () => {
 
   it('holds a comment every 15 s while it is open, and nothing after the end', async () => {
     const { clock, response, writer } = made();
+    expect(clock.pending).toBe(0);
+    await turn();
     clock.advance(30_000);
     await turn();
     expect(response.text).toBe(':\n\n:\n\n');
@@ -97,6 +138,20 @@ describe('a reader', () => {
     writer.end();
     clock.advance(60_000);
     expect([response.destroyed, response.ended]).toEqual([false, true]);
+  });
+
+  it('of the end of a stream has as long as the head says', () => {
+    for (const [unread, set] of [
+      [1, [500]],
+      [0, []],
+    ] as const) {
+      const { response, writer } = made({ headers: [], writeTimeout: 500 });
+      const timeouts: number[] = [];
+      Object.assign(response, { socket: { cork: () => {}, writableLength: unread, setTimeout: (ms: number) => timeouts.push(ms) } });
+      writer.message(Buffer.from('{}'));
+      writer.end();
+      expect(timeouts).toEqual(set);
+    }
   });
 
   it('that hangs up closes the writer', async () => {

@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http';
 import type { Timer } from '../core/clock.ts';
 import type { Answer, RequestId } from '../core/mcp.ts';
 import type { Flow } from '../core/ports.ts';
-import { encodePieces, oneLine } from './encode.ts';
-import type { KeepAlive } from './keep-alive.ts';
+import { encodePieces, lineOf, oneLine } from './encode.ts';
+import type { Gathering, KeepAlive, Kept } from './keep-alive.ts';
 
 /**
  * A client that lets this much pile up is disconnected (protocol.md section 2, "Answers"): when it is still unread after a
@@ -14,38 +14,59 @@ const GRACE_MS = 1_000;
 /** Nobody gets a second when this much is unread. */
 const MAX_BURST_BYTES = 8 * 1024 * 1024;
 
-/** More than this is not copied into one piece before it is written. */
-const MAX_JOINED_BYTES = 64 * 1024;
+/** Larger messages are not made into text, nor is more text gathered into one: it is copied once more when it is written. */
+const MAX_TEXT_BYTES = 16 * 1024;
+const MAX_GATHERED_TEXT = 64 * 1024;
 
-const HEAD = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' } as const;
-const DATA = Buffer.from('data: ');
-const END = Buffer.from('\n\n');
-const CLOSE_END = Buffer.from('}\n\n');
-const NOTHING: readonly Buffer[] = [];
+/** What makes an answer an event stream: name, value, name, value, … */
+export const STREAM_HEADERS: readonly string[] = [
+  'content-type',
+  'text/event-stream',
+  'cache-control',
+  'no-cache, no-transform',
+  'x-accel-buffering',
+  'no',
+];
+
+/** What the head of a stream says. */
+export interface StreamHead {
+  readonly headers: readonly string[];
+  /** How long what is unread at the end may take to be read, in milliseconds, where nobody else sees to that. */
+  readonly writeTimeout?: number;
+}
+
+/** Of a response whose other headers are set. */
+const REST_OF_HEAD: StreamHead = { headers: STREAM_HEADERS };
+
+/** The beginnings of the notifications that streams consist of. */
+const HEADS = new Map(['notifications/progress', 'notifications/message'].map((method) => [method, headOf(method)]));
 
 /**
  * One open event stream towards a client. What is written in one turn of the loop leaves in one piece at its end, head included: under
- * load that is most of what a stream costs.
+ * load that is most of what a stream costs. What is small is gathered as text, a character for each byte (latin1): to join texts costs
+ * nothing, and head and text are one piece for the socket.
  */
-export class SseWriter implements Flow {
+export class SseWriter implements Flow, Gathering, Kept {
   readonly #response: ServerResponse;
   readonly #keepAlive: KeepAlive;
+  readonly #head: StreamHead;
   #ended = false;
   #gathering = false;
-  /** Not yet given to the response. */
-  #pieces: Buffer[] = [];
+  /** Not yet given to the response, before `#text`. */
+  #pieces: (string | Buffer)[] = [];
+  #text = '';
   #gathered = 0;
   readonly #waiting: (() => void)[] = [];
+  #heedsDrain = false;
   #grace: Timer | undefined;
 
   /** Sends the head at the end of the turn, so that the client knows that it is connected. */
-  constructor(response: ServerResponse, keepAlive: KeepAlive) {
+  constructor(response: ServerResponse, keepAlive: KeepAlive, head = REST_OF_HEAD) {
     this.#response = response;
     this.#keepAlive = keepAlive;
+    this.#head = head;
     this.#gather();
-    keepAlive.add(this);
     response.on('close', () => this.#over());
-    response.on('drain', () => this.#freed());
   }
 
   /** As much is unread as may be: its upstream waits, where it can, while it is seen whether the client reads at all. */
@@ -54,6 +75,8 @@ export class SseWriter implements Flow {
   }
 
   whenFree(then: () => void): void {
+    if (!this.#heedsDrain) this.#response.on('drain', () => this.#freed());
+    this.#heedsDrain = true;
     this.#waiting.push(then);
     this.#freed();
   }
@@ -64,65 +87,105 @@ export class SseWriter implements Flow {
 
   /** Writes one message. `id` makes it resumable. */
   message(data: Buffer, id?: string): void {
-    this.#write([id === undefined ? DATA : Buffer.from(`id: ${id}\ndata: `), oneLine(data), END]);
+    if (!this.#admits()) return;
+    this.#say(startOf(id));
+    this.#put(data);
+    this.#say('\n\n');
+    this.#written();
   }
 
   /** As `message`, of a notification: its parts are not put together before they are written. */
   notification(method: string, params: Buffer): void {
-    this.#write([Buffer.from(`data: {"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":`), oneLine(params), CLOSE_END]);
+    if (!this.#admits()) return;
+    this.#say(HEADS.get(method) ?? headOf(method));
+    this.#put(params);
+    this.#say('}\n\n');
+    this.#written();
   }
 
   /** As `message`, of an answer. */
-  answer(id: RequestId, answer: Answer): void {
-    this.#write([DATA, ...encodePieces(id, answer).map(oneLine), END]);
+  answer(id: RequestId, answer: Answer, eventId?: string): void {
+    if (!this.#admits()) return;
+    this.#say(startOf(eventId));
+    for (const piece of encodePieces(id, answer)) this.#put(piece);
+    this.#say('\n\n');
+    this.#written();
   }
 
   /** An event without content: gives the client an id to resume from, and how long to wait before it does. */
   prime(id: string, retryMs: number): void {
-    this.#write([Buffer.from(`id: ${id}\nretry: ${retryMs}\ndata: \n\n`)]);
+    this.#write(`id: ${id}\nretry: ${retryMs}\ndata: \n\n`);
   }
 
   /** First event of the transport of 2024-11-05: where the client posts its messages. */
   endpoint(target: string): void {
-    this.#write([Buffer.from(`event: endpoint\ndata: ${target}\n\n`)]);
+    this.#write(`event: endpoint\ndata: ${bytesOf(target)}\n\n`);
   }
 
   comment(): void {
-    this.#write([Buffer.from(':\n\n')]);
+    this.#write(':\n\n');
   }
 
   /** Nothing follows. What is unread then has `listen.writeTimeout` to be taken. */
   end(): void {
     if (this.#ended) return;
     this.#over();
-    const pieces = this.#taken();
+    const length = this.#gathered;
+    const [pieces, text] = this.#taken();
     const response = this.#response;
     // Known to the last byte before anything was sent: no chunks are needed.
-    if (!response.headersSent) response.writeHead(200, { ...HEAD, 'content-length': lengthOf(pieces) });
-    if (pieces.length <= 1) {
-      response.end(pieces[0]);
-      return;
-    }
+    if (!response.headersSent) response.writeHead(200, [...this.#head.headers, 'content-length', String(length)]);
     // The end of a corked answer would overtake what was written: it leaves with it, in one piece.
-    response.socket?.cork();
-    for (const piece of pieces) response.write(piece);
-    response.end();
+    if (pieces.length > 0) response.socket?.cork();
+    for (const piece of pieces) response.write(piece, 'latin1');
+    if (text === '') response.end();
+    else response.end(text, 'latin1');
+    const { socket } = response;
+    const { writeTimeout } = this.#head;
+    if (writeTimeout !== undefined && socket !== null && socket.writableLength > 0) socket.setTimeout(writeTimeout);
   }
 
   get #unread(): number {
     return this.#response.writableLength + this.#gathered;
   }
 
-  #write(pieces: readonly Buffer[]): void {
-    if (this.#ended) return;
-    if (this.#unread > MAX_BURST_BYTES) {
-      this.#response.destroy();
+  #write(text: string): void {
+    if (!this.#admits()) return;
+    this.#say(text);
+    this.#written();
+  }
+
+  /** Whether anything more is written: not after the end, and not to somebody who leaves far too much unread. */
+  #admits(): boolean {
+    if (this.#ended) return false;
+    if (this.#unread <= MAX_BURST_BYTES) return true;
+    this.#response.destroy();
+    return false;
+  }
+
+  #say(text: string): void {
+    this.#text += text;
+    this.#gathered += text.length;
+    if (this.#text.length > MAX_GATHERED_TEXT) this.#closeText();
+  }
+
+  #put(bytes: Buffer): void {
+    if (bytes.length <= MAX_TEXT_BYTES) {
+      this.#say(lineOf(bytes));
       return;
     }
-    for (const piece of pieces) {
-      this.#pieces.push(piece);
-      this.#gathered += piece.length;
-    }
+    this.#closeText();
+    this.#pieces.push(oneLine(bytes));
+    this.#gathered += bytes.length;
+  }
+
+  #closeText(): void {
+    if (this.#text !== '') this.#pieces.push(this.#text);
+    this.#text = '';
+  }
+
+  /** A whole event was gathered. */
+  #written(): void {
     this.#gather();
     if (this.#unread <= MAX_UNREAD_BYTES) return;
     this.#grace ??= this.#keepAlive.clock.after(GRACE_MS, () => {
@@ -134,34 +197,43 @@ export class SseWriter implements Flow {
   #gather(): void {
     if (this.#gathering) return;
     this.#gathering = true;
-    setImmediate(() => {
-      this.#gathering = false;
-      this.#flush();
-      this.#freed();
-    });
+    this.#keepAlive.turn.add(this);
   }
 
-  #flush(): void {
+  /** Called at the end of the turn. */
+  flush(): void {
+    this.#gathering = false;
+    this.#send();
+    this.#freed();
+  }
+
+  #send(): void {
     const response = this.#response;
     if (this.#ended || response.destroyed) return;
-    const pieces = this.#taken();
-    if (!response.headersSent) response.writeHead(200, HEAD);
-    if (pieces.length === 0) response.flushHeaders();
-    else if (pieces.length === 1) response.write(pieces[0]);
-    else {
-      response.cork();
-      for (const piece of pieces) response.write(piece);
-      response.uncork();
+    const [pieces, text] = this.#taken();
+    if (!response.headersSent) {
+      response.writeHead(200, [...this.#head.headers]);
+      // One that is over by now needs no comments.
+      this.#keepAlive.add(this);
     }
+    if (pieces.length === 0) {
+      if (text === '') response.flushHeaders();
+      else response.write(text, 'latin1');
+      return;
+    }
+    response.cork();
+    for (const piece of pieces) response.write(piece, 'latin1');
+    if (text !== '') response.write(text, 'latin1');
+    response.uncork();
   }
 
-  /** What was gathered, as one piece unless it is large. */
-  #taken(): readonly Buffer[] {
-    const [pieces, length] = [this.#pieces, this.#gathered];
-    if (length === 0) return NOTHING;
-    this.#pieces = [];
+  /** What was gathered: what stands before the last text, and that. */
+  #taken(): readonly [pieces: readonly (string | Buffer)[], text: string] {
+    const taken = [this.#pieces, this.#text] as const;
+    if (this.#pieces.length > 0) this.#pieces = [];
+    this.#text = '';
     this.#gathered = 0;
-    return length <= MAX_JOINED_BYTES ? [Buffer.concat(pieces, length)] : pieces;
+    return taken;
   }
 
   /** Tells those who wait that they may go on. */
@@ -178,8 +250,15 @@ export class SseWriter implements Flow {
   }
 }
 
-function lengthOf(pieces: readonly Buffer[]): number {
-  let length = 0;
-  for (const piece of pieces) length += piece.length;
-  return length;
+function startOf(eventId: string | undefined): string {
+  return eventId === undefined ? 'data: ' : `id: ${eventId}\ndata: `;
+}
+
+function headOf(method: string): string {
+  return `data: {"jsonrpc":"2.0","method":${bytesOf(JSON.stringify(method))},"params":`;
+}
+
+/** A text as its bytes in UTF-8, a character for each. */
+function bytesOf(text: string): string {
+  return Buffer.from(text).toString('latin1');
 }

@@ -1,5 +1,7 @@
 import { type Edits, editObject, elements, joinArray, type MemberSpan, member, memberSpans, toJson } from '../core/json.ts';
+import { assembled } from '../core/json-splice.ts';
 import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META, TURNPIKE_PREFIX } from '../core/mcp.ts';
+import { spanOf } from '../core/param-value.ts';
 
 /**
  * Every change the relay may make to what an upstream said; all other bytes pass as they came. The documentation's table
@@ -122,6 +124,16 @@ export function notificationParams(params: Buffer, edits: Edits = {}, meta: Edit
   const known = spans ?? memberSpans(params);
   const all = { ...editMeta(params, meta, known), ...edits };
   return Object.keys(all).length === 0 ? params : editObject(params, all, known);
+}
+
+/**
+ * Params of a progress on their way to the client that wants it under `token`.
+ * @param spans their members, `_meta` not among them: then nothing but the token is to be changed
+ */
+export function progressParams(params: Buffer, token: Buffer, spans?: readonly MemberSpan[]): Buffer {
+  const span = spans && spanOf(spans, META.progressToken);
+  if (span === undefined) return notificationParams(params, { [META.progressToken]: token });
+  return assembled('', params, [{ start: span.valueStart, end: span.end, label: '', value: token }], '', false);
 }
 
 /** Names the asker in an elicitation; other requests are unchanged (security class 17). */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { asTurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { toJson } from '../core/json.ts';
+import { memberSpans, toJson } from '../core/json.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import { type Answer, LOG_LEVELS } from '../core/mcp.ts';
 import { CallLife } from './call-life.ts';
@@ -75,6 +75,27 @@ describe('what an upstream says during a call', () => {
         expect(told.map(({ params }) => params.level)).toEqual(LOG_LEVELS.slice(index));
       }
     }
+  });
+
+  it('what was only scanned is decided alike, and passes byte for byte but for the token', () => {
+    const levels = [...LOG_LEVELS.map((level) => `"${level}"`), '"\\u0069nfo"', '"loud"', '7', 'null', '{"level":"debug"}'];
+    const texts = [...levels.map((level) => `{ "data":{"big":9007199254740993}, "level":${level} }`), '{"data":1}'];
+    for (const logLevel of [undefined, ...LOG_LEVELS]) {
+      for (const era of ['modern', 'legacy'] as const) {
+        const [parsed, scanned] = [start({ era, logLevel }), start({ era, logLevel })];
+        for (const text of texts) {
+          const params = Buffer.from(text);
+          parsed.relay.notification('notifications/message', params);
+          scanned.relay.notification('notifications/message', params, { spans: memberSpans(params), progress: undefined });
+        }
+        expect(scanned.told.map(({ bytes }) => bytes)).toEqual(parsed.told.map(({ bytes }) => bytes));
+        expect(scanned.dropped).toEqual(parsed.dropped);
+      }
+    }
+    const { relay, told } = start({ progressToken: 'ü"' });
+    const params = Buffer.from('{ "total": 1.0, "progressToken" : 12 , "progress":1,"message":"ß" }');
+    relay.notification('notifications/progress', params, { spans: memberSpans(params), progress: 1 });
+    expect(told[0]?.bytes).toBe('{ "total": 1.0, "progressToken" : "ü\\"" , "progress":1,"message":"ß" }');
   });
 
   it('a session without a level hears every line', () => {

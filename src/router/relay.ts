@@ -1,11 +1,12 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { editObject, toJson } from '../core/json.ts';
-import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
+import { editObject, type MemberSpan, toJson } from '../core/json.ts';
+import { type Answer, isJsonObject, isLogLevel, type JsonObject, LOG_LEVELS, RPC, TURNPIKE_META } from '../core/mcp.ts';
+import { textIn } from '../core/param-value.ts';
 import type { Connection, Flow, Relay, Seen } from '../core/ports.ts';
 import type { Profile } from '../upstream/profile.ts';
 import type { CallLife } from './call-life.ts';
-import { editMeta, labelled, notificationParams } from './edits.ts';
+import { editMeta, labelled, notificationParams, progressParams } from './edits.ts';
 import { allows, NEEDS, type Need, needOf } from './interactions.ts';
 import { judge } from './questions/judged-questions.ts';
 import type { Questions } from './questions/pending-questions.ts';
@@ -33,7 +34,7 @@ export interface RelayOptions {
 
 /** What an upstream says and asks during one call, on its way to the client of that call. */
 export class CallRelay implements Relay, Flow {
-  readonly replacesToken = true;
+  readonly readsSpans = true;
   readonly #options: RelayOptions;
   /** The requests that wait for the call now, the newest last: none while it is parked. */
   #visitors: readonly Exchange[];
@@ -44,6 +45,7 @@ export class CallRelay implements Relay, Flow {
   #ended = false;
   /** What the client heard last: an upstream that is asked again after a round may count from the beginning. */
   #progress = Number.NEGATIVE_INFINITY;
+  #token: { readonly exchange: Exchange; readonly bytes: Buffer | undefined } | undefined;
 
   /** @param visitor the request that waits for the call first, where `exchange` is not that itself */
   constructor(options: RelayOptions, visitor = options.exchange) {
@@ -100,17 +102,25 @@ export class CallRelay implements Relay, Flow {
   }
 
   notification(method: string, params: Buffer, seen?: Seen): void {
-    const { deadline } = this.#options.life;
     const exchange = this.#visitors.at(-1);
-    if (method === 'notifications/progress' && !this.#ended) deadline.restart();
+    const isProgress = method === 'notifications/progress';
+    if (isProgress && !this.#ended) this.#options.life.deadline.restart();
     if (this.#ended) this.#dropped('late');
     else if (exchange === undefined) this.#dropped('parked');
-    else if (method === 'notifications/progress') {
-      if (exchange.progressToken === undefined) this.#dropped('progress not wanted');
+    else if (isProgress) {
+      const token = this.#tokenOf(exchange);
+      if (token === undefined) this.#dropped('progress not wanted');
       else if (!this.#rises(seen?.progress ?? progressIn(params))) this.#dropped('progress');
-      else this.#notify(exchange, method, notificationParams(params, { [META.progressToken]: toJson(exchange.progressToken) }, {}, seen?.spans));
-    } else if (method === 'notifications/message' && !wantsLog(exchange, params)) this.#dropped('log level');
-    else this.#notify(exchange, method, notificationParams(params));
+      else this.#notify(exchange, method, progressParams(params, token, seen?.spans));
+    } else if (method === 'notifications/message' && !wantsLog(exchange, params, seen?.spans)) this.#dropped('log level');
+    else this.#notify(exchange, method, seen === undefined ? notificationParams(params) : params);
+  }
+
+  /** The bytes of the token that a request wants progress under. */
+  #tokenOf(exchange: Exchange): Buffer | undefined {
+    if (this.#token?.exchange !== exchange)
+      this.#token = { exchange, bytes: exchange.progressToken === undefined ? undefined : toJson(exchange.progressToken) };
+    return this.#token.bytes;
   }
 
   request(method: string, params: Buffer, signal: AbortSignal): Promise<Answer> {
@@ -172,9 +182,9 @@ function progressIn(params: Buffer): unknown {
 }
 
 /** Modern: only at or above the level of the request. Session clients: of the session, or everything when none was set. */
-function wantsLog({ era, logLevel }: Exchange, params: Buffer): boolean {
+function wantsLog({ era, logLevel }: Exchange, params: Buffer, spans?: readonly MemberSpan[]): boolean {
   if (logLevel === undefined) return era === 'legacy';
-  const { level } = JSON.parse(params.toString('utf8')) as { level?: unknown };
+  const level = (spans && textIn(params, spans, 'level')) ?? (JSON.parse(params.toString('utf8')) as { level?: unknown }).level;
   return !isLogLevel(level) || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(logLevel);
 }
 

@@ -36,6 +36,8 @@ interface Kept {
   readonly capabilities: JsonObject;
   readonly logLevel: LogLevel | undefined;
   readonly meta: Buffer;
+  /** The same without its last brace, a character for each byte. */
+  readonly open: string;
 }
 
 /** Our requests to one upstream: only id, method and `_meta` are minted, everything else keeps its bytes (protocol.md section 2). */
@@ -65,7 +67,7 @@ export class RequestWriter {
   #modern(call: UpstreamCall, own: Buffer | undefined, id: number): Buffer {
     const kept = this.#keptFor(call, own);
     if (!call.progress) return kept.meta;
-    return Buffer.concat([kept.meta.subarray(0, -1), Buffer.from(`,"${META.progressToken}":${id}}`)]);
+    return Buffer.from(`${kept.open},"${META.progressToken}":${id}}`, 'latin1');
   }
 
   #keptFor(call: UpstreamCall, own: Buffer | undefined): Kept {
@@ -75,7 +77,8 @@ export class RequestWriter {
     let kept = this.#kept.get(key);
     if (kept === undefined || !isFor(kept, call)) {
       const { capabilities, logLevel } = call;
-      kept = { capabilities, logLevel, meta: modernMeta(call, own ?? NO_META, this.#clientInfo) };
+      const meta = modernMeta(call, own ?? NO_META, this.#clientInfo);
+      kept = { capabilities, logLevel, meta, open: meta.toString('latin1', 0, meta.length - 1) };
       if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
       if (key.length <= MAX_LENGTH) this.#kept.set(key, kept);
     }

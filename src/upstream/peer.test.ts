@@ -3,7 +3,7 @@ import { TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { Answer, JsonObject } from '../core/mcp.ts';
-import type { Relay, UpstreamCall } from '../core/ports.ts';
+import type { Relay, Seen, UpstreamCall } from '../core/ports.ts';
 import { Peer, type PeerOptions } from './peer.ts';
 import { type SampleServer, type SampleStream, SampleTransport } from './sample-transport.ts';
 
@@ -209,10 +209,41 @@ describe('cancelling', () => {
   });
 });
 
+describe('log lines on the stream of a call', () => {
+  it('are only scanned for who reads spans, whose call runs, and of what names a task, nobody', async () => {
+    const seen: (Seen | undefined)[] = [];
+    class Reader extends Ear {
+      readonly readsSpans = true;
+      override notification(method: string, params: Buffer, more?: Seen): void {
+        seen.push(more);
+        super.notification(method, params);
+      }
+    }
+    const streams: SampleStream[] = [];
+    const { peer, dropped } = rig('exchange', (_message, stream) => streams.push(stream));
+    const [ear, reader] = [new Ear(), new Reader()];
+    const answers = [peer.request(call({ relay: ear })), peer.request(call({ relay: reader }))];
+    await settle();
+    const log = (params: JsonObject) => ({ jsonrpc: '2.0', method: 'notifications/message', params });
+    const lines = [
+      { level: 'info', data: [1] },
+      { _meta: { v: 1 }, level: 'info' },
+    ];
+    for (const stream of streams) for (const line of lines) stream.say(log(line));
+    expect(ear.heard.map(({ params }) => params)).toEqual(lines);
+    expect(reader.heard.map(({ params }) => params)).toEqual(lines);
+    expect(seen.map((more) => more?.spans.map(({ key }) => key))).toEqual([['level', 'data'], undefined]);
+    expect(dropped).toEqual([]);
+    for (const [at, stream] of streams.entries()) stream.say([result(at + 1), log({ level: 'alert' })]);
+    await Promise.all(answers);
+    expect([reader.heard.length, dropped.length]).toEqual([2, 2]);
+  });
+});
+
 describe('progress', () => {
   it('keeps our token only for who puts its own there; of what names a task, nobody', async () => {
     const { peer, transport } = rig('channel');
-    const [ear, replacing] = [new Ear(), Object.assign(new Ear(), { replacesToken: true as const })];
+    const [ear, replacing] = [new Ear(), Object.assign(new Ear(), { readsSpans: true as const })];
     const answers = [peer.request(call({ relay: ear })), peer.request(call({ relay: replacing }))];
     await settle();
     const say = (params: JsonObject) => transport.say({ jsonrpc: '2.0', method: 'notifications/progress', params });

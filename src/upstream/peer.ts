@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
-import { editObject, elements, type MemberSpan, member, parseJson, toJson } from '../core/json.ts';
+import { editObject, elements, member, parseJson, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject, isRequestId, type JsonObject, META, type RequestId } from '../core/mcp.ts';
 import { numberIn, spanOf } from '../core/param-value.ts';
 import type { Relay, Transport, UpstreamCall } from '../core/ports.ts';
-import { scanIncoming } from '../core/scan.ts';
+import { type ScannedIncoming, scanIncoming } from '../core/scan.ts';
 import { toErrorAnswer } from '../core/to-wire.ts';
 import { mirroredHeaders, notificationMessage, RequestWriter, responseMessage } from './envelope.ts';
 import { closed, lost } from './http/upstream-errors.ts';
@@ -196,7 +196,7 @@ export class Peer {
   /** Returns whether the bytes were the answer to `origin`. Never throws: it runs inside the transport's reader. */
   #receive(bytes: Buffer, origin?: Pending): boolean {
     const scanned = scanIncoming(bytes);
-    if (scanned?.kind === 'notification' && scanned.method === 'notifications/progress' && this.#plainProgress(scanned, origin)) return false;
+    if (scanned?.kind === 'notification' && this.#plain(scanned, origin)) return false;
     const pending = scanned?.kind === 'result' ? this.#inFlight.get(scanned.id) : undefined;
     // What we asked ourselves we read whole; a result for a client is cut and passed on.
     if (scanned?.kind !== 'result' || pending === undefined || pending.call.relay === NO_RELAY || !INTERACTIVE.has(pending.call.method))
@@ -294,15 +294,18 @@ export class Peer {
     }
   }
 
-  /** Progress of a call in flight that says nothing of tasks. Returns whether it was one: then nothing more is to be done. */
-  #plainProgress({ params, spans }: { readonly params: Buffer; readonly spans: readonly MemberSpan[] }, origin: Pending | undefined): boolean {
-    const token = numberIn(params, spans, 'progressToken');
-    const progress = numberIn(params, spans, 'progress');
-    const pending = this.#inFlight.get(token);
-    if (pending === undefined || !pending.call.progress || progress === undefined || (origin !== undefined && origin !== pending)) return false;
-    if (pending.call.relay.replacesToken !== true || spanOf(spans, '_meta') !== undefined) return false;
-    if (pending.progress.admits(progress))
-      this.#safely('progress', () => pending.call.relay.notification('notifications/progress', params, { spans, progress }));
+  /**
+   * Passes on progress and log messages of a call in flight that say nothing of tasks, without parsing them. Returns whether it was
+   * one: then nothing more is to be done.
+   */
+  #plain({ method, params, spans }: Extract<ScannedIncoming, { kind: 'notification' }>, origin: Pending | undefined): boolean {
+    const progress = method === 'notifications/progress' ? numberIn(params, spans, 'progress') : undefined;
+    const pending = progress === undefined ? origin : this.#inFlight.get(numberIn(params, spans, 'progressToken'));
+    if (pending === undefined || pending.call.relay.readsSpans !== true || spanOf(spans, '_meta') !== undefined) return false;
+    if (progress === undefined && (method !== 'notifications/message' || !this.#inFlight.has(pending))) return false;
+    if (progress !== undefined && (!pending.call.progress || (origin !== undefined && origin !== pending))) return false;
+    if (progress !== undefined && !pending.progress.admits(progress)) return true;
+    this.#safely(method, () => pending.call.relay.notification(method, params, { spans, progress }));
     return true;
   }
 

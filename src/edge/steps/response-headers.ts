@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { EdgeSettings } from '../settings.ts';
+import { STREAM_HEADERS, type StreamHead } from '../sse-writer.ts';
 
 /** One of them: whether they were set. */
 export const COMMON = 'x-content-type-options';
@@ -32,12 +33,15 @@ export class ResponseHeaders {
   readonly #always: readonly (readonly [string, string])[];
   /** Name, value, name, value, …: of an answer whose headers are known at once. */
   readonly #json: readonly string[];
+  readonly #events: StreamHead;
 
   constructor(listen: Listen) {
     this.#listen = listen;
     const hsts: [string, string][] = listen.hsts || listen.tls !== undefined ? [['strict-transport-security', HSTS]] : [];
     this.#always = [...Object.entries(ALWAYS), ...hsts];
     this.#json = [...this.#always.flat(), 'content-type', 'application/json', 'content-length'];
+    const others = this.#always.filter(([name]) => !STREAM_HEADERS.includes(name));
+    this.#events = { headers: [...others.flat(), ...STREAM_HEADERS], writeTimeout: listen.writeTimeout };
   }
 
   /** Before an answer of whatever kind; CORS only for origins of `listen.allowedOrigins`. */
@@ -49,6 +53,13 @@ export class ResponseHeaders {
     response.setHeader('access-control-allow-origin', origin);
     response.setHeader('access-control-expose-headers', SHOWN_HEADERS);
     response.setHeader('vary', 'Origin');
+  }
+
+  /** The head of an event stream for which nothing was set. */
+  ofEvents(request: IncomingMessage, response: ServerResponse): StreamHead | undefined {
+    if (request.headers.origin === undefined) return this.#events;
+    this.set(request, response);
+    return undefined;
   }
 
   /** One JSON body in pieces, for which nothing was set: the way of nearly all answers. */

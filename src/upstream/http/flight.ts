@@ -1,10 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
-import type { Turn } from '../../core/turn.ts';
+import type { Arrival, Turn } from '../../core/turn.ts';
 import { classifyFailure, HttpFailure } from './http-failure.ts';
 import type { Route } from './route.ts';
 
 const ONCE = { once: true } as const;
+/** About what one read of a socket brings. */
+const MAX_WAITING_BYTES = 64 * 1024;
 
 /**
  * One request on its way through undici, which calls `onRequestStart` right before it writes the first byte: what fails
@@ -12,14 +14,17 @@ const ONCE = { once: true } as const;
  * is final (interim answers are skipped, redirects are failures), then `data`…, `end`, or at any point `fail`; nothing
  * after `end` or `fail`.
  */
-export abstract class Flight implements Dispatcher.DispatchHandler {
+export abstract class Flight implements Dispatcher.DispatchHandler, Arrival {
   readonly route: Route;
   readonly #signal: AbortSignal;
   #controller: Dispatcher.DispatchController | undefined;
   /** Where it waits until what came in with it is read (`Turn`). */
-  #turn: Turn<Flight> | undefined;
-  /** The bytes that wait so, and whether they are the last. */
-  #arrived: Buffer | undefined;
+  #turn: Turn<Arrival> | undefined;
+  #waits = false;
+  /** The pieces that wait so, of which most answers have one; their bytes, and whether they are the last. */
+  #piece: Buffer | undefined;
+  #more: Buffer[] | undefined;
+  #arrived = 0;
   #over = false;
   #done = false;
 
@@ -40,7 +45,7 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
   }
 
   /** Called by the client first: from here on the signal is heeded. Returns whether there is still something to send. */
-  begin(turn: Turn<Flight>): boolean {
+  begin(turn: Turn<Arrival>): boolean {
     this.#turn = turn;
     if (this.#signal.aborted) this.handleEvent();
     else this.#signal.addEventListener('abort', this, ONCE);
@@ -88,32 +93,47 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#done) return;
-    // What is large comes in many pieces: at most one of them waits.
-    if (this.#arrived !== undefined) this.read();
-    this.#arrived = chunk;
-    this.#readSoon();
+    if (this.#piece === undefined) this.#piece = chunk;
+    else if (this.#more === undefined) this.#more = [chunk];
+    else this.#more.push(chunk);
+    this.#arrived += chunk.length;
+    // What is large must not gather.
+    if (this.#arrived > MAX_WAITING_BYTES) this.#take();
+    else this.#readSoon();
   }
 
   onResponseEnd(): void {
     this.#over = true;
-    if (this.#arrived === undefined) this.#readSoon();
+    this.#readSoon();
   }
 
   #readSoon(): void {
-    if (this.#turn === undefined) this.read();
-    else this.#turn.add(this);
+    if (this.#turn === undefined) this.#take();
+    else if (!this.#waits) {
+      this.#waits = true;
+      this.#turn.add(this);
+    }
   }
 
   /** Called by the client: hears what came in. */
   read(): void {
-    const chunk = this.#arrived;
-    this.#arrived = undefined;
-    if (chunk !== undefined && !this.#done) this.data(chunk);
+    this.#waits = false;
+    this.#take();
+  }
+
+  #take(): void {
+    const piece = this.#piece;
+    const more = this.#more;
+    this.#piece = undefined;
+    this.#more = undefined;
+    this.#arrived = 0;
+    if (piece !== undefined && !this.#done) this.data(piece);
+    if (more !== undefined) for (const each of more) if (!this.#done) this.data(each);
     if (this.#over && this.#finish()) this.end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
-    this.read();
+    this.#take();
     if (!this.#done) this.#endWith(classifyFailure(error, this.#controller !== undefined, this.route.host));
   }
 
