@@ -1,5 +1,19 @@
 import { type Cell, type Revision, SKILLS } from './cells.ts';
 
+/** The scenarios of the tasks extension. */
+const TASKS = [
+  'tasks-lifecycle',
+  'tasks-capability-negotiation',
+  'tasks-wire-fields',
+  'tasks-request-state-removal',
+  'tasks-mrtr-input',
+  'tasks-request-headers',
+  'tasks-dispatch-and-envelope',
+  'tasks-status-notifications',
+  'tasks-required-task-error',
+  'tasks-mrtr-composition',
+];
+
 /** Scenarios that make no sense in some cells of the matrix. */
 export interface Inexpressible {
   /** What the client speaks. */
@@ -58,18 +72,7 @@ export const INEXPRESSIBLE: readonly Inexpressible[] = [
   },
   {
     front: '2025-11-25',
-    scenarios: [
-      'tasks-lifecycle',
-      'tasks-capability-negotiation',
-      'tasks-wire-fields',
-      'tasks-request-state-removal',
-      'tasks-mrtr-input',
-      'tasks-request-headers',
-      'tasks-dispatch-and-envelope',
-      'tasks-status-notifications',
-      'tasks-required-task-error',
-      'tasks-mrtr-composition',
-    ],
+    scenarios: TASKS,
     reason: 'an extension of 2026-07-28, declared for each request; a session has no place to declare it',
     source: 'SEP-2663, Capability Negotiation',
   },
@@ -173,18 +176,7 @@ const FIXTURES_ONLY: readonly Pick<Inexpressible, 'scenarios' | 'reason'>[] = [
     reason: 'calls tools of the fixtures that ask; how GitLab tools ask: test/gitlab/tools.test.ts',
   },
   {
-    scenarios: [
-      'tasks-lifecycle',
-      'tasks-capability-negotiation',
-      'tasks-wire-fields',
-      'tasks-request-state-removal',
-      'tasks-mrtr-input',
-      'tasks-request-headers',
-      'tasks-dispatch-and-envelope',
-      'tasks-status-notifications',
-      'tasks-required-task-error',
-      'tasks-mrtr-composition',
-    ],
+    scenarios: TASKS,
     reason: 'the built-in server has no tasks',
   },
   { scenarios: SKILLS, reason: 'the built-in server has no skills' },
