@@ -55,8 +55,10 @@ export interface Subject {
 
 /** What the rounds of one subject brought. */
 export interface Measured {
-  /** Microseconds of CPU per call of the process that was watched. */
+  /** Microseconds of CPU per call of the process that was watched and of its children. */
   readonly cpu: Series;
+  /** The same without its children. */
+  readonly cpuAlone: Series;
   /** Median latency in milliseconds. */
   readonly p50: Series;
   /** The first call that failed, in the words of the load. */
@@ -100,6 +102,7 @@ function measuredOf(reports: readonly LoadReport[]): Measured {
   const first = reports.find(({ firstError }) => firstError !== undefined)?.firstError;
   return {
     cpu: seriesOf(reports.map(({ cpu }) => cpu?.total ?? Number.NaN)),
+    cpuAlone: seriesOf(reports.map(({ cpuAlone }) => cpuAlone?.total ?? Number.NaN)),
     p50: seriesOf(reports.map(({ latency }) => latency.p50)),
     failure: errors === 0 ? undefined : `${errors} calls failed, first: ${first}`,
   };

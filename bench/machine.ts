@@ -14,13 +14,22 @@ export interface CpuTime {
 
 /** CPU time of a process and of all below it, those that ended and were waited for included. */
 export function cpuOf(pid: number): CpuTime {
+  return timeOf(treeOf(pid));
+}
+
+/** The same of the one process, without those below it. */
+export function cpuAloneOf(pid: number): CpuTime {
+  return timeOf([pid], false);
+}
+
+function timeOf(pids: readonly number[], withEnded = true): CpuTime {
   let user = 0;
   let system = 0;
-  for (const each of treeOf(pid)) {
+  for (const each of pids) {
     const fields = statOf(each);
     // utime and cutime, stime and cstime of proc(5), counted from the state behind the name.
-    user += (Number(fields[11]) + Number(fields[13])) * TICK;
-    system += (Number(fields[12]) + Number(fields[14])) * TICK;
+    user += (Number(fields[11]) + (withEnded ? Number(fields[13]) : 0)) * TICK;
+    system += (Number(fields[12]) + (withEnded ? Number(fields[14]) : 0)) * TICK;
   }
   return { user, system };
 }

@@ -5,6 +5,7 @@ import type { Clock } from './core/clock.ts';
 import { asTurnpikeError } from './core/errors.ts';
 import type { JsonObject } from './core/mcp.ts';
 import type { Secret } from './core/secret.ts';
+import { arrivals } from './core/turn.ts';
 import type { RouterSettings, UpstreamSettings as RouterUpstreamSettings } from './router/settings.ts';
 import type { Store } from './store/store.ts';
 import type { AuditSettings } from './telemetry/audit.ts';
@@ -101,6 +102,7 @@ export function connectorPorts(parts: {
   const { store, logger, instruments, ...ports } = parts;
   return {
     ...ports,
+    arrivals: arrivals(),
     memory: new EraMemory(store, (error) => logger.warn('the store forgot an era', { reason: asTurnpikeError(error).details.reason })),
     onStderr: (upstream, line) => logger.debug('upstream stderr', { upstream, line }),
     onDropped: (upstream, what) => {

@@ -1,6 +1,6 @@
 // The load, in a process of its own. Its parent opens plans by name, measures them in turn and closes them; see plan.ts.
 import { setTimeout as pause } from 'node:timers/promises';
-import { type CpuTime, cpuOf } from '../machine.ts';
+import { type CpuTime, cpuAloneOf, cpuOf } from '../machine.ts';
 import { openIdle } from './idle.ts';
 import { type Clients, closedLoop, openClient, openLoop } from './loops.ts';
 import type { CpuPerCall, LoadAnswer, LoadPlan, LoadQuestion, LoadReport, Measure } from './plan.ts';
@@ -60,7 +60,7 @@ async function measured({ script, clients }: Load, { leadIn, duration, isFlatOut
   const loop =
     rate === undefined || isFlatOut ? closedLoop(clients, script, recorder, over.signal) : openLoop(clients, script, recorder, over.signal, rate);
   await pause(leadIn);
-  const times = () => [cpuOf(process.pid), ...(watch === undefined ? [] : [cpuOf(watch)])];
+  const times = () => [cpuOf(process.pid), ...(watch === undefined ? [] : [cpuOf(watch), cpuAloneOf(watch)])];
   const before = times();
   const began = performance.now();
   recorder.start();
@@ -71,8 +71,8 @@ async function measured({ script, clients }: Load, { leadIn, duration, isFlatOut
   over.abort();
   const isOver = await Promise.race([loop.then(() => true), pause(LAST_ANSWERS, false)]);
   if (!isOver) recorder.failed(new Error(`calls were not answered within ${LAST_ANSWERS / 1000} s`));
-  const [ownCpu, cpu] = after.map((time, index) => perCall(before[index], time, recorder.calls));
-  return { ...recorder.figures(seconds), cpu, ownCpu: ownCpu as CpuPerCall };
+  const [ownCpu, cpu, cpuAlone] = after.map((time, index) => perCall(before[index], time, recorder.calls));
+  return { ...recorder.figures(seconds), cpu, cpuAlone, ownCpu: ownCpu as CpuPerCall };
 }
 
 function perCall(before: CpuTime | undefined, after: CpuTime, calls: number): CpuPerCall {

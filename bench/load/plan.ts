@@ -48,8 +48,10 @@ export interface LoadReport {
   readonly errors: number;
   readonly firstError: string | undefined;
   readonly perSecond: number;
-  /** Of the watched process; undefined without one. */
+  /** Of the watched process and its children; undefined without one. */
   readonly cpu: CpuPerCall | undefined;
+  /** Of the watched process without its children. */
+  readonly cpuAlone: CpuPerCall | undefined;
   /** Of the generator itself. */
   readonly ownCpu: CpuPerCall;
   /** Milliseconds. */

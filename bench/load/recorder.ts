@@ -46,7 +46,7 @@ export class Recorder {
   }
 
   /** All but times of CPU. `seconds`: how long it was on. */
-  figures(seconds: number): Omit<LoadReport, 'cpu' | 'ownCpu'> {
+  figures(seconds: number): Omit<LoadReport, 'cpu' | 'cpuAlone' | 'ownCpu'> {
     const sorted = this.#latencies.subarray(0, Math.min(this.#calls, ROOM)).sort();
     const at = (share: number) => quantile(sorted, share);
     return {

@@ -23,11 +23,11 @@ export const peerCalls: BenchSet = async (context) => {
     'http by sse': { ...tested.at('leg'), url: tested.url.replace(/mcp$/, 'sse') },
   };
   const rows: Row[] = [];
-  for (const peer of PEERS) rows.push(await peerRow(context, peer, upstream, ours[peer.like]));
+  for (const peer of PEERS) rows.push(...(await peerRows(context, peer, upstream, ours[peer.like])));
   return rows;
 };
 
-async function peerRow({ run, options, generator, tell }: Context, peer: Peer, upstream: Target, ours: Target): Promise<Row> {
+async function peerRows({ run, options, generator, tell }: Context, peer: Peer, upstream: Target, ours: Target): Promise<readonly Row[]> {
   const plan = (of: Target) => planOf(of, 'legacy', options, { clients: CLIENTS, transport: peer.transport });
   await using theirs = await started(run, peer, upstream, plan);
   const subjects = [
@@ -37,8 +37,13 @@ async function peerRow({ run, options, generator, tell }: Context, peer: Peer, u
   const of = await compared(generator, subjects, options, tell);
   const [reference, subject] = subjects.map(({ name }) => of(name));
   if (reference === undefined || subject === undefined) throw new Error('nothing was measured');
-  const value = reference.cpu.best / subject.cpu.best;
-  const each = pairs(reference.cpu, subject.cpu, (a, b) => a / b);
   const failure = reference.failure ?? subject.failure;
-  return { bound: 'peer', variant: peer.name, reference: reference.cpu, subject: subject.cpu, unit: 'µs', value, each, failure };
+  const row = (bound: 'peer' | 'peerAlone', of: 'cpu' | 'cpuAlone'): Row => {
+    const [theirs, own] = [reference[of], subject[of]];
+    const value = theirs.best / own.best;
+    const each = pairs(theirs, own, (a, b) => a / b);
+    return { bound, variant: peer.name, reference: theirs, subject: own, unit: 'µs', value, each, failure };
+  };
+  // A child is the upstream: it costs the same behind both, and hides how much the two differ.
+  return peer.like === 'http by sse' ? [row('peer', 'cpu')] : [row('peer', 'cpu'), row('peerAlone', 'cpuAlone')];
 }

@@ -28,3 +28,13 @@ export class Turn<T> {
     }
   };
 }
+
+/** Something that came in and waits for the end of its turn. */
+export interface Arrival {
+  read(): void;
+}
+
+/** Where what upstreams say waits: one for all of them, so that all of it is taken in a row. */
+export function arrivals(): Turn<Arrival> {
+  return new Turn((arrival) => arrival.read());
+}

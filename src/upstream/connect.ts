@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { type Era, type JsonObject, MODERN_VERSION } from '../core/mcp.ts';
 import type { ConnectionOwner, Transport } from '../core/ports.ts';
+import type { Arrival, Turn } from '../core/turn.ts';
 import { Link } from './connection.ts';
 import { unlessAborted, within } from './deadline.ts';
 import type { EraMemory } from './era-memory.ts';
@@ -23,6 +24,8 @@ export interface ConnectorPorts {
   /** Our own environment, of which children get six variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly memory: EraMemory;
+  /** Where what upstreams say waits for the end of its turn. Absent: what comes over HTTP waits by connection, the rest not at all. */
+  readonly arrivals?: Turn<Arrival> | undefined;
   readonly clientInfo: JsonObject;
   readonly onStderr: (upstream: string, line: string) => void;
   readonly onDropped: (upstream: string, what: string) => void;
@@ -77,6 +80,7 @@ export class Connector {
       const { tls, proxy, maxSockets } = target;
       this.#client = new HttpClient({
         connectTimeoutMs: settings.timeouts.connect,
+        arrivals: ports.arrivals,
         ...(maxSockets === undefined ? {} : { maxSockets }),
         ...(tls ? { tls } : {}),
         ...(proxy ? { proxy } : {}),
@@ -297,11 +301,11 @@ export class Connector {
 
   #transport(endpoint: Endpoint | undefined): Transport {
     const { name, target } = this.settings;
-    const { clock, reaper, environment, onStderr, transport } = this.#ports;
+    const { clock, reaper, environment, arrivals, onStderr, transport } = this.#ports;
     const made = transport?.(this.settings);
     if (made !== undefined) return made;
     if (target.type === 'stdio') {
-      return new StdioTransport({ name, ...target }, { clock, reaper, environment, onStderr: (line) => onStderr(name, line) });
+      return new StdioTransport({ name, ...target }, { clock, reaper, environment, arrivals, onStderr: (line) => onStderr(name, line) });
     }
     if (target.type === 'builtin' || endpoint === undefined || this.#client === undefined)
       throw new TurnpikeError('internal', undefined, { reason: `an upstream of type ${target.type} without a way to it` });

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import type { TurnpikeError } from '../../src/core/errors.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { type Arrival, arrivals, type Turn } from '../../src/core/turn.ts';
 import { MAX_MESSAGE_BYTES } from '../../src/upstream/process/framing.ts';
 import { Reaper } from '../../src/upstream/process/reaper.ts';
 import { isLastingStartFailure } from '../../src/upstream/process/start-failure.ts';
@@ -48,7 +49,7 @@ afterEach(async () => {
 function make(command: string, args: string[] = [], more: Partial<StdioOptions> = {}, onStderr?: (line: string) => void) {
   const transport = new StdioTransport(
     { name: 'S', command, args, cwd: directory, ...more, env: { [MARK]: mark, ...more.env } },
-    { clock: systemClock, reaper, environment, ...(onStderr ? { onStderr } : {}) },
+    { clock: systemClock, reaper, environment, arrivals: arrivals(), ...(onStderr ? { onStderr } : {}) },
   );
   opened.push(transport);
   const lines: string[] = [];
@@ -100,6 +101,23 @@ describe('messages', () => {
     await expect(send(Buffer.alloc(MAX_MESSAGE_BYTES + 1))).rejects.toMatchObject({ code: 'guard/size', details: { retryable: false } });
     await send(largest);
     expect((await line()).length).toBe(MAX_MESSAGE_BYTES);
+  });
+
+  test('what waits for the end of its turn is read when the child ends, and before its last words', async () => {
+    const never = { add() {} } as unknown as Turn<Arrival>;
+    const transport = new StdioTransport(
+      { name: 'S', command: 'printf', args: ['one\\ntwo'], cwd: directory, env: { [MARK]: mark } },
+      { clock: systemClock, reaper, environment, arrivals: never },
+    );
+    opened.push(transport);
+    const heard: string[] = [];
+    transport.onMessage = (message) => heard.push(message.toString());
+    const closed = new Promise<Error>((resolve) => {
+      transport.onClose = resolve;
+    });
+    await transport.open(AbortSignal.timeout(10_000));
+    await closed;
+    expect(heard).toEqual(['one', 'two']);
   });
 
   test('garbage, invalid UTF-8 and the half line at the end are handed on as they are', async () => {

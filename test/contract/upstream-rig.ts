@@ -7,6 +7,7 @@ import { Fingerprinter } from '../../src/core/fingerprinter.ts';
 import { toJson } from '../../src/core/json.ts';
 import type { Answer, JsonObject } from '../../src/core/mcp.ts';
 import type { Connection, UpstreamState } from '../../src/core/ports.ts';
+import { arrivals } from '../../src/core/turn.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { ConnectorPorts } from '../../src/upstream/connect.ts';
 import { Connections } from '../../src/upstream/connections.ts';
@@ -41,6 +42,7 @@ export class UpstreamRig implements AsyncDisposable {
   /** @param monitored whether callers' connections are told to the registry, which then connects, too */
   constructor(settings: readonly UpstreamSettings[], monitored = true) {
     const ports: ConnectorPorts = {
+      arrivals: arrivals(),
       clock: systemClock,
       reaper: this.#reaper,
       environment: process.env,

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { expect, it } from 'vitest';
-import { Turn } from '../../core/turn.ts';
+import { arrivals } from '../../core/turn.ts';
 import { Flight } from './flight.ts';
 import type { HttpFailure } from './http-failure.ts';
 import { Route } from './route.ts';
@@ -31,7 +31,7 @@ class Listening extends Flight {
 }
 
 function begun() {
-  const turn = new Turn<Flight>((each) => each.read());
+  const turn = arrivals();
   const controller = { abort: () => {} } as unknown as Dispatcher.DispatchController;
   const life = new AbortController();
   const flight = new Listening(new Route(new URL('http://127.0.0.1:9/mcp')), life.signal);

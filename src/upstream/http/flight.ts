@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
-import type { Turn } from '../../core/turn.ts';
+import type { Arrival, Turn } from '../../core/turn.ts';
 import { classifyFailure, HttpFailure } from './http-failure.ts';
 import type { Route } from './route.ts';
 
@@ -14,12 +14,12 @@ const MAX_WAITING_BYTES = 64 * 1024;
  * is final (interim answers are skipped, redirects are failures), then `data`…, `end`, or at any point `fail`; nothing
  * after `end` or `fail`.
  */
-export abstract class Flight implements Dispatcher.DispatchHandler {
+export abstract class Flight implements Dispatcher.DispatchHandler, Arrival {
   readonly route: Route;
   readonly #signal: AbortSignal;
   #controller: Dispatcher.DispatchController | undefined;
   /** Where it waits until what came in with it is read (`Turn`). */
-  #turn: Turn<Flight> | undefined;
+  #turn: Turn<Arrival> | undefined;
   #waits = false;
   /** The pieces that wait so, of which most answers have one; their bytes, and whether they are the last. */
   #piece: Buffer | undefined;
@@ -45,7 +45,7 @@ export abstract class Flight implements Dispatcher.DispatchHandler {
   }
 
   /** Called by the client first: from here on the signal is heeded. Returns whether there is still something to send. */
-  begin(turn: Turn<Flight>): boolean {
+  begin(turn: Turn<Arrival>): boolean {
     this.#turn = turn;
     if (this.#signal.aborted) this.handleEvent();
     else this.#signal.addEventListener('abort', this, ONCE);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import type { ProxyAgent, buildConnector as UndiciConnector } from 'undici';
 import { Secret } from '../../core/secret.ts';
-import { Turn } from '../../core/turn.ts';
+import { type Arrival, arrivals, type Turn } from '../../core/turn.ts';
 import { SocketSet } from '../../net/socket-set.ts';
 import { buildConnector, Pool } from '../../net/undici-parts.ts';
 import type { Flight } from './flight.ts';
@@ -30,6 +30,8 @@ export interface HttpClientOptions {
   readonly maxHeaderBytes?: number;
   /** Sockets per origin; requests beyond wait in order. Default 1,024. */
   readonly maxSockets?: number;
+  /** Where answers wait for the end of their turn. Default: one of its own. */
+  readonly arrivals?: Turn<Arrival> | undefined;
 }
 
 /** What is sent, but for where to. */
@@ -50,13 +52,14 @@ type Connector = (options: UndiciConnector.Options, callback: UndiciConnector.Ca
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #sockets = new SocketSet(closed);
-  readonly #answers = new Turn<Flight>((flight) => flight.read());
+  readonly #arrivals: Turn<Arrival>;
   #pools: OriginPools | ProxyAgent | undefined;
   #opening: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: HttpClientOptions = {}) {
     this.#options = options;
+    this.#arrivals = options.arrivals ?? arrivals();
   }
 
   /** Open sockets, those that connect included. */
@@ -66,7 +69,7 @@ export class HttpClient {
 
   /** Sends a request, of which the flight hears what comes; it may hear of a failure before this returns. Never throws. */
   dispatch(flight: Flight, request: HttpRequest): void {
-    if (!flight.begin(this.#answers)) return;
+    if (!flight.begin(this.#arrivals)) return;
     if (this.#pools !== undefined || this.#closed) this.#send(flight, request);
     else {
       this.#open().then(

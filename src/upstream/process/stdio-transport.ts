@@ -3,6 +3,7 @@ import { TurnpikeError } from '../../core/errors.ts';
 import { LinkedAbort } from '../../core/linked-abort.ts';
 import type { SendOptions, Transport } from '../../core/ports.ts';
 import { Secret } from '../../core/secret.ts';
+import type { Arrival, Turn } from '../../core/turn.ts';
 import { ChildProcess, type GroupRegistry, LAST_WORDS_MS, settledWithin } from './child.ts';
 import { childEnvironment } from './child-environment.ts';
 import { LineReader, MAX_MESSAGE_BYTES } from './framing.ts';
@@ -37,6 +38,8 @@ export interface StdioPorts {
   /** Every line of the child's stderr, made harmless, its secrets masked. */
   readonly onStderr?: (line: string) => void;
   readonly host?: ProcessHost;
+  /** Where output waits for the end of its turn. Absent: it does not. */
+  readonly arrivals?: Turn<Arrival> | undefined;
 }
 
 type Phase = 'new' | 'opening' | 'open' | 'ending' | 'closed';
@@ -46,7 +49,7 @@ type Phase = 'new' | 'opening' | 'open' | 'ending' | 'closed';
  * exits, closes one of its pipes, or sends a line above 16 MiB; then `onClose` is called once, after the last lines it
  * wrote, and its process group is killed. After `close` nothing is called any more. A transport is opened once.
  */
-export class StdioTransport implements Transport {
+export class StdioTransport implements Transport, Arrival {
   readonly kind = 'channel';
   onMessage: (message: Buffer) => void = () => {};
   onClose: (reason: Error) => void = () => {};
@@ -60,6 +63,8 @@ export class StdioTransport implements Transport {
   readonly #stdoutEnded = Promise.withResolvers<void>();
   readonly #stderrEnded = Promise.withResolvers<void>();
   #outbox: Outbox | undefined;
+  /** Output that waits for the end of its turn. */
+  #arrived: Buffer | undefined;
   #phase: Phase = 'new';
 
   constructor(options: StdioOptions, ports: StdioPorts) {
@@ -137,19 +142,37 @@ export class StdioTransport implements Transport {
         }),
     });
     stdin.on('error', () => void this.#end('closed its standard input'));
-    stdout.on('data', (chunk: Buffer) => this.#reader.push(chunk));
+    stdout.on('data', (chunk: Buffer) => this.#take(chunk));
     const afterStderr = () => {
       this.#stderr.end();
       this.#stderrEnded.resolve();
     };
     // A pipe that breaks closes without an end.
     for (const event of ['end', 'close']) {
-      stdout.once(event, () => this.#stdoutEnded.resolve());
+      stdout.once(event, () => {
+        this.read();
+        this.#stdoutEnded.resolve();
+      });
       stderr.once(event, afterStderr);
     }
     stderr.on('data', (chunk: Buffer) => this.#stderr.push(chunk));
     void this.#stdoutEnded.promise.then(() => this.#end('closed its standard output'));
     void this.#child.exited.then(() => this.#end());
+  }
+
+  #take(chunk: Buffer): void {
+    // Of one child at most one piece waits.
+    this.read();
+    this.#arrived = chunk;
+    if (this.#ports.arrivals === undefined) this.read();
+    else this.#ports.arrivals.add(this);
+  }
+
+  /** Reads what the child wrote. */
+  read(): void {
+    const chunk = this.#arrived;
+    this.#arrived = undefined;
+    if (chunk !== undefined) this.#reader.push(chunk);
   }
 
   /**
@@ -190,6 +213,7 @@ export class StdioTransport implements Transport {
     // After a line that broke the limit there is nothing to wait for: the reader has given up.
     if (code === 'upstream/lost') await settledWithin(this.#ports.clock, lastWords, LAST_WORDS_MS);
     if (this.#isClosed()) return;
+    this.read();
     const rest = this.#reader.end();
     // Perhaps a whole message that only lacks its newline: whoever parses it will tell.
     if (rest !== undefined) this.#deliver(rest);
