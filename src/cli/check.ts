@@ -1,6 +1,8 @@
 import { effectiveConfig } from '../config/masked.ts';
+import { systemClock } from '../core/clock.ts';
 import { type ConfigOptions, type JudgedConfig, judgedConfig } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-code.ts';
+import { gitlabUnused } from './gitlab-unused.ts';
 import { problemText } from './problem.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -9,6 +11,8 @@ export async function check(options: ConfigOptions, around: Surroundings): Promi
   let judged: JudgedConfig;
   try {
     judged = await judgedConfig(options, around);
+    // What only the code of an upstream can judge.
+    await using _ = await gitlabUnused(judged.loaded.config, systemClock);
   } catch (error) {
     around.stderr.write(`${problemText(error)}\n`);
     return EXIT.failed;

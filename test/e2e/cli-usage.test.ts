@@ -107,6 +107,17 @@ upstreams:
     expect((await rig.run(['check', 'open.yaml', '--stdio'])).code).toBe(0);
   });
 
+  it.each([
+    ['toolsets: [nope]', 'Unknown toolset "nope" in gitlab.toolsets'],
+    ['deniedTools: "(a+)+"', 'nests quantifiers'],
+    ['dynamicUrl: {enabled: true, allowedHosts: ["a@b"]}', "upstream 'lab': "],
+  ])('says what a GitLab upstream would refuse: %s', async (setting, expected) => {
+    await writeFile(join(rig.folder, 'lab.yaml'), `upstreams:\n  - {name: lab, type: gitlab, gitlab: {url: "https://git.test", ${setting}}}\n`);
+    const { code, out, err } = await rig.run(['check', 'lab.yaml']);
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toContain(expected);
+  });
+
   it('a file that is not there', async () => {
     expect(await rig.run(['check', 'none.yaml'])).toEqual({ code: 1, out: '', err: 'none.yaml: the configuration file does not exist\n' });
   });

@@ -54,6 +54,32 @@ describe('over HTTP', () => {
   });
 });
 
+it('after a restart sessions, verdicts and cursors of before are nobody’s, and tokens are proven anew', async () => {
+  await using rig = await StandaloneRig.make();
+  const { user, token } = rig.com.person('alice');
+  for (const path of ['one', 'two']) rig.com.world.addProject(user, path, { files: { 'README.md': '#' } });
+  const own = { 'private-token': token.value };
+  const list = (more: object) => ({ ...whoami, params: { name: 'list_projects', arguments: { per_page: 1, ...more } } });
+  const first = await rig.start();
+  const opened = await first.post(list({}), own);
+  const session = { ...own, 'mcp-session-id': String(opened.headers['mcp-session-id']) };
+  const [, cursor] = /"?next_cursor"?\W+(gl1[^"\s,]+)/.exec(text(opened)) ?? [];
+  expect(cursor).toBeDefined();
+  first.process.child.kill('SIGTERM');
+  expect(await first.process.ended).toBe(0);
+
+  const second = await rig.start();
+  rig.com.log.clear();
+  expect(refusal(await second.post(ping, session))).toEqual([404, 'Session not found', undefined]);
+  expect(rig.com.log.entries).toEqual([]);
+  expect(text(await second.post(whoami, own))).toContain('alice');
+  // Who it is, and what was called.
+  expect(rig.com.log.of({ path: '/user' })).toHaveLength(2);
+  expect(text(await second.post(list({ cursor }), own))).toContain('cursor is not a next_cursor of');
+  expect(text(await second.post(list({}), own))).toMatch(/alice\/(one|two)/);
+  expect(await second.metrics()).toMatchObject({ totalSessions: 1, activeSessions: 1, authFailures: 0, requestsProcessed: 3 });
+});
+
 it('over stdio: the running call finishes, what comes after is refused, and it ends with 0', async () => {
   await using gitlab = await GitLabDouble.start();
   await using rig = await Rig.make();

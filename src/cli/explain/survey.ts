@@ -1,18 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import { Catalog } from '../../catalog/catalog.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Clock, sleep } from '../../core/clock.ts';
 import type { UpstreamSnapshot } from '../../core/ports.ts';
-import { GitLabOnDemand } from '../../gitlab-on-demand.ts';
 import { privateDirectory } from '../../store/private-file.ts';
-import { Sealer } from '../../store/seal.ts';
-import { Instruments } from '../../telemetry/instruments.ts';
-import { silentLogger } from '../../telemetry/log.ts';
 import { EraMemory, type EraStore } from '../../upstream/era-memory.ts';
 import { Reaper } from '../../upstream/process/reaper.ts';
 import { Registry } from '../../upstream/registry.ts';
 import { packageVersion } from '../../version.ts';
 import { settingsOfAll } from '../../wiring.ts';
+import { gitlabUnused } from '../gitlab-unused.ts';
 
 export interface SurveyOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -46,16 +42,7 @@ export async function survey<T>(config: Config, { environment, clock, timeout, s
   const reaper = new Reaper({ clock, environment, onFailure: () => {} });
   parts.defer(() => reaper.stop());
   const failures = new Map<string, string>();
-  const gitlab = parts.use(
-    new GitLabOnDemand({
-      ...{ clock, version: packageVersion(), logger: silentLogger, instruments: new Instruments(clock), proxies: {} },
-      sealer: new Sealer([{ id: 'explain', key: randomBytes(32) }], 'gl1.', clock),
-      callOf: () => undefined,
-      endSessions: () => {},
-    }),
-  );
-  await gitlab.load(config);
-  gitlab.reconfigure(config);
+  const gitlab = parts.use(await gitlabUnused(config, clock));
   const registry = parts.use(
     new Registry(settingsOfAll(config), {
       ports: {

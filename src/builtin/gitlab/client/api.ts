@@ -21,7 +21,7 @@ export interface ApiRequest {
   readonly query?: Query;
   /** Sent as JSON, keys untouched. */
   readonly body?: JsonObject;
-  /** Never repeated once it may have been sent, whatever its method (`merge`). */
+  /** A write is never repeated once it may have been sent, whatever its method (`merge`); a read is never repeated at all. */
   readonly once?: boolean;
   readonly signal: AbortSignal;
 }

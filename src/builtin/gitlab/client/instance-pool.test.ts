@@ -143,6 +143,25 @@ describe('connections to instances', () => {
     return (await clientOf(held.pool, url).request({ path: '/x', signal: never })).body;
   };
 
+  it('have 10 s to come about', async () => {
+    const clock = new ManualClock();
+    let asked = 0;
+    await using held = pooled({ clock, allowsPrivate: () => true, resolve: () => void asked++ });
+    const credential = { kind: 'bearer', token: new Secret(TOKEN) } as const;
+    const client = new GitLabClient({ apiUrl: 'http://git.test', credential, instances: held.pool, clock, version: '1' });
+    let outcome: unknown;
+    const request = client.request({ path: '/x', once: true, signal: never }).catch((error: unknown) => {
+      outcome = error;
+    });
+    await expect.poll(() => asked).toBe(1);
+    clock.advance(9_999);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(outcome).toBeUndefined();
+    clock.advance(1);
+    await request;
+    expect(outcome).toMatchObject({ code: 'unreachable', message: 'cannot connect to git.test (timed out)' });
+  });
+
   it('trust the given certificate, or any, or none', async () => {
     await using server = await TestServer.start((_request, response) => json(response, { id: 1 }), authority);
     const url = `https://git.test:${server.port}`;

@@ -8,7 +8,7 @@ const FIRST_WAIT_MS = 500;
 
 export interface Repeatable {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
-  /** Never repeated once it may have been sent. */
+  /** A write is never repeated once it may have been sent; a read never at all. */
   readonly once: boolean;
 }
 
@@ -19,7 +19,7 @@ export function isRead({ method }: Repeatable): boolean {
 /** Whether the same request may be sent again after this failure (gitlab.md section 3, "Retry"). */
 export function mayRepeat(request: Repeatable, failure: unknown): boolean {
   if (failure instanceof NoAnswer) {
-    if (!failure.sent) return failure.kind === 'connect';
+    if (!failure.sent) return failure.kind === 'connect' && !(request.once && isRead(request));
     return failure.kind === 'lost' && isRead(request) && !request.once;
   }
   if (!(failure instanceof GitLabError) || failure.status === null || request.once || request.method === 'POST') return false;
