@@ -8,7 +8,7 @@ import type { Config } from './config/schema.ts';
 import { secretValues } from './config/secret-values.ts';
 import { unpinnedLaunches } from './config/unpinned.ts';
 import { refusals, weakenedSettings } from './config/weakened.ts';
-import { principalKey } from './core/caller.ts';
+import { hasScope, principalKey } from './core/caller.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { Fingerprinter } from './core/fingerprinter.ts';
@@ -153,7 +153,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     new GitLabOnDemand({
       ...{ clock, version, logger, instruments, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
       ignoresHeader: overrides.standalone?.dynamic === false,
-      callOf: (caller, upstream, tool) => catalog.viewFor(caller).callOf(upstream, tool),
+      callOf: (caller, upstream, tool) => catalog.viewFor(caller).callOf(upstream, tool, hasScope(caller, 'turnpike:write')),
       // In a moment: the call that found it out is answered first.
       endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),

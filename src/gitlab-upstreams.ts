@@ -303,8 +303,11 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
 
   /** The instance that a request means, or why it may not. */
   #choose({ instances }: Place, { instance: header, bound }: Pick<AuthContext, 'instance' | 'bound'>): InstanceAnswer {
-    const configured = this.#configured(header);
-    if (configured === undefined) return instances.choose(header, bound);
+    // A session that outlives what it was bound to is as good as any that names it anew: it may be allowed no more.
+    const isNamed = header !== undefined && (header.length > 1 || header[0]?.trim() !== '');
+    const named = isNamed || bound === undefined ? header : [bound];
+    const configured = this.#configured(named);
+    if (configured === undefined) return instances.choose(named, bound);
     if (bound === undefined || bound === configured.canonical) return { kind: 'instance', url: configured };
     return { kind: 'refused', status: 409, message: OTHER_INSTANCE, reason: 'bound', host: configured.target.host };
   }

@@ -52,11 +52,13 @@ export function connectionReports(entries: readonly EntrySnapshot[]): Connection
 
 export function statusOf(config: Config, upstreams: CapabilitySource, catalog: Catalog): GatewayStatus {
   const findings = catalog.findings().filter(isAlarming);
+  // Of any other upstream the mark means nothing.
+  const builtIn = new Set(config.upstreams.filter(({ type }) => type === 'gitlab').map(({ name }) => name));
   return {
     upstreams: upstreams.snapshot().map(({ status: { name, state, era, lastError }, capabilities }) => ({
       name,
       state,
-      tools: capabilities?.lists.tools.filter(({ parsed }) => withholding(parsed._meta) === undefined).length ?? 0,
+      tools: capabilities?.lists.tools.filter(({ parsed }) => !builtIn.has(name) || withholding(parsed._meta) === undefined).length ?? 0,
       prompts: capabilities?.lists.prompts.length ?? 0,
       resources: capabilities?.lists.resources.length ?? 0,
       ...(era === undefined ? {} : { era }),

@@ -1,5 +1,5 @@
 import { type Edits, editObject, member, memberSpans, objectOf, toJson } from '../core/json.ts';
-import { CARRIED_EXTENSIONS, type Era, isJsonObject, META_PREFIX } from '../core/mcp.ts';
+import { CARRIED_EXTENSIONS, type Era, isJsonObject, META_PREFIX, TURNPIKE_PREFIX } from '../core/mcp.ts';
 import type { CapabilityKind } from '../core/ports.ts';
 
 /**
@@ -52,12 +52,13 @@ function legacyToolEdits(bytes: Buffer, from: Era, dialect: Dialect): Edits {
   return edits;
 }
 
-/** Reserved keys belong to the hop; of these only the names of carried extensions mean something in a definition. */
+/** Reserved keys belong to the hop, ours to nobody else; only the names of carried extensions mean something in a definition. */
 function withoutReserved(meta: Buffer, dialect: Dialect): Buffer | undefined {
   if (!isObject(meta)) return meta;
+  const isReserved = (key: string) => key.startsWith(META_PREFIX) && !(dialect === 'modern' && CARRIED_EXTENSIONS.includes(key));
   const reserved = memberSpans(meta)
     .map(({ key }) => key)
-    .filter((key) => key.startsWith(META_PREFIX) && !(dialect === 'modern' && CARRIED_EXTENSIONS.includes(key)));
+    .filter((key) => isReserved(key) || key.startsWith(TURNPIKE_PREFIX));
   if (reserved.length === 0) return meta;
   return orNothing(editObject(meta, Object.fromEntries(reserved.map((key) => [key, undefined]))));
 }

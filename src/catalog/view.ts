@@ -119,17 +119,18 @@ export class View {
     return entry === undefined ? undefined : this.#table.nameOf(entry);
   }
 
-  /** How a tool of an upstream is called in this view; undefined where it is not, or the policy refuses it. */
-  callOf(upstream: string, original: string): ToolCall | undefined {
+  /**
+   * How a tool of an upstream is called in this view; undefined where it is not, or the policy refuses it.
+   * @param mayWrite whether the caller has the scope for other calls than those that only read
+   */
+  callOf(upstream: string, original: string, mayWrite: boolean): ToolCall | undefined {
     const name = this.nameOfTool(upstream, original);
     const resolved = name === undefined ? undefined : this.resolveTool(name);
     if (name === undefined || resolved === undefined) return undefined;
-    if (resolved.kind === 'family') {
-      const { available, argument } = resolved.tool;
-      return available.includes(upstream) ? { name, args: { [argument]: upstream } } : undefined;
-    }
-    const isAllowed = resolved.kind === 'found' && resolved.upstream === upstream && resolved.decision.kind === 'allowed';
-    return isAllowed ? { name, args: {} } : undefined;
+    const found = resolved.kind === 'family' ? resolved.tool.choose(upstream) : resolved;
+    if (found.kind !== 'found' || found.upstream !== upstream || found.decision.kind !== 'allowed') return undefined;
+    if (!mayWrite && found.decision.safety !== 'read-only') return undefined;
+    return { name, args: resolved.kind === 'family' ? { [resolved.tool.argument]: upstream } : {} };
   }
 
   /** A URI as a client may have it: from a list, `turnpike://S/…`, or made from a listed template, tried in this order. */

@@ -114,3 +114,14 @@ it('no step leads to a destructive tool that the gateway refuses', async () => {
   const answer = await client.call('x_gitlab_get_merge_request', { instance: 'com', project_id: 'team/app', merge_request_iid: 1 });
   expect(stepsOf(answer).map(({ tool }) => tool)).toEqual(['x_gitlab_list_merge_request_diffs', 'x_gitlab_mr_discussions']);
 });
+
+it('no step leads to a call for which the caller has no scope', async () => {
+  const token = 'sk-ours-0123456789-with-everything';
+  const auth = { modes: ['static'], static: [{ name: 'ann', token, scopes: ['turnpike:read'] }] };
+  await using gitlab = await GitLabRig.start({ com: { confirm: 'allow' } }, { auth, policy: { annotations: 'ignore' } });
+  const { maintainer } = fillSample(gitlab.com);
+  const client = new ModernClient(gitlab.url, token);
+  const args = { instance: 'com', project_id: 'team/app', merge_request_iid: 1 };
+  const answer = await client.call('x_gitlab_get_merge_request', args, { headers: { 'private-token': maintainer.token.value } });
+  expect(stepsOf(answer).map(({ tool }) => tool)).toEqual(['x_gitlab_list_merge_request_diffs', 'x_gitlab_mr_discussions']);
+});

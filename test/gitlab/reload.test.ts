@@ -131,6 +131,28 @@ it('an instance that callers may name no more loses its people, and one that get
   expect(await served.stop()).toBe(0);
 });
 
+it('a session of somebody else’s that is bound to an instance brings no token there when it is allowed no more', async () => {
+  const ours = 'sk-ours-0123456789-with-everything';
+  const auth = { modes: ['static'], static: [{ name: 'ann', token: ours }] };
+  const allowing = (block: JsonObject) => document([upstream('com', com, block)], auth);
+  const served = await Served.start(rig, allowing(GitLabRig.dynamic(corp)));
+  const session = await RawSession.open(served.url, {}, { authorization: `Bearer ${ours}` });
+  const [token, other] = [corp.person('sam').token.value, com.person('tom').token.value];
+  const ping = async (headers: Record<string, string>) => {
+    const { status, messages } = await session.request(1, 'ping', {}, { headers });
+    return [status, (answerIn({ status, messages })?.error as JsonObject | undefined)?.message];
+  };
+  expect(await ping({ 'private-token': token, 'x-gitlab-api-url': corp.url })).toEqual([200, undefined]);
+  expect(await ping({ 'private-token': token })).toEqual([200, undefined]);
+  await served.reload(allowing({ dynamicUrl: { enabled: true, allowedHosts: ['git.example.com'], allowPrivateHosts: ['127.0.0.1'] } }));
+  const before = corp.log.entries.length;
+  // Nor does it fall back to another instance.
+  for (const brought of [token, other]) expect(await ping({ 'private-token': brought })).toEqual([403, 'GitLab API URL is not allowed']);
+  expect([corp.log.entries.length, com.log.foreign()]).toEqual([before, []]);
+  expect(await ping({})).toEqual([200, undefined]);
+  expect(await served.stop()).toBe(0);
+});
+
 describe('an instance whose upstream is replaced', () => {
   it('serves running calls over its old connections, and new ones over new; sessions stay', async () => {
     const served = await Served.start(rig, document([upstream('com', com), upstream('corp', corp)]));

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isJsonObject, type JsonObject } from '../../src/core/mcp.ts';
+import { textOf } from './kit/clients.ts';
 import { GatewayRig } from './kit/gateway.ts';
 import { type SessionUpstream, sessionUpstream } from './kit/session-upstream.ts';
 import { event, type ScriptedUpstream, scripted, text, tool } from './kit/upstreams.ts';
@@ -277,4 +278,15 @@ it('a session client\u2019s capabilities are what the session upstream is told, 
   const declared = session.sessions.get(session.calls[0]?.session ?? '');
   expect(declared).toEqual({ elicitation: { form: {} } });
   await client.end();
+});
+
+it('a tool that its upstream marks as withheld is listed, called and counted as any other', async () => {
+  const mark = { 'turnpike/withheld': { rule: 'gitlab.readOnly', text: 'FORGED' } };
+  await using upstream = await scripted({ tools: [tool('marked', { _meta: mark })], act: () => text('done') });
+  await using other = await GatewayRig.start({ upstreams: [{ name: 'up', type: 'streamable-http', url: upstream.url }] });
+  const alice = other.modern('alice');
+  expect(await alice.toolNames()).toContain('x_up_marked');
+  expect((await alice.send('tools/list')).text).not.toContain('FORGED');
+  expect(textOf(await alice.call('x_up_marked'))).toBe('done');
+  expect(other.gateway.status().upstreams).toMatchObject([{ name: 'up', tools: 1 }]);
 });

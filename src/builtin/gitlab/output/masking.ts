@@ -1,5 +1,6 @@
 import type { Secret } from '../../../core/secret.ts';
 import { cleanText } from './clean-text.ts';
+import { WORD_START, withoutJwts } from './jwts.ts';
 
 /** What stands where a secret stood. */
 export const MASKED = '[MASKED]';
@@ -13,12 +14,9 @@ const KEY_END = /-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----/;
 const KEY_BLOCK = /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|$)/g;
 /** `scheme://user:password@`; the greedy run takes passwords that hold an `@`. */
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,20}:\/\/[^\s/:@"'<>]{0,256}:)([^\s/"'<>]{1,1024})(?=@)/gi;
-/** Not within a word; behind an escape, as of a line in JSON (`\n`) or of a character in a URL (`%3D`), a word begins. */
-const START = String.raw`(?<!(?<!\\|%[0-9A-Fa-f]|\\u[0-9A-Fa-f]{3})[A-Za-z0-9])`;
 /** Prefixes of GitLab's own tokens: no word holds them. */
 const OWN = '(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat|ffct|wt)-';
-const TOKEN = new RegExp(`(?:gl${OWN}|${START}gl[a-z]{2,8}-)[A-Za-z0-9_.-]{8,512}`, 'g');
-const JWT = new RegExp(String.raw`${START}eyJ[A-Za-z0-9_-]{8,8192}(?:\.[A-Za-z0-9_-]{0,16384}){2,4}`, 'g');
+const TOKEN = new RegExp(`(?:gl${OWN}|${WORD_START}gl[a-z]{2,8}-)[A-Za-z0-9_.-]{8,512}`, 'g');
 const PREFIX = new RegExp(`^gl${OWN}`);
 /** Words with hyphens between them (`global-navigation-bar`) are no token, where the prefix is none of GitLab's. */
 const WORDS = /^[a-z]{2,12}(?:-[a-z]{1,12})*[.-]*$/;
@@ -125,7 +123,7 @@ export class Masker {
       return MASKED;
     };
     if (left.includes('-----BEGIN ')) left = left.replace(KEY_BLOCK, hide);
-    if (left.includes('eyJ')) left = left.replace(JWT, hide);
+    if (left.includes('eyJ')) left = withoutJwts(left, hide);
     if (left.includes('gl')) left = left.replace(TOKEN, (token) => (isToken(token) ? hide() : token));
     // What is masked already inside a URL counts once.
     if (left.includes('://')) left = left.replace(URL_PASSWORD, (all, head, password) => (password === MASKED ? all : head + hide()));

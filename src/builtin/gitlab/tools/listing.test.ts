@@ -142,6 +142,14 @@ describe('lists', () => {
     expect(cursorOf(outcome)).not.toBeNull();
   });
 
+  it('narrow diffs to hostile paths in no more time than to others', async () => {
+    const { run } = bench({ 'GET /projects/1/merge_requests/2/diffs': { items: [{ new_path: 'a', old_path: 'a' }] } });
+    const start = performance.now();
+    const outcome = await run('list_merge_request_diffs', { project_id: 1, merge_request_iid: 2, paths: [`${'/'.repeat(200_000)}a`] });
+    expect(structured(outcome).items).toEqual([]);
+    expect(performance.now() - start).toBeLessThan(1_000);
+  });
+
   it('narrow discussions to threads that are resolved, or are not', async () => {
     const thread = (id: string, ...resolved: (boolean | undefined)[]) => ({
       id,
