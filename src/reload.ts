@@ -105,8 +105,9 @@ export class Reload {
     try {
       const next = await load();
       await gitlab.load(next.config);
-      if (draining.aborted) throw new TurnpikeError('gateway/draining');
       const renew = this.#isListenerTouched(next) ? await this.#options.renewListener() : undefined;
+      // Nothing is waited for behind this: what is put in force while the gateway ends would never end.
+      if (draining.aborted) throw new TurnpikeError('gateway/draining');
       const applied = this.#apply(next);
       renew?.();
       const report = renew === undefined ? applied : { ...applied, changed: [...applied.changed, 'listen.tls'] };
