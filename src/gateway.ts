@@ -153,7 +153,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     new GitLabOnDemand({
       ...{ clock, version, logger, instruments, sealer: new Sealer(sealing, 'gl1.', clock), proxies: overrides.proxies ?? {} },
       ignoresHeader: overrides.standalone?.dynamic === false,
-      callOf: (caller, upstream, tool) => catalog.viewFor(caller).callOf(upstream, tool, hasScope(caller, 'turnpike:write')),
+      callOf: (caller, upstream, tool) => catalog.viewFor(caller, caller.toolset).callOf(upstream, tool, hasScope(caller, 'turnpike:write')),
       // In a moment: the call that found it out is answered first.
       endSessions: (principal) => void clock.after(0, () => reload.revoke((other) => principalKey(other) === principalKey(principal))),
     }),

@@ -189,6 +189,9 @@ export class GitLabUpstreams implements TokenVerifier, AsyncDisposable {
     const instance = chosen.url.canonical;
     try {
       const { owner } = await this.#pool.getOrCreate(token.reveal(), { kind: scheme, gitlabUrl: instance, signal });
+      // Who is known needs no connection to be let in, and would find none for a call (gitlab.md 2.5, "pool full").
+      const { pool } = this.#placeOf(instance);
+      if (pool?.hasRoom(instance) === false) return noPlace(new PoolCapacityError(`max ${pool.stats().maxSize} instances`));
       const identity = { mode: 'gitlab', principal: owner, tenant: DEFAULT_TENANT, scopes: SCOPES, credential: { scheme, token, instance } } as const;
       return { kind: 'accepted', identity };
     } catch (error) {

@@ -30,6 +30,8 @@ export interface Caller {
   /** The legacy MCP session, when the message came through one. */
   readonly sessionId?: string;
   readonly credential?: CallerCredential;
+  /** What the request narrows its view to (`X-Turnpike-Toolset`), for an upstream in this process that names tools. */
+  readonly toolset?: string;
   /** Display only, self-reported: decides nothing. */
   readonly clientInfo?: { readonly name: string; readonly version: string };
 }

@@ -121,6 +121,11 @@ export class KeyedPool<V> {
     return entry?.value;
   }
 
+  /** Whether `acquire` would find a place now: the value is there, is being opened, or something gives way to it. */
+  hasRoom(key: PoolKey): boolean {
+    return this.#holdings.current.has(key.id) || this.#openings.has(key.id) || this.#places.plan(key) !== undefined;
+  }
+
   /** A lease on the value of `id`, if there is one that may be handed out. */
   leaseOf(id: string): Lease<V> | undefined {
     const entry = this.#holdings.current.get(id);

@@ -11,6 +11,7 @@ import type { CallRelay } from './relay.ts';
 import type { Services } from './services.ts';
 import { type CreatedTask, createdTask, type TaskSupport } from './tasks/task-shapes.ts';
 import { type TaskWish, taskWish } from './tasks/task-wish.ts';
+import { narrowedCaller } from './view-of.ts';
 
 /** A request that goes to one upstream. */
 export interface UpstreamRequest {
@@ -148,7 +149,7 @@ function sentTo(era: Era, call: Call, input: RoundInput, wish: TaskWish | undefi
     headers: era === 'legacy' ? undefined : request.headers,
     relay,
     signal: life.signal,
-    caller: exchange.caller,
+    caller: narrowedCaller(exchange),
     lasting: wish?.over,
     logLevel: exchange.logLevel,
   };

@@ -289,7 +289,7 @@ describe('pins', () => {
       ],
     ]);
     expect(members(AuthRateLimiter).toSorted()).toEqual(['blockedFor', 'cleanup', 'isBlocked', 'keepClean', 'recordFailure', 'size']);
-    expect(members(GitLabClientPool).toSorted()).toEqual(['close', 'get', 'getOrCreate', 'size', 'stats']);
+    expect(members(GitLabClientPool).toSorted()).toEqual(['close', 'get', 'getOrCreate', 'hasRoom', 'size', 'stats']);
     expect(members(GitLabClient).toSorted()).toEqual(['graphql', 'keyset', 'list', 'page', 'request', 'stream']);
     expect(members(Instances).toSorted()).toEqual(['choose', 'default', 'isNamed', 'isOperators']);
   });

@@ -125,3 +125,13 @@ it('no step leads to a call for which the caller has no scope', async () => {
   const answer = await client.call('x_gitlab_get_merge_request', args, { headers: { 'private-token': maintainer.token.value } });
   expect(stepsOf(answer).map(({ tool }) => tool)).toEqual(['x_gitlab_list_merge_request_diffs', 'x_gitlab_mr_discussions']);
 });
+
+it('no step leads out of the toolset that the request narrows itself to', async () => {
+  await using gitlab = await GitLabRig.start({ com: { confirm: 'allow' } });
+  const { maintainer } = fillSample(gitlab.com);
+  const client = new ModernClient(gitlab.url, maintainer.token.value);
+  const args = { instance: 'com', project_id: 'team/app', merge_request_iid: 1 };
+  const headers = { 'x-turnpike-toolset': 'tool:x_gitlab_get_merge_request,tool:x_gitlab_mr_discussions' };
+  const answer = await client.call('x_gitlab_get_merge_request', args, { headers });
+  expect(stepsOf(answer).map(({ tool }) => tool)).toEqual(['x_gitlab_mr_discussions']);
+});

@@ -78,7 +78,7 @@ describe('places of instances', () => {
     const server = await rig.start({ GITLAB_POOL_MAX_SIZE: '1' });
     expect((await server.post(ping, alice)).status).toBe(200);
     rig.com.log.clear();
-    const back = rig.com.faults.add({ path: '/user', token: 'alice', fault: { kind: 'delay', ms: 1_000 } });
+    rig.com.faults.add({ path: '/user', token: 'alice', fault: { kind: 'delay', ms: 1_000 } });
     const running = server.post(whoami, alice);
     await rig.com.log.waitFor({ path: '/user', token: 'alice' }, 1, AbortSignal.timeout(5_000));
     const refused = await server.post(ping, { ...carol, 'x-gitlab-api-url': rig.corp.url });
@@ -87,7 +87,17 @@ describe('places of instances', () => {
     expect(text(await running)).toContain('alice');
     expect((await server.post(ping, { ...carol, 'x-gitlab-api-url': rig.corp.url })).status).toBe(200);
     expect(await server.metrics()).toMatchObject({ rejectedByCapacity: 1, authFailures: 0 });
-    back();
+    // Who is known by now is answered alike, and not by the result of a call.
+    rig.com.faults.add({ path: '/user', token: 'alice', fault: { kind: 'delay', ms: 1_000 } });
+    const again = server.post(whoami, alice);
+    await rig.com.log.waitFor({ path: '/user', token: 'alice' }, 2, AbortSignal.timeout(5_000));
+    expect(refusal(await server.post(whoami, { ...carol, 'x-gitlab-api-url': rig.corp.url }))).toEqual([
+      503,
+      'Server capacity reached',
+      'Connection pool is full (max 1 instances). Please try again later.',
+    ]);
+    expect(text(await again)).toContain('alice');
+    expect(await server.metrics()).toMatchObject({ rejectedByCapacity: 2, authFailures: 0 });
   });
 });
 

@@ -95,7 +95,9 @@ describe('the pool of instances', () => {
     await expect(held.pool.getOrCreate('https://c')).rejects.toMatchObject(refusal);
     await expect(clientOf(held.pool, 'https://c').request({ method: 'POST', path: '/x', signal: never })).rejects.toMatchObject(refusal);
     expect(held.pool.size()).toBe(2);
+    expect(['https://a', 'https://c'].map((url) => held.pool.hasRoom(url))).toEqual([true, false]);
     for (const lease of leases) lease.release('ok');
+    expect(held.pool.hasRoom('https://c')).toBe(true);
     await use(held.pool, 'https://c');
   });
 

@@ -4,6 +4,7 @@ import { TurnpikeError } from '../../../core/errors.ts';
 import type { Origin } from '../../../net/origin.ts';
 import { KeyedPool } from '../../../pool/keyed-pool.ts';
 import type { Lease } from '../../../pool/lease.ts';
+import type { PoolKey } from '../../../pool/pool-key.ts';
 import type { PoolEvent } from '../../../pool/stats.ts';
 import { type ApiUrl, knownApiUrl } from './api-url.ts';
 import { GitLabError } from './gitlab-error.ts';
@@ -77,7 +78,7 @@ export class GitLabClientPool implements InstanceSource, AsyncDisposable {
     // The pool counts reuse and does not tell of it; who logs wants to hear.
     if (this.#pool.find(url.canonical) !== undefined) this.#observe?.({ pool: NAME, kind: 'hit', id: url.canonical });
     try {
-      return await this.#pool.acquire({ id: url.canonical, owner: '', tenant: '', groups: [] }, async () => ({ value: this.#make(url) }), signal);
+      return await this.#pool.acquire(keyOf(url), async () => ({ value: this.#make(url) }), signal);
     } catch (error) {
       if (error instanceof TurnpikeError && error.code === 'pool/exhausted')
         throw new GitLabError('capacity', error.message, { retryAfterSeconds: 5, hint: 'Try again later; nothing was sent.' });
@@ -88,6 +89,11 @@ export class GitLabClientPool implements InstanceSource, AsyncDisposable {
   /** The connections to an instance that are there now, without a lease: they may close at any time. */
   get(apiUrl: string): Origin | undefined {
     return this.#pool.find(knownApiUrl(apiUrl).canonical);
+  }
+
+  /** Whether a request to an instance would find connections, or a place for them, now. */
+  hasRoom(apiUrl: string): boolean {
+    return this.#pool.hasRoom(keyOf(knownApiUrl(apiUrl)));
   }
 
   /** Instances that hold a place. */
@@ -109,4 +115,8 @@ export class GitLabClientPool implements InstanceSource, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function keyOf({ canonical }: ApiUrl): PoolKey {
+  return { id: canonical, owner: '', tenant: '', groups: [] };
 }
