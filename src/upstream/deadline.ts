@@ -42,3 +42,15 @@ function follow(signal: AbortSignal, controller: AbortController): () => void {
   else signal.addEventListener('abort', onAbort, { once: true });
   return () => signal.removeEventListener('abort', onAbort);
 }
+
+/** Whether `promise` settles within `ms`. Leaves no timer behind. */
+export function settledWithin(clock: Clock, promise: Promise<unknown>, ms: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = clock.after(ms, () => resolve(false));
+    const settled = () => {
+      timer.cancel();
+      resolve(true);
+    };
+    promise.then(settled, settled);
+  });
+}

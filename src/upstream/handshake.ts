@@ -13,7 +13,7 @@ import {
   UPSTREAM_LEGACY_VERSIONS,
 } from '../core/mcp.ts';
 import type { Handshake, Link } from './connection.ts';
-import { within } from './deadline.ts';
+import { settledWithin, unlessAborted, within } from './deadline.ts';
 import { NoCommonRevision } from './failure.ts';
 import { StreamableHttpTransport } from './http/streamable-http-transport.ts';
 import { ownCall } from './own-call.ts';
@@ -62,9 +62,12 @@ export async function probe(link: Link, patience: number, options: HandshakeOpti
   return handshake === undefined ? { era: 'legacy', silent: false } : { era: 'modern', handshake };
 }
 
+/** How long the first call waits for a session's stream. */
+const STREAM_MS = 500;
+
 /** `initialize` and `notifications/initialized` (MCP 2025-11-25, "Lifecycle"). `version`: what we ask for. */
 export async function initialize(link: Link, version: string, options: HandshakeOptions): Promise<Handshake> {
-  const { name, profile, clientInfo, signal } = options;
+  const { name, clock, profile, clientInfo, signal } = options;
   link.peer.era = 'legacy';
   // `initialize` itself goes out without a protocol header.
   setProtocol(link, 'legacy', version);
@@ -79,8 +82,10 @@ export async function initialize(link: Link, version: string, options: Handshake
   setProtocol(link, 'legacy', agreed);
   await link.peer.notify('notifications/initialized', toJson({}), signal);
   if (link.transport instanceof StreamableHttpTransport) {
-    // A server may be slow to say whether it has a stream; nothing waits for it.
-    link.hearing(link.transport.openServerStream(link.ended));
+    const offered = link.transport.openServerStream(link.ended);
+    link.hearing(offered);
+    // What a server asks outside any request before it has a stream is lost; but one may be slow to say whether it has one.
+    await unlessAborted(settledWithin(clock, offered, STREAM_MS), signal);
   }
   return {
     era: 'legacy',

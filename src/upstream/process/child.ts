@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
+import { settledWithin } from '../deadline.ts';
 import type { ExitStatus, LaunchedProcess, LaunchOptions, ProcessHost } from './process-host.ts';
 
 /** After stdin was closed, milliseconds until TERM (aggregator.md section 6, "Kill"). */
@@ -144,16 +145,4 @@ function ended(pipe: Readable): Promise<void> {
 
 function pause(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => clock.after(ms, resolve));
-}
-
-/** Whether `promise` settles within `ms`. Leaves no timer behind. */
-export function settledWithin(clock: Clock, promise: Promise<unknown>, ms: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = clock.after(ms, () => resolve(false));
-    const settled = () => {
-      timer.cancel();
-      resolve(true);
-    };
-    promise.then(settled, settled);
-  });
 }

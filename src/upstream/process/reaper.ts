@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { TurnpikeError } from '../../core/errors.ts';
-import { type GroupRegistry, settledWithin } from './child.ts';
+import { settledWithin } from '../deadline.ts';
+import type { GroupRegistry } from './child.ts';
 
 /** Longest time that a closing reaper takes: three looks a second apart, KILL, and some air. In milliseconds. */
 const STOP_MS = 8_000;
