@@ -1,6 +1,7 @@
 import { type HostTarget, hostOf } from '../../../net/host-entry.ts';
 import { originOf } from '../../../net/origin.ts';
 import { GitLabError } from './gitlab-error.ts';
+import { withoutSlashes } from './slashes.ts';
 
 /** An instance of GitLab: where it is, and the URLs that follow from that. */
 export interface ApiUrl {
@@ -35,7 +36,7 @@ export function parseApiUrl(input: string): ApiUrlResult {
   const url = URL.parse(text);
   const host = url === null ? undefined : hostOf(url);
   if (url === null || host === undefined || url.port === '0') return invalid('not a URL');
-  const path = rest.slice(rest.indexOf('/')).replace(/\/+$/, '');
+  const path = withoutSlashes(rest.slice(rest.indexOf('/')));
   return rest.includes('/') ? withPath(url, host, path) : withPath(url, host, '');
 }
 
@@ -54,7 +55,7 @@ function isBlank(text: string, at: number): boolean {
 function withPath(url: URL, host: string, path: string): ApiUrlResult {
   const at = `${path}/`.indexOf(`${API}/`);
   if (at !== -1 && at + API.length < path.length) return invalid('has text after /api/v4');
-  const prefix = at === -1 ? path : path.slice(0, at).replace(/\/+$/, '');
+  const prefix = at === -1 ? path : withoutSlashes(path.slice(0, at));
   if (!/^(?:\/[\w.~-]+)*$/.test(prefix)) return invalid('has a path that no instance has');
   const scheme = url.protocol === 'http:' ? 'http' : 'https';
   const target: HostTarget = { scheme, host, port: url.port === '' ? (scheme === 'http' ? 80 : 443) : Number(url.port), prefix };

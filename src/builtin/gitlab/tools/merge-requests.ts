@@ -1,5 +1,6 @@
 import { TurnpikeError } from '../../../core/errors.ts';
 import { isJsonObject, type JsonObject } from '../../../core/mcp.ts';
+import { withoutSlashes } from '../client/slashes.ts';
 import type { Found, ToolDeclaration, Work } from './declaration.ts';
 import { listed } from './listing.ts';
 import { flag, integer, integers, joined, must, own, text, texts, word } from './parameters.ts';
@@ -51,13 +52,6 @@ function listDiffs(work: Work) {
   const wanted = paths.map((path) => withoutSlashes(String(path)));
   const isWanted = (path: unknown) => typeof path === 'string' && wanted.some((one) => path === one || path.startsWith(`${one}/`));
   return listed(work, ({ old_path, new_path }) => isWanted(old_path) || isWanted(new_path));
-}
-
-/** Without slashes at its end. Not by a pattern, which would follow each slash within the path (security class 9). */
-function withoutSlashes(path: string): string {
-  let end = path.length;
-  while (path[end - 1] === '/') end--;
-  return path.slice(0, end);
 }
 
 async function merge(work: Work) {
