@@ -20,6 +20,8 @@ export type RevalidationOutcome = 'succeeded' | 'failed' | 'skipped';
 /** Questions at once (gitlab.md 1.3). */
 const AT_ONCE = 8;
 const JITTER = 0.1;
+/** Part of the interval in which a credential that was just proven is not asked about. */
+const FRESH = 0.1;
 const MINUTE = 60_000;
 /** Longest wait after questions without a verdict. */
 const MAX_BACKOFF = 15 * MINUTE;
@@ -93,7 +95,8 @@ export class Revalidation<S> {
   }
 
   #scheduleFirst(member: Member<S>): void {
-    this.#schedule(member, this.#options.interval * (1 - this.#options.random()));
+    const { interval, random } = this.#options;
+    this.#schedule(member, interval * (1 - (1 - FRESH) * random()));
   }
 
   #schedule(member: Member<S>, wait: number): void {

@@ -150,8 +150,10 @@ describe('revalidation', () => {
       await rig.clock.advanceAsync(60_000, 5_000);
       minutes[minute] = rig.gitlab.requests.length - before;
     }
+    // Nobody is asked about who was proven in the last minute and a half.
+    expect(minutes[0]).toBe(0);
     expect(Math.max(...minutes)).toBeLessThan(110);
-    expect(Math.min(...minutes)).toBeGreaterThan(35);
+    expect(Math.min(...minutes.slice(2))).toBeGreaterThan(35);
     rig.gitlab.override = () => 'hang';
     rig.gitlab.peak = 0;
     await rig.clock.advanceAsync(240_000, 4_999);
