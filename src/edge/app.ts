@@ -63,8 +63,7 @@ async function servePost(edge: Edge, request: IncomingMessage, response: ServerR
   const session = named && ownSession(edge, request, named, caller);
   const admitted = edge.admission.admitPrincipal(identity.principal);
   if (admitted !== undefined) await admitted;
-  const body = readBody(request, edge.settings.listen.maxBodyBytes);
-  const input = messagesIn(edge, body instanceof Promise ? await body : body);
+  const input = messagesIn(edge, await readBody(request, edge.settings.listen.maxBodyBytes));
   const charged = edge.door.charge(identity.principal, input.messages, response);
   if (charged !== undefined) await charged;
   const version = header(request, 'mcp-protocol-version')?.trim();

@@ -2,19 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { TurnpikeError } from '../core/errors.ts';
 import { tooLarge } from './steps/guard.ts';
 
-const NOTHING = Buffer.alloc(0);
-
-/**
- * Reads a body of at most `max` bytes: at once if it is there as a whole, as it mostly is by the end of the turn it came in (`core/turn.ts`).
- * Throws, or rejects with, `guard/size`; `request/cancelled` when the client goes away meanwhile.
- */
-export function readBody(request: IncomingMessage, max: number): Buffer | Promise<Buffer> {
-  if (!request.complete || request.destroyed) return readOn(request, max);
-  if (request.readableLength > max) throw tooLarge(max);
-  return (request.read() as Buffer | null) ?? NOTHING;
-}
-
-function readOn(request: IncomingMessage, max: number): Promise<Buffer> {
+/** Reads a body of at most `max` bytes. Throws `guard/size`; `request/cancelled` when the client goes away meanwhile. */
+export function readBody(request: IncomingMessage, max: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;

@@ -24,7 +24,7 @@ export interface ConnectorPorts {
   /** Our own environment, of which children get six variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly memory: EraMemory;
-  /** Where what upstreams say waits for the end of its turn. Absent: what comes over HTTP waits by connection, the rest not at all. */
+  /** Where what upstreams say waits for the end of its turn. Absent: answers of one HTTP client wait with each other, the rest not at all. */
   readonly arrivals?: Turn<Arrival> | undefined;
   readonly clientInfo: JsonObject;
   readonly onStderr: (upstream: string, line: string) => void;
