@@ -10,6 +10,7 @@ import { unpinnedLaunches } from './config/unpinned.ts';
 import { refusals, weakenedSettings } from './config/weakened.ts';
 import { hasScope, principalKey } from './core/caller.ts';
 import { type Clock, systemClock } from './core/clock.ts';
+import { Deadlines } from './core/deadlines.ts';
 import { asTurnpikeError, TurnpikeError } from './core/errors.ts';
 import { Fingerprinter } from './core/fingerprinter.ts';
 import { LinkedAbort } from './core/linked-abort.ts';
@@ -252,6 +253,7 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
     instruments,
     logger,
     clock,
+    deadlines: new Deadlines(clock),
     started: (signal) => startup.wait(signal),
   };
   const sessions = new Sessions({

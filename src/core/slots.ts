@@ -32,9 +32,14 @@ export class Slots<T> implements Iterable<T> {
 
   /** Those that are there when it begins and are not removed meanwhile. */
   *[Symbol.iterator](): Iterator<T> {
+    for (const [, item] of this.entries()) yield item;
+  }
+
+  /** The same with their places. */
+  *entries(): Generator<readonly [slot: number, item: T]> {
     for (let slot = 0, end = this.#items.length; slot < end; slot++) {
       const item = this.#items[slot];
-      if (item !== undefined) yield item;
+      if (item !== undefined) yield [slot, item];
     }
   }
 }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Deadlines } from '../core/deadlines.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import type { ConnectionLease } from '../core/ports.ts';
 import { Link } from '../upstream/connection.ts';
@@ -44,7 +45,7 @@ class Rig {
   connection(): LaunchedConnection {
     const place = {
       key: { backendId: 'up', sessionId: 's' },
-      clock: this.clock,
+      deadlines: new Deadlines(this.clock),
       timeouts: { call: 1_000, callMax: 3_000, list: 500 },
       lease: async (signal: AbortSignal): Promise<ConnectionLease> => {
         signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts';
+import type { Deadlines } from '../core/deadlines.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
@@ -30,7 +30,7 @@ export interface Connection extends McpClient {
 /** What a connection needs of its launcher. */
 export interface Place {
   readonly key: ConnectionKey;
-  readonly clock: Clock;
+  readonly deadlines: Deadlines;
   readonly timeouts: { readonly call: number; readonly callMax: number; readonly list: number };
   lease(signal: AbortSignal): Promise<ConnectionLease>;
   /** Nobody gets what lives there now any more; resolves when it is closed. */
@@ -149,9 +149,9 @@ export class LaunchedConnection implements Connection {
   }
 
   #list(kind: CapabilityKind, options: RequestOptions): Promise<readonly JsonObject[]> {
-    const { clock, timeouts, key } = this.#place;
+    const { deadlines, timeouts, key } = this.#place;
     return this.#leased(options, async (link, signal) => {
-      const { items } = await listKind(link, kind, { upstream: key.backendId, clock, timeoutMs: timeouts.list, signal });
+      const { items } = await listKind(link, kind, { upstream: key.backendId, clock: deadlines.clock, timeoutMs: timeouts.list, signal });
       return items.map(({ parsed }) => parsed);
     });
   }
@@ -179,13 +179,13 @@ export class LaunchedConnection implements Connection {
   }
 
   async #ask(link: Link, { method, params, headers: own = {} }: Asked, options: RequestOptions, signal: AbortSignal): Promise<JsonObject> {
-    const { clock, timeouts, key } = this.#place;
+    const { deadlines, timeouts, key } = this.#place;
     using late = new LinkedAbort(signal);
     const named = NAMED_BY[method];
     const name = named === undefined ? undefined : params[named];
     const what = method === 'tools/call' ? `tool '${String(name)}' timed out after` : `server '${key.backendId}' did not answer ${method} within`;
     const overdue = (ms: number) => new TurnpikeError('upstream/timeout', `${what} ${ms / 1000}s`, { upstream: key.backendId });
-    const deadline = new Deadline(clock, timeouts, (ms) => late.abort(overdue(ms)));
+    const deadline = new Deadline(deadlines, timeouts, (ms) => late.abort(overdue(ms)));
     const relay: Relay = {
       notification: (kind, bytes) => {
         const heard = { method: kind, params: objectIn(bytes) };

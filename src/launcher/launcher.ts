@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/schema.ts';
 import { type Caller, LOCAL_ISSUER } from '../core/caller.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
+import { Deadlines } from '../core/deadlines.ts';
 import { asTurnpikeError, TurnpikeError } from '../core/errors.ts';
 import { Fingerprinter } from '../core/fingerprinter.ts';
 import type { ConnectionLease } from '../core/ports.ts';
@@ -47,7 +48,7 @@ const LOCAL: Pick<Caller, 'principal' | 'tenant'> = { principal: { issuer: LOCAL
  */
 export class Launcher implements AsyncDisposable {
   readonly #config: Config;
-  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
   readonly #reaper: Reaper;
   readonly #store: MemoryStore;
   readonly #registry: Registry;
@@ -59,7 +60,7 @@ export class Launcher implements AsyncDisposable {
 
   constructor({ config, environment = {}, clock = systemClock, logger = silentLogger, signal }: LauncherOptions) {
     this.#config = config;
-    this.#clock = clock;
+    this.#deadlines = new Deadlines(clock);
     this.#reaper = new Reaper({ clock, environment, onFailure: (error) => logger.error('the reaper of child processes failed', { error }) });
     this.#store = new MemoryStore(clock);
     const ports = {
@@ -124,7 +125,7 @@ export class Launcher implements AsyncDisposable {
     const { timeouts } = this.#upstream(key.backendId);
     const place = {
       key: { ...key },
-      clock: this.#clock,
+      deadlines: this.#deadlines,
       timeouts,
       lease: (until: AbortSignal) => this.#lease(key, options, until),
       retire: () => this.#connections.retireWhere(({ id }) => this.#isOf(id, key, options), 'closed by its user'),

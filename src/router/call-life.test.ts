@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { Deadlines } from '../core/deadlines.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import { CallLife } from './call-life.ts';
 
 function start() {
   const clock = new ManualClock();
-  const life = new CallLife(clock, { call: 100, callMax: 1_000 }, 'a', 'read');
+  const life = new CallLife(new Deadlines(clock), { call: 100, callMax: 1_000 }, 'a', 'read');
   return { clock, life };
 }
 

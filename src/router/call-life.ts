@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts';
+import type { Deadlines } from '../core/deadlines.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import { OwnAbort } from '../core/own-abort.ts';
 import { Deadline } from './deadline.ts';
@@ -15,8 +15,8 @@ export class CallLife implements Disposable {
   #followed: AbortSignal | undefined;
 
   /** @param limits milliseconds. @param name of the tool, prompt or resource, for the error of a limit that was passed */
-  constructor(clock: Clock, limits: { readonly call: number; readonly callMax: number }, upstream: string, name: string | (() => string)) {
-    this.deadline = new Deadline(clock, limits, (ms) =>
+  constructor(deadlines: Deadlines, limits: { readonly call: number; readonly callMax: number }, upstream: string, name: string | (() => string)) {
+    this.deadline = new Deadline(deadlines, limits, (ms) =>
       this.#controller.abort(
         new TurnpikeError('upstream/timeout', `tool '${typeof name === 'string' ? name : name()}' timed out after ${ms / 1000}s`, { upstream }),
       ),

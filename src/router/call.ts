@@ -95,11 +95,11 @@ function callParkably(
 }
 
 function newCall(services: Services, from: Exchange, request: UpstreamRequest, questions: Questions | undefined, assumed: Era | undefined): Call {
-  const { settings, clock } = services;
+  const { settings, deadlines } = services;
   const { upstream } = request;
   const upstreamSettings = settings.upstreams.get(upstream);
   if (upstreamSettings === undefined) throw new TurnpikeError('upstream/down', `server '${upstream}' not found in config`, { upstream });
-  const life = new CallLife(clock, upstreamSettings.timeouts, upstream, questions === undefined ? () => nameOf(from) : nameOf(from));
+  const life = new CallLife(deadlines, upstreamSettings.timeouts, upstream, questions === undefined ? () => nameOf(from) : nameOf(from));
   const exchange = questions === undefined ? from : detached(from, life.signal);
   const label = upstreamSettings.naming !== 'passthrough';
   const profile = services.offers.profile(from.capabilities, settings.bridge.interactive);

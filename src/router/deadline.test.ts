@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { Deadlines } from '../core/deadlines.ts';
 import { ManualClock } from '../core/manual-clock.ts';
 import { Deadline } from './deadline.ts';
 
 function start(call = 60_000, callMax = 100_000) {
   const clock = new ManualClock();
   const expired: number[] = [];
-  const deadline = new Deadline(clock, { call, callMax }, (ms) => expired.push(ms));
+  const deadline = new Deadline(new Deadlines(clock), { call, callMax }, (ms) => expired.push(ms));
   return { clock, deadline, expired };
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Deadlines } from '../core/deadlines.ts';
 import { asTurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { memberSpans, toJson } from '../core/json.ts';
@@ -25,7 +26,7 @@ function start(more: Partial<Omit<Exchange, 'body' | 'params'>> = {}, { profile 
     return new Promise<Answer>((resolve) => answers.push(resolve));
   };
   const { exchange, told } = sampleExchange({ ...more, ...(asks && more.era === 'legacy' ? { ask } : {}) });
-  const life = new CallLife(clock, { call: 1_000, callMax: 10_000 }, 'a', 't');
+  const life = new CallLife(new Deadlines(clock), { call: 1_000, callMax: 10_000 }, 'a', 't');
   life.signal.addEventListener('abort', () => expired.push(asTurnpikeError(life.signal.reason).message));
   const { services } = sampleServices();
   services.instruments.droppedNotifications = (reason) => ({ add: () => void dropped.push(reason) });

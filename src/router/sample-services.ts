@@ -4,6 +4,7 @@ import { Cursors } from '../catalog/pages.ts';
 import { SampleSource, sampleSet, sampleSettings, sampleTool } from '../catalog/sample-source.ts';
 import type { Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
+import { Deadlines } from '../core/deadlines.ts';
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { Fingerprinter } from '../core/fingerprinter.ts';
@@ -212,6 +213,7 @@ export function sampleServices(connections: SampleConnections = new SampleConnec
     instruments: new Instruments(clock),
     logger: silentLogger,
     clock,
+    deadlines: new Deadlines(clock),
     started: async () => {},
   };
   return { services, clock, source, audited };

@@ -1,6 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { ListBytes } from '../catalog/list-bytes.ts';
 import type { Clock } from '../core/clock.ts';
+import type { Deadlines } from '../core/deadlines.ts';
 import type { Fingerprinter } from '../core/fingerprinter.ts';
 import type { CapabilitySource, ConnectionSource } from '../core/ports.ts';
 import type { Sealer } from '../store/seal.ts';
@@ -34,6 +35,7 @@ export interface Services {
   readonly instruments: Instruments;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly deadlines: Deadlines;
   /** Resolves when the first attempt of every upstream ended, or after 2 s: a list asked for meanwhile would be empty for no reason. */
   started(signal: AbortSignal): Promise<void>;
 }

@@ -9,16 +9,18 @@ const ONCE = { once: true } as const;
 class Letter {
   readonly line: Buffer;
   readonly signal: AbortSignal;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-  readonly #withdraw: (letter: Letter) => void;
+  /** Taken back before it left. */
+  withdrawn = false;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #outbox: Outbox;
 
-  constructor(line: Buffer, signal: AbortSignal, settled: Pick<Letter, 'resolve' | 'reject'>, withdraw: (letter: Letter) => void) {
+  constructor(line: Buffer, signal: AbortSignal, resolve: () => void, reject: (error: unknown) => void, outbox: Outbox) {
     this.line = line;
     this.signal = signal;
-    this.resolve = settled.resolve;
-    this.reject = settled.reject;
-    this.#withdraw = withdraw;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#outbox = outbox;
     signal.addEventListener('abort', this, ONCE);
   }
 
@@ -29,13 +31,13 @@ class Letter {
 
   /** The signal aborted. */
   handleEvent(): void {
-    this.#withdraw(this);
+    this.#outbox.withdraw(this);
   }
 
   settle(error: unknown): void {
     this.signal.removeEventListener('abort', this);
-    if (error === undefined) this.resolve();
-    else this.reject(error);
+    if (error === undefined) this.#resolve();
+    else this.#reject(error);
   }
 }
 
@@ -57,9 +59,9 @@ export class Outbox {
   readonly #stream: Writable;
   readonly #errors: OutboxErrors;
   readonly #maxBytes: number;
-  readonly #withdraw = (letter: Letter) => this.#abort(letter);
-  /** A list that is emptied from the front by batches, and may lose any of its letters. */
-  #waiting = new Set<Letter>();
+  /** In order, the withdrawn ones among them. A list that is made anew, since a `Set` that lives long would hold what left it (`core/slots.ts`). */
+  #waiting: Letter[] = [];
+  #withdrawn = 0;
   #inFlight: readonly Letter[] = [];
   #bytes = 0;
   #scheduled: NodeJS.Immediate | undefined;
@@ -84,7 +86,7 @@ export class Outbox {
     const size = message.length + 1;
     if (this.#bytes > 0 && this.#bytes + size > this.#maxBytes) return Promise.reject(this.#errors.full());
     return new Promise((resolve, reject) => {
-      this.#waiting.add(new Letter(asLine(message), signal, { resolve, reject }, this.#withdraw));
+      this.#waiting.push(new Letter(asLine(message), signal, resolve, reject, this));
       this.#bytes += size;
       this.#schedule();
     });
@@ -96,9 +98,10 @@ export class Outbox {
     this.#closed = true;
     if (this.#scheduled !== undefined) clearImmediate(this.#scheduled);
     const waiting = this.#waiting;
-    this.#waiting = new Set();
+    this.#waiting = [];
+    this.#withdrawn = 0;
     this.#bytes = 0;
-    for (const letter of waiting) letter.settle(this.#errors.unsent());
+    for (const letter of waiting) if (!letter.withdrawn) letter.settle(this.#errors.unsent());
     this.#endFlight(this.#errors.lost());
   }
 
@@ -118,7 +121,7 @@ export class Outbox {
     const written = (error?: Error | null) => {
       // After `close` the flight was settled already.
       this.#endFlight(error ? this.#errors.lost() : undefined);
-      if (this.#waiting.size > 0) this.#schedule();
+      if (this.#waiting.length > 0) this.#schedule();
     };
     if (first.size <= BATCH_BYTES) this.#stream.write(join(batch), written);
     else {
@@ -133,13 +136,17 @@ export class Outbox {
   #takeBatch(): readonly Letter[] {
     const batch: Letter[] = [];
     let size = 0;
+    let passed = 0;
     for (const letter of this.#waiting) {
-      if (size > 0 && size + letter.size > BATCH_BYTES) break;
-      batch.push(letter);
-      size += letter.size;
+      if (!letter.withdrawn) {
+        if (size > 0 && size + letter.size > BATCH_BYTES) break;
+        batch.push(letter);
+        size += letter.size;
+      }
+      passed++;
     }
-    if (batch.length === this.#waiting.size) this.#waiting.clear();
-    else for (const letter of batch) this.#waiting.delete(letter);
+    this.#withdrawn -= passed - batch.length;
+    this.#waiting = passed === this.#waiting.length ? [] : this.#waiting.slice(passed);
     this.#bytes -= size;
     return batch;
   }
@@ -150,8 +157,17 @@ export class Outbox {
     for (const letter of letters) letter.settle(error);
   }
 
-  #abort(letter: Letter): void {
-    if (this.#waiting.delete(letter)) this.#bytes -= letter.size;
+  /** Called by a letter whose signal aborted. In flight it can only be given up. */
+  withdraw(letter: Letter): void {
+    if (!this.#inFlight.includes(letter)) {
+      letter.withdrawn = true;
+      this.#bytes -= letter.size;
+      // A child that does not read must not make us keep what was taken back; each letter is passed over about once.
+      if (2 * ++this.#withdrawn > this.#waiting.length) {
+        this.#waiting = this.#waiting.filter(({ withdrawn }) => !withdrawn);
+        this.#withdrawn = 0;
+      }
+    }
     letter.settle(letter.signal.reason);
   }
 }
