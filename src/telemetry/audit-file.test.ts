@@ -327,6 +327,7 @@ describe('an audit file that cannot be written', () => {
     faults.add('write');
     const { audit, counts } = start({ fs, queueBytes: 2000 });
     for (let id = 0; id < 100; id++) audit.record({ ...call, requestId: id });
+    await until(() => audit.failing);
     expect(counts.lost).toBeGreaterThan(90);
     const waiting = 100 - counts.lost;
     faults.clear();

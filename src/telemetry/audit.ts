@@ -51,6 +51,8 @@ export function createAuditLog(settings: AuditSettings): AuditLog {
 
 const RETRY_MS = 1000;
 const SHOUT_MS = 60_000;
+/** Lines are made of so many records in a row: between calls each would cost twice as much (`core/turn.ts`, docs/adr/0020). */
+const RECORDS = 64;
 /** Records that follow each other are gathered for so long, or until there is so much of them: a write costs more than many lines. */
 const GATHER_MS = 10;
 const GATHER_BYTES = 64 * 1024;
@@ -66,6 +68,9 @@ export class AuditLog {
   readonly #queueBytes: number;
   readonly #lines: AuditLines;
   readonly #waiting: WaitingLines;
+  /** Records without a line yet, and when they were made (ms since the epoch). */
+  #records: AuditRecord[] = [];
+  #times: number[] = [];
   /** Taken from the queue and not yet written. */
   #chunk: Lines | undefined;
   #pump: Promise<void> = Promise.resolve();
@@ -109,16 +114,19 @@ export class AuditLog {
   /** Call it before a call is made. Throws `audit/unwritable` under `refuse`, while records cannot be written. */
   ensureWritable(): void {
     if (this.#options.onError !== 'refuse') return;
+    this.#toLines();
     if (this.#failing || this.#closed || this.#waiting.bytes > this.#queueBytes / 2) throw new TurnpikeError('audit/unwritable');
   }
 
   /** Records one call. Never throws and never waits. */
   record(record: AuditRecord): void {
-    const line = this.#lines.of(record, this.#options.clock.now());
-    if (this.#closed || !this.#waiting.add(line)) {
+    if (this.#closed) {
       this.#giveUp(1);
       return;
     }
+    this.#times.push(this.#options.clock.now());
+    // While they cannot be written what is kept is bounded, and counted exactly.
+    if (this.#records.push(record) >= RECORDS || this.#failing) this.#toLines();
     if (!this.#pumping && !this.#failing) this.#startSoon();
   }
 
@@ -142,9 +150,22 @@ export class AuditLog {
   }
 
   async #finish(): Promise<void> {
+    this.#toLines();
     // An attempt may be under way: it takes everything along unless it fails, and then one more is made.
     await this.#pump;
     if (this.#waiting.bytes > 0) await this.#start();
+  }
+
+  /** What finds no room is lost. */
+  #toLines(): void {
+    if (this.#records.length === 0) return;
+    const records = this.#records;
+    const times = this.#times;
+    this.#records = [];
+    this.#times = [];
+    let lost = 0;
+    for (const [index, record] of records.entries()) if (!this.#waiting.add(this.#lines.of(record, times[index] as number))) lost++;
+    if (lost > 0) this.#giveUp(lost);
   }
 
   /** At once when nothing was written for a while or much waits; else with what else comes in. */
@@ -180,6 +201,7 @@ export class AuditLog {
   async #drain(): Promise<void> {
     const { sink, clock } = this.#options;
     this.#wroteAt = clock.monotonic();
+    this.#toLines();
     try {
       let due = this.#waiting.bytes;
       if (this.#failing && due === 0) await sink.open();
@@ -196,7 +218,7 @@ export class AuditLog {
       }
       this.#pumping = false;
       this.#succeeded();
-      if (this.#waiting.count > 0) this.#startSoon();
+      if (this.#waiting.count > 0 || this.#records.length > 0) this.#startSoon();
     } catch (error) {
       this.#pumping = false;
       this.#failed(error);
@@ -205,6 +227,7 @@ export class AuditLog {
 
   #failed(error: unknown): void {
     this.#failing = true;
+    this.#toLines();
     this.#options.failures.add();
     this.#shout(error);
     if (this.#closed) return;
