@@ -8,7 +8,7 @@ describe('command line of the bench', () => {
   it('measures everything by default, but for peers, which are not installed along', () => {
     expect(options().sets).toEqual(Object.keys(SETS).filter((name) => name !== 'peers'));
     expect(options('--peers').sets).toContain('peers');
-    expect(options()).toMatchObject({ rounds: 10, duration: 1_000, warmup: 4_000, eras: ['modern', 'legacy'], size: 300, clients: 32, smoke: false });
+    expect(options()).toMatchObject({ rounds: 30, duration: 500, warmup: 4_000, eras: ['modern', 'legacy'], size: 300, clients: 32, smoke: false });
   });
 
   it('takes sets, eras, rounds and times', () => {

@@ -28,8 +28,8 @@ export const HELP = `Measures what a call costs in the gateway, against proxies 
 
   --set NAME,…     only these: ${Object.keys(SETS).join(', ')}
   --era ERA        only this one: modern or legacy; default both, where a set has both
-  --rounds N       rounds of each measurement (10); the best counts
-  --duration S     seconds of each (1)
+  --rounds N       rounds of each measurement (30); the best counts
+  --duration S     seconds of each (0.5)
   --warmup S       seconds of load on each process before its first round (4)
   --size N         bytes of text in results, where a set does not fix them (300)
   --clients N      clients of the load, each with one call at a time (32)
@@ -56,8 +56,8 @@ export function optionsOf(args: readonly string[]): Options | 'help' {
   const isSmoke = values.smoke === true;
   return {
     sets: setsOf(values.set, isSmoke, values.peers === true),
-    rounds: whole('rounds', values.rounds, isSmoke ? 2 : 10),
-    duration: seconds('duration', values.duration, isSmoke ? 0.6 : 1),
+    rounds: whole('rounds', values.rounds, isSmoke ? 2 : 30),
+    duration: seconds('duration', values.duration, isSmoke ? 0.6 : 0.5),
     warmup: seconds('warmup', values.warmup, isSmoke ? 2 : 4),
     eras: erasOf(values.era, isSmoke),
     size: whole('size', values.size, 300),

@@ -15,10 +15,14 @@ const FOLDER = join(import.meta.dirname, 'peers');
 /** Milliseconds. */
 const START = { deadline: 30_000, look: 250 } as const;
 
+export type Road = 'shared child' | 'child per session' | 'http by sse';
+
 export interface Peer {
   readonly name: string;
-  /** What it is compared with in the gateway: the road that is the same. */
-  readonly like: 'shared child' | 'child per session' | 'http by sse';
+  /** What it is compared with in the gateway: the road to the same server. */
+  readonly like: Road;
+  /** A road of ours that is told beside it, without a bound. */
+  readonly also?: Road;
   readonly tool: string;
   readonly transport: LoadPlan['transport'];
   readonly command: (port: number, hub: string) => readonly string[];
@@ -55,7 +59,9 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'supergateway, HTTP → stdio',
-    like: 'child per session',
+    // It has no other way than a child for each session. Ours shares one among those who may.
+    like: 'shared child',
+    also: 'child per session',
     tool: 'echo',
     transport: 'http',
     command: (port) => [

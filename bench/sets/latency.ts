@@ -1,4 +1,5 @@
 import type { Era } from '../../src/core/mcp.ts';
+import { FLOOR_OF_BUDGET } from '../budget.ts';
 import { compared } from '../compare.ts';
 import { gateway, PROBED } from '../delivered.ts';
 import type { LoopDelay } from '../probe.ts';
@@ -10,7 +11,10 @@ import type { BenchSet } from './set.ts';
 /** Calls per second. */
 const RATE = 1_000;
 
-/** What the gateway adds to a call when calls come by the clock: its median less that of the upstream alone. The floor tells what any process adds. */
+/**
+ * What the gateway adds to a call when calls come by the clock: its median less that of the upstream alone. The floor tells what any process adds,
+ * and at its limit how fast the machine is.
+ */
 export const latency: BenchSet = async ({ run, options, generator, tell }) => {
   await using upstream = await httpUpstream(run);
   await using floor = await httpFloor(run, upstream);
@@ -23,15 +27,18 @@ export const latency: BenchSet = async ({ run, options, generator, tell }) => {
     { name: `floor, ${era}`, plan: plan(floor, era) },
     { name: `gateway, ${era}`, plan: plan(targets[era], era) },
   ]);
-  const of = await compared(generator, subjects, options, tell);
-  const added = (bound: 'latency' | 'latencyFloor', through: string, variant: Era): Row => {
+  const limit = { name: 'floor at its limit', plan: planOf(floor, 'modern', options) };
+  const of = await compared(generator, [...subjects, limit], options, tell);
+  const speed = FLOOR_OF_BUDGET / of(limit.name).cpu.best;
+  const added = (bound: 'latency' | 'latencyHere' | 'latencyFloor', through: string, variant: Era): Row => {
     const [reference, subject] = [of(`upstream alone, ${variant}`), of(`${through}, ${variant}`)];
-    const value = subject.p50.best - reference.p50.best;
+    const figure = (slow: number, quick: number) => (slow - quick) * (bound === 'latency' ? speed : 1);
     const failure = reference.failure ?? subject.failure;
-    const each = pairs(subject.p50, reference.p50, (a, b) => a - b);
+    const each = pairs(subject.p50, reference.p50, figure);
+    const value = figure(subject.p50.best, reference.p50.best);
     return { bound, variant, reference: reference.p50, subject: subject.p50, unit: 'ms', value, each, failure };
   };
-  return options.eras.flatMap((era) => [added('latency', 'gateway', era), added('latencyFloor', 'floor', era)]);
+  return options.eras.flatMap((era) => [added('latency', 'gateway', era), added('latencyHere', 'gateway', era), added('latencyFloor', 'floor', era)]);
 };
 
 /** How long the event loop of the gateway is kept from what is due, while it has as much to do as it can. */

@@ -1,6 +1,6 @@
 import { compared } from '../compare.ts';
 import { gateway } from '../delivered.ts';
-import { PEERS, type Peer, started } from '../peers.ts';
+import { PEERS, type Peer, type Road, started } from '../peers.ts';
 import { entry, httpUpstream, type Target } from '../stage.ts';
 import { pairs, type Row } from '../verdict.ts';
 import { planOf } from './calls.ts';
@@ -17,33 +17,51 @@ export const peerCalls: BenchSet = async (context) => {
   const { sharing, ...apart } = { ...shared, name: 'own' };
   const upstreams = [shared, apart, entry.legacyHttp(upstream)];
   await using tested = await gateway(run, options, { upstreams });
-  const ours: Readonly<Record<Peer['like'], Target>> = {
+  const ours: Readonly<Record<Road, Target>> = {
     'shared child': tested.at(shared.name),
     'child per session': tested.at(apart.name),
     'http by sse': { ...tested.at('leg'), url: tested.url.replace(/mcp$/, 'sse') },
   };
   const rows: Row[] = [];
-  for (const peer of PEERS) rows.push(...(await peerRows(context, peer, upstream, ours[peer.like])));
+  for (const peer of PEERS) rows.push(...(await peerRows(context, peer, upstream, ours)));
   return rows;
 };
 
-async function peerRows({ run, options, generator, tell }: Context, peer: Peer, upstream: Target, ours: Target): Promise<readonly Row[]> {
+async function peerRows(
+  { run, options, generator, tell }: Context,
+  peer: Peer,
+  upstream: Target,
+  ours: Readonly<Record<Road, Target>>,
+): Promise<readonly Row[]> {
   const plan = (of: Target) => planOf(of, 'legacy', options, { clients: CLIENTS, transport: peer.transport });
+  const { name, like, also } = peer;
   await using theirs = await started(run, peer, upstream, plan);
-  const subjects = [
-    { name: peer.name, plan: plan(theirs) },
-    { name: `gateway beside ${peer.name}`, plan: plan(ours) },
-  ];
-  const of = await compared(generator, subjects, options, tell);
-  const [reference, subject] = subjects.map(({ name }) => of(name));
-  if (reference === undefined || subject === undefined) throw new Error('nothing was measured');
-  const failure = reference.failure ?? subject.failure;
-  const row = (bound: 'peer' | 'peerAlone', of: 'cpu' | 'cpuAlone'): Row => {
-    const [theirs, own] = [reference[of], subject[of]];
-    const value = theirs.best / own.best;
-    const each = pairs(theirs, own, (a, b) => a / b);
-    return { bound, variant: peer.name, reference: theirs, subject: own, unit: 'µs', value, each, failure };
+  const roads = also === undefined ? [like] : [like, also];
+  const of = await compared(
+    generator,
+    [{ name, plan: plan(theirs) }, ...roads.map((road) => ({ name: `gateway, ${road}, beside ${name}`, plan: plan(ours[road]) }))],
+    options,
+    tell,
+  );
+  const reference = of(name);
+  const row = (bound: 'peer' | 'peerAlone' | 'peerAlso', road: Road, cpu: 'cpu' | 'cpuAlone'): Row => {
+    const subject = of(`gateway, ${road}, beside ${name}`);
+    const [their, own] = [reference[cpu], subject[cpu]];
+    const each = pairs(their, own, (a, b) => a / b);
+    return {
+      bound,
+      variant: name,
+      reference: their,
+      subject: own,
+      unit: 'µs',
+      value: their.best / own.best,
+      each,
+      failure: reference.failure ?? subject.failure,
+    };
   };
+  const rows = [row('peer', like, 'cpu')];
   // A child is the upstream: it costs the same behind both, and hides how much the two differ.
-  return peer.like === 'http by sse' ? [row('peer', 'cpu')] : [row('peer', 'cpu'), row('peerAlone', 'cpuAlone')];
+  if (like !== 'http by sse') rows.push(row('peerAlone', like, 'cpuAlone'));
+  if (also !== undefined) rows.push(row('peerAlso', also, 'cpu'));
+  return rows;
 }
