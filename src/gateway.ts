@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable, Writable } from 'node:stream';
 import { Catalog } from './catalog/catalog.ts';
 import { ListBytes } from './catalog/list-bytes.ts';
-import { Cursors } from './catalog/pages.ts';
 import { hostInUrl } from './config/addresses.ts';
 import type { Config } from './config/schema.ts';
 import { secretValues } from './config/secret-values.ts';
@@ -43,7 +42,7 @@ import type { Services } from './router/services.ts';
 import { HostedTasks } from './router/tasks/hosted-tasks.ts';
 import { SubscriptionCounts } from './router/update-feed.ts';
 import { Startup } from './startup.ts';
-import { type ConnectionReport, connectionReports, type GatewayStatus, isAlarming, poolNumbers, readiness, statusOf } from './status.ts';
+import { type ConnectionReport, connectionReports, type GatewayStatus, poolNumbers, readiness, statusOf } from './status.ts';
 import { openStore } from './store/open.ts';
 import { privateDirectory } from './store/private-file.ts';
 import { Sealer } from './store/seal.ts';
@@ -56,7 +55,7 @@ import { Connections } from './upstream/connections.ts';
 import { Reaper } from './upstream/process/reaper.ts';
 import { Registry } from './upstream/registry.ts';
 import { packageVersion } from './version.ts';
-import { auditSettings, connectorPorts, settingsOfAll } from './wiring.ts';
+import { auditSettings, connectorPorts, findingsTo, sealedCursors, settingsOfAll } from './wiring.ts';
 
 /** What a composition may replace; everything has a default. */
 export interface GatewayOverrides {
@@ -200,30 +199,10 @@ export async function createGateway(config: Config, overrides: GatewayOverrides 
   const catalog = parts.use(
     new Catalog({ catalog: config.catalog, policy: config.policy, upstreams: config.upstreams }, registry, {
       clock,
-      report: (finding) => {
-        instruments.catalogFindings(finding.rule).add();
-        const level = isAlarming(finding) ? 'warn' : 'debug';
-        logger[level](`catalog: ${finding.text}`, {
-          upstream: finding.upstream,
-          kind: finding.kind,
-          name: finding.name,
-          rule: finding.rule,
-          dropped: finding.dropped,
-        });
-      },
+      report: findingsTo(logger, instruments),
     }),
   );
-  const cursors = new Sealer(sealing, 'cu1.', clock);
-  const lists = new ListBytes({
-    serverInfo,
-    cursors: new Cursors({
-      seal: (payload) => cursors.seal('list', Buffer.from(payload)),
-      open: (text) => {
-        const result = cursors.open('list', text);
-        return result.ok ? result.value.toString('utf8') : undefined;
-      },
-    }),
-  });
+  const lists = new ListBytes({ serverInfo, cursors: sealedCursors(new Sealer(sealing, 'cu1.', clock)) });
   const startup = new Startup(clock);
   const parking = new ParkingLot(() => now.router.bridge.park);
   parts.defer(() => parking.end(new TurnpikeError('gateway/draining')));

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Finding } from './catalog/findings.ts';
+import { Cursors } from './catalog/pages.ts';
 import type { Config, UpstreamConfig } from './config/schema.ts';
 import { GITLAB_COM } from './config/sections/gitlab.ts';
 import type { Clock } from './core/clock.ts';
@@ -7,6 +9,8 @@ import type { JsonObject } from './core/mcp.ts';
 import type { Secret } from './core/secret.ts';
 import { arrivals } from './core/turn.ts';
 import type { RouterSettings, UpstreamSettings as RouterUpstreamSettings } from './router/settings.ts';
+import { isAlarming } from './status.ts';
+import type { Sealer } from './store/seal.ts';
 import type { Store } from './store/store.ts';
 import type { AuditSettings } from './telemetry/audit.ts';
 import type { Instruments } from './telemetry/instruments.ts';
@@ -131,4 +135,24 @@ export function auditSettings(
     failures: instruments.auditFailures,
     lost: instruments.auditLost,
   };
+}
+
+/** What the catalog finds wrong with what upstreams offer: counted, and told to operators. */
+export function findingsTo(logger: Logger, instruments: Instruments): (finding: Finding) => void {
+  return (finding) => {
+    instruments.catalogFindings(finding.rule).add();
+    const { text, upstream, kind, name, rule, dropped } = finding;
+    logger[isAlarming(finding) ? 'warn' : 'debug'](`catalog: ${text}`, { upstream, kind, name, rule, dropped });
+  };
+}
+
+/** Cursors of lists that only we can read and make. */
+export function sealedCursors(sealer: Sealer): Cursors {
+  return new Cursors({
+    seal: (payload) => sealer.seal('list', Buffer.from(payload)),
+    open: (text) => {
+      const result = sealer.open('list', text);
+      return result.ok ? result.value.toString('utf8') : undefined;
+    },
+  });
 }

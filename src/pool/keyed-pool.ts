@@ -6,14 +6,9 @@ import { EntryLease, type Lease, type LeaseEnd, type Outcome } from './lease.ts'
 import { type Open, Opening } from './opening.ts';
 import { type Claim, Places } from './places.ts';
 import { type PoolKey, TOTAL } from './pool-key.ts';
-import type { PoolOptions } from './pool-options.ts';
+import type { PoolOptions, RetireOptions } from './pool-options.ts';
 import { type PoolStats, Tally } from './stats.ts';
 import { FairQueue } from './waiters.ts';
-
-interface RetireOptions {
-  readonly now?: boolean;
-  readonly yields?: boolean;
-}
 
 /**
  * The one pool (architecture.md decision 4, aggregator.md section 6): at most one live value per key, shared by leases.
@@ -154,7 +149,6 @@ export class KeyedPool<V> {
   /**
    * Nobody gets the value of `id` any more; it closes after its leases, or at once. Resolves when it is gone, never rejects.
    * @param reason for operators.
-   * @param options.yields its place is free at once, for values that cost nothing while their last leases run.
    */
   retire(id: string, reason: string, options: RetireOptions = {}): Promise<void> {
     return this.retireWhere((entry) => entry.id === id, reason, options);

@@ -31,3 +31,11 @@ export interface PoolOptions<V> {
   /** Called synchronously; must not call the pool. */
   readonly observe?: (event: PoolEvent) => void;
 }
+
+/** How a value is retired. */
+export interface RetireOptions {
+  /** Closes it at once; its leases end. */
+  readonly now?: boolean;
+  /** Its place is free at once, for values that cost nothing while their last leases run. */
+  readonly yields?: boolean;
+}

@@ -194,6 +194,19 @@ describe('the audit queue', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('has the time of the call, not of the line, and the order of the calls', async () => {
+    const { audit, clock, lines } = start();
+    const began = clock.now();
+    for (let id = 0; id < 9; id++) {
+      audit.record({ ...call, requestId: id });
+      clock.advance(1);
+    }
+    clock.advance(10);
+    await audit.close();
+    const seen = lines().map(({ requestId, time }) => [requestId, Date.parse(String(time)) - began]);
+    expect(seen).toEqual(Array.from({ length: 9 }, (_, id) => [id, id]));
+  });
+
   it('takes along at the end what came during a write, and tries that once more when it fails', async () => {
     const clock = new ManualClock();
     const counts = { lost: 0 };
