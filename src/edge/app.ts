@@ -37,11 +37,11 @@ export async function serveHttp(edge: Edge, ops: Ops, request: IncomingMessage, 
   });
   try {
     const path = pathOf(request);
-    // What is asked there mostly has one answer, which sets its headers itself.
-    const isCall = path === MCP && request.method === 'POST';
-    if (!isCall) edge.headers.set(request, response);
+    // What is sent there mostly has one answer, which sets its headers itself.
+    const isMessage = request.method === 'POST' && (path === MCP || path === MESSAGE_PATH);
+    if (!isMessage) edge.headers.set(request, response);
     edge.guard.names(request);
-    if (isCall) return await servePost(edge, request, response);
+    if (isMessage && path === MCP) return await servePost(edge, request, response);
     if (ops.serves(path)) return await ops.serve(path, request, response);
     if (!DOORS.has(path)) throw new TurnpikeError('guard/target', 'Not Found');
     if (request.method === 'OPTIONS' && request.headers.origin !== undefined) return answerPreflight(request, response);
@@ -74,8 +74,7 @@ async function servePost(edge: Edge, request: IncomingMessage, response: ServerR
     throw new MessageError(undefined, 'request/invalid', `Invalid Request: ${MODERN_VERSION} knows no batches`);
   if (message.kind === 'response') throw new MessageError(message.id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} servers ask nothing`);
   if (message.kind === 'request') return await serveModern(edge, request, response, caller, message);
-  edge.headers.set(request, response);
-  response.writeHead(202).end();
+  edge.headers.sendTaken(request, response);
 }
 
 /** What else there is at /mcp: the streams and the end of sessions. */

@@ -18,9 +18,17 @@ export function onlyValueOf(request: IncomingMessage, name: string): string | un
   return values?.length === 1 ? values[0] : undefined;
 }
 
+/** Where the answer of `isPlain` stands: it is asked for many headers of a request, and headers do not change. */
+const PLAIN = Symbol('no header was sent twice');
+
 /** Whether no header was sent twice. */
-export function isPlain({ headers, rawHeaders }: IncomingMessage): boolean {
+export function isPlain(request: IncomingMessage & { [PLAIN]?: boolean }): boolean {
+  const known = request[PLAIN];
+  if (known !== undefined) return known;
+  const { headers, rawHeaders } = request;
   let names = 0;
   for (const _ in headers) names++;
-  return 2 * names === rawHeaders?.length;
+  const plain = 2 * names === rawHeaders?.length;
+  request[PLAIN] = plain;
+  return plain;
 }

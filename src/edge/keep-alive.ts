@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
+import { Slots } from '../core/slots.ts';
 import { Turn } from '../core/turn.ts';
 
 /** Something that wants a comment now and then, lest a proxy takes it for dead. */
@@ -17,20 +18,22 @@ const EVERY_MS = 15_000;
 export class KeepAlive {
   readonly clock: Clock;
   readonly turn = new Turn<Gathering>((gathering) => gathering.flush());
-  readonly #kept = new Set<Kept>();
+  readonly #kept = new Slots<Kept>();
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
     this.clock = clock;
   }
 
-  add(kept: Kept): void {
-    this.#kept.add(kept);
+  /** Returns the place, by which it is removed. */
+  add(kept: Kept): number {
     this.#timer ??= this.clock.after(EVERY_MS, () => this.#tick());
+    return this.#kept.add(kept);
   }
 
-  remove(kept: Kept): void {
-    this.#kept.delete(kept);
+  /** Once for each `add`. */
+  remove(place: number): void {
+    this.#kept.remove(place);
     if (this.#kept.size > 0) return;
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -38,7 +41,7 @@ export class KeepAlive {
 
   #tick(): void {
     this.#timer = undefined;
-    for (const kept of [...this.#kept]) kept.comment();
+    for (const kept of this.#kept) kept.comment();
     if (this.#kept.size > 0) this.#timer = this.clock.after(EVERY_MS, () => this.#tick());
   }
 }

@@ -48,8 +48,7 @@ export async function serveLegacyPost(
   if (input.batch) return serveBatch(edge, request, response, { caller, session: own, shared }, input.messages);
   if (first.kind === 'request') return serveRequest(edge, request, response, { caller, session: own, shared }, first);
   await take(edge, own, first);
-  edge.headers.set(request, response);
-  response.writeHead(202).end();
+  edge.headers.sendTaken(request, response);
 }
 
 function open(edge: Edge, request: IncomingMessage, response: ServerResponse, caller: Caller, message: Request): void {

@@ -38,12 +38,20 @@ export function openSseDoor(edge: Edge, request: IncomingMessage, response: Serv
 
 /** The session that a POST to /message names. Throws `session/required`, `session/unknown`. */
 export function sessionOfMessage(edge: Edge, request: IncomingMessage): Session {
-  const ids = new URL(request.url ?? '/', 'http://localhost').searchParams.getAll('sessionId');
+  const ids = idsOf(request.url ?? '/');
   const [id] = ids;
   if (id === undefined) throw new TurnpikeError('session/required', 'The query parameter sessionId is required');
   const session = edge.sessions.find(id);
   if (ids.length !== 1 || !session.oldTransport) throw new TurnpikeError('session/unknown', 'Session not found');
   return session;
+}
+
+/** As we named the endpoint ourselves, or as a client wrote it. */
+const OWN_QUERY = /^\/message\?sessionId=([\w-]+)$/;
+
+function idsOf(url: string): readonly string[] {
+  const own = OWN_QUERY.exec(url)?.[1];
+  return own === undefined ? new URL(url, 'http://localhost').searchParams.getAll('sessionId') : [own];
 }
 
 /** POST /message: taken with 202, answered on the stream. `messages` are of one body; a batch is answered as one. */
@@ -60,7 +68,7 @@ export function takeMessages(
     const id = modern.kind === 'request' ? modern.id : undefined;
     throw new MessageError(id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} is served on /mcp`);
   }
-  response.writeHead(202).end();
+  edge.headers.sendTaken(request, response);
   const leave = edge.work.enter();
   const headers = foreignHeaders(request);
   void Promise.all(input.messages.map((message) => answerTo(edge, session, caller, message, headers)))

@@ -50,6 +50,8 @@ export class SseWriter implements Flow, Gathering, Kept {
   readonly #response: ServerResponse;
   readonly #keepAlive: KeepAlive;
   readonly #head: StreamHead;
+  /** Among those that get comments. */
+  #place: number | undefined;
   #ended = false;
   #gathering = false;
   /** Not yet given to the response, before `#text`. */
@@ -214,7 +216,7 @@ export class SseWriter implements Flow, Gathering, Kept {
     if (!response.headersSent) {
       response.writeHead(200, [...this.#head.headers]);
       // One that is over by now needs no comments.
-      this.#keepAlive.add(this);
+      this.#place = this.#keepAlive.add(this);
     }
     if (pieces.length === 0) {
       if (text === '') response.flushHeaders();
@@ -246,7 +248,8 @@ export class SseWriter implements Flow, Gathering, Kept {
     this.#ended = true;
     this.#freed();
     this.#grace?.cancel();
-    this.#keepAlive.remove(this);
+    if (this.#place !== undefined) this.#keepAlive.remove(this.#place);
+    this.#place = undefined;
   }
 }
 

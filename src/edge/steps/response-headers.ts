@@ -31,7 +31,8 @@ type Listen = Pick<EdgeSettings['listen'], 'hsts' | 'tls' | 'allowedOrigins' | '
 export class ResponseHeaders {
   readonly #listen: Listen;
   readonly #always: readonly (readonly [string, string])[];
-  /** Name, value, name, value, …: of an answer whose headers are known at once. */
+  /** Name, value, name, value, …: of answers whose headers are known at once. */
+  readonly #bare: readonly string[];
   readonly #json: readonly string[];
   readonly #events: StreamHead;
 
@@ -39,7 +40,8 @@ export class ResponseHeaders {
     this.#listen = listen;
     const hsts: [string, string][] = listen.hsts || listen.tls !== undefined ? [['strict-transport-security', HSTS]] : [];
     this.#always = [...Object.entries(ALWAYS), ...hsts];
-    this.#json = [...this.#always.flat(), 'content-type', 'application/json', 'content-length'];
+    this.#bare = this.#always.flat();
+    this.#json = [...this.#bare, 'content-type', 'application/json', 'content-length'];
     const others = this.#always.filter(([name]) => !STREAM_HEADERS.includes(name));
     this.#events = { headers: [...others.flat(), ...STREAM_HEADERS], writeTimeout: listen.writeTimeout };
   }
@@ -62,6 +64,18 @@ export class ResponseHeaders {
     return undefined;
   }
 
+  /** 202 without a body, for which nothing was set: a message was taken. */
+  sendTaken(request: IncomingMessage, response: ServerResponse): void {
+    if (response.headersSent || response.destroyed) return;
+    if (request.headers.origin === undefined) response.writeHead(202, [...this.#bare]);
+    else {
+      this.set(request, response);
+      response.writeHead(202);
+    }
+    response.end();
+    this.#limit(response);
+  }
+
   /** One JSON body in pieces, for which nothing was set: the way of nearly all answers. */
   sendJson(request: IncomingMessage, response: ServerResponse, status: number, pieces: readonly Buffer[]): void {
     if (response.headersSent || response.destroyed) return;
@@ -82,7 +96,11 @@ export class ResponseHeaders {
       for (const piece of pieces) response.write(piece);
       response.end();
     }
-    const { socket } = response;
+    this.#limit(response);
+  }
+
+  /** What is left of an answer that was given must be taken in time. */
+  #limit({ socket }: ServerResponse): void {
     if (socket !== null && socket.writableLength > 0) socket.setTimeout(this.#listen.writeTimeout);
   }
 }
