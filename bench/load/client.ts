@@ -6,6 +6,8 @@ import type { Script } from './script.ts';
 export interface LoadClient {
   /** Throws unless the answer is the result of this very call, and whole. */
   call(): Promise<unknown>;
+  /** Whether its connection is gone: servers close what is idle for long. */
+  readonly over: boolean;
   close(): void;
 }
 
@@ -48,6 +50,10 @@ export class Client implements LoadClient {
     const { status, raw, at } = answer;
     if (status !== 200 || !isResult(raw, at, id, this.#script.plan.size)) throw new Error(`call ${id} was answered ${quoted(answer)}`);
     return answer;
+  }
+
+  get over(): boolean {
+    return this.#connection.over;
   }
 
   close(): void {

@@ -35,6 +35,11 @@ export class Connection {
     return new Connection(socket);
   }
 
+  /** Whether the other side closed it, or it failed. */
+  get over(): boolean {
+    return this.#failure !== undefined;
+  }
+
   send(request: string): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure);

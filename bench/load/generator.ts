@@ -56,6 +56,7 @@ async function open(plan: LoadPlan): Promise<Load> {
 async function measured({ script, clients }: Load, { leadIn, duration, isFlatOut = false }: Measure): Promise<LoadReport> {
   const { rate, watch } = script.plan;
   const over = new AbortController();
+  await reopen(clients, script);
   recorder.reset();
   const loop =
     rate === undefined || isFlatOut ? closedLoop(clients, script, recorder, over.signal) : openLoop(clients, script, recorder, over.signal, rate);
@@ -73,6 +74,15 @@ async function measured({ script, clients }: Load, { leadIn, duration, isFlatOut
   if (!isOver) recorder.failed(new Error(`calls were not answered within ${LAST_ANSWERS / 1000} s`));
   const [ownCpu, cpu, cpuAlone] = after.map((time, index) => perCall(before[index], time, recorder.calls));
   return { ...recorder.figures(seconds), cpu, cpuAlone, ownCpu: ownCpu as CpuPerCall };
+}
+
+/** What was closed while others were measured is opened again: some servers let a connection idle for 5 s only. */
+async function reopen(clients: Clients, script: Script): Promise<void> {
+  for (const [place, client] of clients.entries()) {
+    if (!client.over) continue;
+    client.close();
+    clients[place] = await openClient(script);
+  }
 }
 
 function perCall(before: CpuTime | undefined, after: CpuTime, calls: number): CpuPerCall {

@@ -46,6 +46,10 @@ export class SseClient implements LoadClient {
     if (!isResult(event, 0, id, this.#script.plan.size)) throw new Error(`call ${id} was answered ${event.toString('utf8', 0, 300)}`);
   }
 
+  get over(): boolean {
+    return this.#posts.over || this.#stream.destroyed;
+  }
+
   close(): void {
     this.#stream.destroy();
     this.#posts.close();
