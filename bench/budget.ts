@@ -37,7 +37,7 @@ export const BUDGET = {
   stalled: { title: 'stalled reader of a 100 MB stream', against: 'before', unit: 'MiB', most: 16 },
   peer: { title: 'CPU of a peer per call, as a multiple of ours', against: 'peer', unit: 'ratio', least: 5 },
   peerAlone: { title: 'the same without the children, which are the upstream', against: 'peer', unit: 'ratio' },
-  peerAlso: { title: 'the same with a child for each session behind both', against: 'peer', unit: 'ratio' },
+  peerAlso: { title: 'the same by the only road of the peer', against: 'peer', unit: 'ratio' },
   idle: { title: 'idle gateway process', against: '–', unit: 'MB', most: 100 },
 } as const satisfies Record<string, Bound>;
 

@@ -15,7 +15,7 @@ const FOLDER = join(import.meta.dirname, 'peers');
 /** Milliseconds. */
 const START = { deadline: 30_000, look: 250 } as const;
 
-export type Road = 'shared child' | 'child per session' | 'http by sse';
+export type Road = 'shared child' | 'child per session' | 'http' | 'http by sse';
 
 export interface Peer {
   readonly name: string;
@@ -79,7 +79,9 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'mcp-hub, SSE → HTTP',
-    like: 'http by sse',
+    // It offers its clients nothing newer. Ours have a road that costs a write less.
+    like: 'http',
+    also: 'http by sse',
     tool: 'be1__echo',
     transport: 'sse',
     command: (port, hub) => ['mcp-hub', '--port', String(port), '--config', hub],

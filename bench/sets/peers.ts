@@ -20,6 +20,7 @@ export const peerCalls: BenchSet = async (context) => {
   const ours: Readonly<Record<Road, Target>> = {
     'shared child': tested.at(shared.name),
     'child per session': tested.at(apart.name),
+    http: tested.at('leg'),
     'http by sse': { ...tested.at('leg'), url: tested.url.replace(/mcp$/, 'sse') },
   };
   const rows: Row[] = [];
@@ -33,13 +34,16 @@ async function peerRows(
   upstream: Target,
   ours: Readonly<Record<Road, Target>>,
 ): Promise<readonly Row[]> {
-  const plan = (of: Target) => planOf(of, 'legacy', options, { clients: CLIENTS, transport: peer.transport });
+  const plan = (of: Target, transport: Peer['transport']) => planOf(of, 'legacy', options, { clients: CLIENTS, transport });
   const { name, like, also } = peer;
-  await using theirs = await started(run, peer, upstream, plan);
+  await using theirs = await started(run, peer, upstream, (of) => plan(of, peer.transport));
   const roads = also === undefined ? [like] : [like, also];
   const of = await compared(
     generator,
-    [{ name, plan: plan(theirs) }, ...roads.map((road) => ({ name: `gateway, ${road}, beside ${name}`, plan: plan(ours[road]) }))],
+    [
+      { name, plan: plan(theirs, peer.transport) },
+      ...roads.map((road) => ({ name: `gateway, ${road}, beside ${name}`, plan: plan(ours[road], road === 'http by sse' ? 'sse' : 'http') })),
+    ],
     options,
     tell,
   );
@@ -61,7 +65,7 @@ async function peerRows(
   };
   const rows = [row('peer', like, 'cpu')];
   // A child is the upstream: it costs the same behind both, and hides how much the two differ.
-  if (like !== 'http by sse') rows.push(row('peerAlone', like, 'cpuAlone'));
+  if (like === 'shared child') rows.push(row('peerAlone', like, 'cpuAlone'));
   if (also !== undefined) rows.push(row('peerAlso', also, 'cpu'));
   return rows;
 }

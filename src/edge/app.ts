@@ -105,16 +105,19 @@ async function serveOldTransport(edge: Edge, request: IncomingMessage, response:
   if (wanted === 'POST') edge.guard.shape(request);
   const credential = extract(edge, request);
   const named = wanted === 'POST' ? sessionOfMessage(edge, request) : undefined;
-  const identity = await identify(edge, request, credential, named);
+  const known = identify(edge, request, credential, named);
+  const identity = known instanceof Promise ? await known : known;
   const caller = callerOf(identity);
   const session = named && ownSession(edge, request, named, caller);
-  await edge.admission.admitPrincipal(identity.principal);
+  const admitted = edge.admission.admitPrincipal(identity.principal);
+  if (admitted !== undefined) await admitted;
   if (session === undefined) {
     refuseNewWork(edge);
     return openSseDoor(edge, request, response, caller);
   }
   const input = messagesIn(edge, await readBody(request, edge.settings.listen.maxBodyBytes));
-  await edge.door.charge(identity.principal, input.messages, response);
+  const charged = edge.door.charge(identity.principal, input.messages, response);
+  if (charged !== undefined) await charged;
   takeMessages(edge, request, response, session, caller, input);
 }
 

@@ -13,6 +13,13 @@ import { answerInSession, initialized, notedInSession, readInitialize, responseO
 import { SseWriter } from './sse-writer.ts';
 
 type Request = Extract<Message, { kind: 'request' }>;
+type ForeignHeaders = ReturnType<typeof foreignHeaders>;
+
+/** The messages of one body. */
+interface Input {
+  readonly messages: readonly Message[];
+  readonly batch: boolean;
+}
 
 export const SSE_PATH = '/sse';
 export const MESSAGE_PATH = '/message';
@@ -55,39 +62,37 @@ function idsOf(url: string): readonly string[] {
 }
 
 /** POST /message: taken with 202, answered on the stream. `messages` are of one body; a batch is answered as one. */
-export function takeMessages(
-  edge: Edge,
-  request: IncomingMessage,
-  response: ServerResponse,
-  session: Session,
-  caller: Caller,
-  input: { readonly messages: readonly Message[]; readonly batch: boolean },
-): void {
+export function takeMessages(edge: Edge, request: IncomingMessage, response: ServerResponse, session: Session, caller: Caller, input: Input): void {
   const modern = input.messages.find((message) => eraOf(message, undefined) === 'modern');
   if (modern !== undefined) {
     const id = modern.kind === 'request' ? modern.id : undefined;
     throw new MessageError(id, 'request/invalid', `Invalid Request: ${MODERN_VERSION} is served on /mcp`);
   }
   edge.headers.sendTaken(request, response);
-  const leave = edge.work.enter();
-  const headers = foreignHeaders(request);
-  void Promise.all(input.messages.map((message) => answerTo(edge, session, caller, message, headers)))
-    .then((answers) => {
-      const bytes = answers.filter((answer) => answer !== undefined);
-      if (bytes.length === 0) return;
-      session.outlet?.(input.batch ? joinArray(bytes) : (bytes[0] as Buffer));
-    })
-    .catch((error: unknown) => edge.report(error))
-    .finally(leave);
+  void answerAll(edge, session, caller, input, foreignHeaders(request));
 }
 
-async function answerTo(
-  edge: Edge,
-  session: Session,
-  caller: Caller,
-  message: Message,
-  headers: ReturnType<typeof foreignHeaders>,
-): Promise<Buffer | undefined> {
+/** Never rejects. */
+async function answerAll(edge: Edge, session: Session, caller: Caller, { messages, batch }: Input, headers: ForeignHeaders): Promise<void> {
+  const [first] = messages;
+  edge.work.begin();
+  try {
+    if (!batch && first !== undefined) {
+      const answer = await answerTo(edge, session, caller, first, headers);
+      if (answer !== undefined) session.outlet?.(answer);
+      return;
+    }
+    const answers = await Promise.all(messages.map((message) => answerTo(edge, session, caller, message, headers)));
+    const bytes = answers.filter((answer) => answer !== undefined);
+    if (bytes.length > 0) session.outlet?.(joinArray(bytes));
+  } catch (error) {
+    edge.report(error);
+  } finally {
+    edge.work.end();
+  }
+}
+
+async function answerTo(edge: Edge, session: Session, caller: Caller, message: Message, headers: ForeignHeaders): Promise<Buffer | undefined> {
   const { services } = edge;
   if (message.kind === 'notification') {
     await notedInSession(services, session, message);

@@ -107,9 +107,11 @@ function modernMeta({ capabilities, logLevel }: UpstreamCall, own: Buffer, clien
 
 /** No envelope, our progress token, vendor members stay; `own` itself where nothing is to be changed. */
 function legacyMeta({ progress }: UpstreamCall, own: Buffer | undefined, id: number): Buffer | undefined {
-  const reserved = own === undefined ? {} : withoutReserved(own);
+  // What nearly all calls send.
+  if (own === undefined) return progress ? Buffer.from(`{"${META.progressToken}":${id}}`, 'latin1') : undefined;
+  const reserved = withoutReserved(own);
   if (!progress && Object.keys(reserved).length === 0) return own;
-  const edited = editObject(own ?? NO_META, { ...reserved, [META.progressToken]: progress ? toJson(id) : undefined });
+  const edited = editObject(own, { ...reserved, [META.progressToken]: progress ? toJson(id) : undefined });
   return memberSpans(edited).length === 0 ? undefined : edited;
 }
 
