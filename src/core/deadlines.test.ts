@@ -62,6 +62,30 @@ describe('Deadlines', () => {
     expect(due).toEqual(['next at 150', 'other at 1000']);
   });
 
+  it('go on for the others when one of them throws', () => {
+    const { clock, deadlines, due, add } = start();
+    deadlines.add({
+      at: 100,
+      due: () => {
+        throw new Error('ours');
+      },
+    });
+    add('same', 100);
+    add('later', 300);
+    expect(() => clock.advance(100)).toThrow('ours');
+    clock.advance(500);
+    expect(due).toEqual(['same at 110', 'later at 300']);
+    expect([deadlines.size, clock.pending]).toEqual([0, 0]);
+  });
+
+  it('have no timer when what fell due took back the others', () => {
+    const { clock, deadlines, due, add } = start();
+    const place = add('other', 500);
+    deadlines.add({ at: 100, due: () => deadlines.remove(place) });
+    clock.advance(100);
+    expect([deadlines.size, clock.pending, due]).toEqual([0, 0, []]);
+  });
+
   it('have no timer where nobody waits', () => {
     const { clock, deadlines, due, add } = start();
     const places = [add('one', 100), add('other', 200)];

@@ -42,10 +42,7 @@ export class Deadlines {
   /** Once for each `add` of something that did not fall due. While others wait the timer stays, though it may have been set for this one. */
   remove(place: number): void {
     this.#waiting.remove(place);
-    if (this.#waiting.size > 0) return;
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#next = Number.POSITIVE_INFINITY;
+    if (this.#waiting.size === 0) this.#rest();
   }
 
   #set(at: number): void {
@@ -59,14 +56,28 @@ export class Deadlines {
     this.#next = Number.POSITIVE_INFINITY;
     const now = this.clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
-    for (const [place, item] of this.#waiting.entries()) {
-      if (item.at > now) next = Math.min(next, item.at);
-      else {
-        this.#notBefore = now + GRAIN_MS;
-        this.#waiting.remove(place);
-        item.due();
+    try {
+      for (const [place, item] of this.#waiting.entries()) {
+        if (item.at > now) next = Math.min(next, item.at);
+        else {
+          this.#notBefore = now + GRAIN_MS;
+          this.#waiting.remove(place);
+          item.due();
+        }
       }
+    } catch (error) {
+      // A mistake of ours, which is told; those that were not looked at yet are nobody's misfortune.
+      next = now;
+      throw error;
+    } finally {
+      if (this.#waiting.size === 0) this.#rest();
+      else if (next < this.#next) this.#set(next);
     }
-    if (next < this.#next) this.#set(next);
+  }
+
+  #rest(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#next = Number.POSITIVE_INFINITY;
   }
 }

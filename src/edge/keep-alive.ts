@@ -42,6 +42,6 @@ export class KeepAlive {
   #tick(): void {
     this.#timer = undefined;
     for (const kept of this.#kept) kept.comment();
-    if (this.#kept.size > 0) this.#timer = this.clock.after(EVERY_MS, () => this.#tick());
+    if (this.#kept.size > 0) this.#timer ??= this.clock.after(EVERY_MS, () => this.#tick());
   }
 }

@@ -34,8 +34,8 @@ export class CallNote {
 
   answered(answer: Answer): void {
     if (answer.kind === 'error') {
-      const { message } = JSON.parse(answer.error.toString('utf8')) as RpcError;
-      this.#write('allowed', 'error', answer.code, message, answer.error.length);
+      const { message } = JSON.parse(answer.error.toString('utf8')) as Partial<RpcError>;
+      this.#write('allowed', 'error', answer.code, typeof message === 'string' ? message : undefined, answer.error.length);
       return;
     }
     this.#write(

@@ -141,6 +141,16 @@ describe('the time of a call', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('ends one whose members name nothing, which no method of it looked at (security class 23)', async () => {
+    for (const name of [{ toString: 1, valueOf: 1 }, 7, null]) {
+      const { clock, call } = start(NEVER);
+      const { answering } = call('', { method: 'resources/read', body: { uri: 'memo://x', name } });
+      await turn();
+      await clock.advanceAsync(60_000);
+      await expect(answering).rejects.toThrow(expect.objectContaining({ code: 'upstream/timeout', message: "tool 'memo://x' timed out after 60s" }));
+    }
+  });
+
   it('is prolonged by progress up to the whole, also when nobody asked for progress', async () => {
     const { connection, clock, call } = start(NEVER);
     const { answering } = call('x_a_read');

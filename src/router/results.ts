@@ -216,8 +216,9 @@ function hasExtension(exchange: Exchange, extension: string): boolean {
   return isJsonObject(extensions) && extensions[extension] !== undefined;
 }
 
-/** The tool, prompt or resource that a request is about, for texts. */
+/** The tool, prompt or resource that a request is about, for texts. Not every method has looked at every member: only a text is a name. */
 export function nameOf(exchange: Exchange): string {
   const { name, uri, taskId } = exchange.body;
-  return String(name ?? uri ?? taskId ?? exchange.method);
+  for (const text of [name, uri, taskId]) if (typeof text === 'string') return text;
+  return exchange.method;
 }

@@ -194,6 +194,40 @@ describe('the audit queue', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('loses one record of which no line can be made, and none beside it', async () => {
+    const { audit, counts, lines } = start();
+    const odd = { ...call, error: 5 as unknown as string };
+    audit.record(call);
+    for (let id = 0; id < 100; id++) audit.record(id === 50 ? { ...odd, requestId: id } : { ...call, requestId: id });
+    await audit.close();
+    expect(counts.lost).toBe(1);
+    expect(lines().map(({ requestId }) => requestId)).toEqual([7, ...Array.from({ length: 100 }, (_, id) => id).filter((id) => id !== 50)]);
+  });
+
+  it('makes lines at once while a write hangs, and sooner where records hold much', async () => {
+    const texts: string[] = [];
+    const seen = (record: AuditRecord) =>
+      new Proxy(record, {
+        get(target, member) {
+          if (member === 'decision') texts.push(target.tool);
+          return Reflect.get(target, member);
+        },
+      });
+    const hung = start(true);
+    hung.audit.record(seen({ ...call, tool: 'first' }));
+    hung.audit.record(seen({ ...call, tool: 'gathered' }));
+    expect(texts).toEqual(['first']);
+    hung.clock.advance(101);
+    hung.audit.record(seen({ ...call, tool: 'late' }));
+    expect(texts).toEqual(['first', 'gathered', 'late']);
+    const large = start();
+    large.audit.record(seen({ ...call, tool: 'small' }));
+    large.audit.record(seen({ ...call, tool: 'half', bytesIn: 600_000 }));
+    expect(texts.slice(3)).toEqual(['small']);
+    large.audit.record(seen({ ...call, tool: 'whole', bytesIn: 600_000 }));
+    expect(texts.slice(3)).toEqual(['small', 'half', 'whole']);
+  });
+
   it('has the time of the call, not of the line, and the order of the calls', async () => {
     const { audit, clock, lines } = start();
     const began = clock.now();

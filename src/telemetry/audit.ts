@@ -53,6 +53,10 @@ const RETRY_MS = 1000;
 const SHOUT_MS = 60_000;
 /** Lines are made of so many records in a row: between calls each would cost twice as much (`core/turn.ts`, docs/adr/0020). */
 const RECORDS = 64;
+/** Records hold the texts of their requests until then: with large ones fewer wait. In bytes, about. */
+const HELD_BYTES = 1024 * 1024;
+/** A write that takes longer hangs: lines are made at once then, since their records may have to wait for long. */
+const SLOW_MS = 100;
 /** Records that follow each other are gathered for so long, or until there is so much of them: a write costs more than many lines. */
 const GATHER_MS = 10;
 const GATHER_BYTES = 64 * 1024;
@@ -71,6 +75,7 @@ export class AuditLog {
   /** Records without a line yet, and when they were made (ms since the epoch). */
   #records: AuditRecord[] = [];
   #times: number[] = [];
+  #held = 0;
   /** Taken from the queue and not yet written. */
   #chunk: Lines | undefined;
   #pump: Promise<void> = Promise.resolve();
@@ -125,9 +130,14 @@ export class AuditLog {
       return;
     }
     this.#times.push(this.#options.clock.now());
-    // While they cannot be written what is kept is bounded, and counted exactly.
-    if (this.#records.push(record) >= RECORDS || this.#failing) this.#toLines();
+    this.#held += heldBy(record);
+    if (this.#records.push(record) >= RECORDS || this.#held > HELD_BYTES || this.#isHeldUp()) this.#toLines();
     if (!this.#pumping && !this.#failing) this.#startSoon();
+  }
+
+  /** Lines are not written, or not for a while: what is kept is bounded then, and counted exactly. */
+  #isHeldUp(): boolean {
+    return this.#failing || (this.#pumping && this.#options.clock.monotonic() - this.#wroteAt > SLOW_MS);
   }
 
   /**
@@ -163,9 +173,20 @@ export class AuditLog {
     const times = this.#times;
     this.#records = [];
     this.#times = [];
+    this.#held = 0;
     let lost = 0;
-    for (const [index, record] of records.entries()) if (!this.#waiting.add(this.#lines.of(record, times[index] as number))) lost++;
+    for (const [index, record] of records.entries()) if (!this.#addLine(record, times[index] as number)) lost++;
     if (lost > 0) this.#giveUp(lost);
+  }
+
+  /** Returns whether it found room. A record of which no line can be made is lost by itself: the others are of other calls. */
+  #addLine(record: AuditRecord, time: number): boolean {
+    try {
+      return this.#waiting.add(this.#lines.of(record, time));
+    } catch (error) {
+      this.#options.logger.error('an audit record cannot be written', { method: record.method, error });
+      return false;
+    }
   }
 
   /** At once when nothing was written for a while or much waits; else with what else comes in. */
@@ -262,4 +283,9 @@ export class AuditLog {
       ...(error === undefined ? {} : { error: error instanceof Error ? error.message : String(error) }),
     });
   }
+}
+
+/** What a record keeps from being collected: its texts, and mostly the request that they were cut from. */
+function heldBy({ requestId, tool, error, bytesIn }: AuditRecord): number {
+  return bytesIn + tool.length + (typeof requestId === 'string' ? requestId.length : 0) + (error?.length ?? 0);
 }

@@ -99,9 +99,11 @@ export class ResponseHeaders {
     this.#limit(response);
   }
 
-  /** What is left of an answer that was given must be taken in time. */
-  #limit({ socket }: ServerResponse): void {
-    if (socket !== null && socket.writableLength > 0) socket.setTimeout(this.#listen.writeTimeout);
+  /** What is left of an answer that was given must be taken in time. One behind another on its connection has no socket before that one is taken. */
+  #limit(response: ServerResponse): void {
+    const { socket } = response;
+    if (socket === null) response.once('prefinish', () => response.socket?.setTimeout(this.#listen.writeTimeout));
+    else if (socket.writableLength > 0) socket.setTimeout(this.#listen.writeTimeout);
   }
 }
 

@@ -64,8 +64,8 @@ function ending(result: Buffer, status: string, upstream: string, era: Answered[
   const body: unknown = bytes && JSON.parse(bytes.toString('utf8'));
   if (bytes === undefined || typeof body !== 'object' || body === null) throw unreadable(upstream);
   if (key === 'result') return { answer: { kind: 'result', result: bytes }, era };
-  const { code } = body as { readonly code?: unknown };
-  if (typeof code !== 'number') throw unreadable(upstream);
+  const { code, message } = body as { readonly code?: unknown; readonly message?: unknown };
+  if (typeof code !== 'number' || !Number.isInteger(code) || typeof message !== 'string') throw unreadable(upstream);
   return { answer: { kind: 'error', error: bytes, code }, era };
 }
 

@@ -261,6 +261,8 @@ describe('a session client at a modern upstream', () => {
       [{ status: 'cancelled' }, { error: { code: -32603 } }],
       [{ status: 'completed' }, { code: 'upstream/protocol' }],
       [{ status: 'failed', error: {} }, { code: 'upstream/protocol' }],
+      [{ status: 'failed', error: { code: -32603, message: 5 } }, { code: 'upstream/protocol' }],
+      [{ status: 'failed', error: { code: 1.5, message: 'It broke' } }, { code: 'upstream/protocol' }],
       [{ status: 7 }, { code: 'upstream/protocol' }],
     ] as const) {
       const jobs = new ModernJobs();

@@ -4,10 +4,11 @@ import { asLine, END_OF_LINE, NEWLINE } from './framing.ts';
 /** What is written with one system call, at most, unless one message alone is larger. In bytes. */
 const BATCH_BYTES = 64 * 1024;
 const ONCE = { once: true } as const;
+const NOTHING = Buffer.alloc(0);
 
 /** A message on its way, and who waits for it. */
 class Letter {
-  readonly line: Buffer;
+  line: Buffer;
   readonly signal: AbortSignal;
   /** Taken back before it left. */
   withdrawn = false;
@@ -163,6 +164,7 @@ export class Outbox {
       letter.withdrawn = true;
       this.#bytes -= letter.size;
       // A child that does not read must not make us keep what was taken back; each letter is passed over about once.
+      letter.line = NOTHING;
       if (2 * ++this.#withdrawn > this.#waiting.length) {
         this.#waiting = this.#waiting.filter(({ withdrawn }) => !withdrawn);
         this.#withdrawn = 0;
