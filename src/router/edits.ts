@@ -1,6 +1,6 @@
 import { type Edits, editObject, elements, joinArray, type MemberSpan, member, memberSpans, toJson } from '../core/json.ts';
 import { assembled } from '../core/json-splice.ts';
-import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META, TURNPIKE_PREFIX } from '../core/mcp.ts';
+import { isJsonObject, type JsonObject, META, META_PREFIX, TURNPIKE_META, TURNPIKE_PREFIX, wordOf } from '../core/mcp.ts';
 import { spanOf } from '../core/param-value.ts';
 
 /**
@@ -163,8 +163,8 @@ export function plainMessages(messages: Buffer, version: string): Buffer {
 function plainBlock(block: Buffer, version: string): Buffer {
   const parsed: unknown = JSON.parse(block.toString('utf8'));
   if (!isJsonObject(parsed)) return block;
-  if (parsed.type === 'resource_link' && version < '2025-06-18') return toJson({ type: 'text', text: String(parsed.uri) });
+  if (parsed.type === 'resource_link' && version < '2025-06-18') return toJson({ type: 'text', text: wordOf(parsed.uri) });
   if (parsed.type !== 'audio' || version >= '2025-03-26') return block;
-  const bytes = Buffer.byteLength(String(parsed.data ?? ''), 'base64');
-  return toJson({ type: 'text', text: `[audio: ${String(parsed.mimeType ?? 'of unknown type')}, ${bytes} bytes]` });
+  const bytes = Buffer.byteLength(wordOf(parsed.data ?? ''), 'base64');
+  return toJson({ type: 'text', text: `[audio: ${wordOf(parsed.mimeType ?? 'of unknown type')}, ${bytes} bytes]` });
 }

@@ -1,7 +1,7 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, toJson } from '../core/json.ts';
-import { type Answer, isJsonObject, type JsonObject, META, RPC, TURNPIKE_META } from '../core/mcp.ts';
+import { type Answer, isJsonObject, type JsonObject, META, RPC, TURNPIKE_META, wordOf } from '../core/mcp.ts';
 import type { Call } from './attempt.ts';
 import { labelled } from './edits.ts';
 import { MAX_PENDING } from './questions/pending-questions.ts';
@@ -59,7 +59,7 @@ function recall(call: Call, exchange: Exchange, error: Buffer, round: number): A
   const requests: Record<string, JsonObject> = {};
   for (const [at, elicitation] of listed.slice(0, MAX_PENDING).entries()) {
     if (!isJsonObject(elicitation) || typeof elicitation.url !== 'string') continue;
-    const params = toJson({ mode: 'url', message: String(elicitation.message ?? ''), url: elicitation.url });
+    const params = toJson({ mode: 'url', message: wordOf(elicitation.message ?? ''), url: elicitation.url });
     const shown = label ? labelled('elicitation/create', params, upstream) : params;
     requests[`u${at + 1}`] = { method: 'elicitation/create', params: JSON.parse(shown.toString('utf8')) as JsonObject };
   }

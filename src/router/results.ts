@@ -2,7 +2,7 @@ import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { type Edits, editObject, type MemberSpan, member, memberSpans, toJson } from '../core/json.ts';
 import { piecesOf } from '../core/json-splice.ts';
-import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError } from '../core/mcp.ts';
+import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError, wordOf } from '../core/mcp.ts';
 import { PiecedResult } from '../core/pieced-result.ts';
 import type { State } from './carried-state.ts';
 import { editMeta, labelled, plainContent, plainMessages } from './edits.ts';
@@ -42,7 +42,7 @@ export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
   // A session upstream knows no result types: whatever stands there is foreign to its revision.
   const type = context.upstreamEra === 'modern' ? (valueOfMember(members, 'resultType') ?? 'complete') : 'complete';
   if (type !== 'complete' && type !== 'input_required' && type !== 'task') {
-    throw new TurnpikeError('upstream/protocol', `The upstream sent a result type Turnpike does not know: ${String(type)}.`, {
+    throw new TurnpikeError('upstream/protocol', `The upstream sent a result type Turnpike does not know: ${wordOf(type)}.`, {
       upstream: context.upstream,
     });
   }

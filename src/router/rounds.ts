@@ -4,7 +4,7 @@ import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
 import { editObject, member, memberSpans, objectOf, parseJson, repeatedMember, toJson } from '../core/json.ts';
 import { LinkedAbort } from '../core/linked-abort.ts';
-import { type Answer, isJsonObject, type JsonObject } from '../core/mcp.ts';
+import { type Answer, isJsonObject, type JsonObject, wordOf } from '../core/mcp.ts';
 import type { Answered, Call, RoundInput } from './attempt.ts';
 import { editMeta, labelled } from './edits.ts';
 import { allows, NEEDS, needOf } from './interactions.ts';
@@ -74,7 +74,7 @@ export function readAsking(call: Call, result: Buffer, body: JsonObject): Asking
     const method = isJsonObject(parsed) ? parsed.method : undefined;
     const { params: given = {} } = isJsonObject(parsed) ? parsed : {};
     const params = isJsonObject(given) ? given : {};
-    if (typeof method !== 'string' || !NEEDS.has(method)) throw wrong(`asked for what it was not offered: ${String(method)}`);
+    if (typeof method !== 'string' || !NEEDS.has(method)) throw wrong(`asked for what it was not offered: ${wordOf(method)}`);
     if (!allows(profile, method, params) || !isKnown(exchange, method, params)) {
       if (exchange.era === 'legacy') throw refusedInteraction(needOf(method, params), exchange, upstream, services.settings.bridge.interactive);
       throw wrong(`asked for what it was not offered: ${method}`);

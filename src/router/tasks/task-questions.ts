@@ -1,6 +1,6 @@
 import { TurnpikeError } from '../../core/errors.ts';
 import { editObject, member, memberSpans, objectOf, repeatedMember, toJson } from '../../core/json.ts';
-import { isJsonObject, type JsonObject } from '../../core/mcp.ts';
+import { isJsonObject, type JsonObject, wordOf } from '../../core/mcp.ts';
 import { editMeta, labelled } from '../edits.ts';
 import { allows, NEEDS } from '../interactions.ts';
 import { cancelAnswer } from '../questions/answers.ts';
@@ -60,6 +60,6 @@ function judgedRequest(asked: Asked, request: Buffer): Judged {
 
 /** What stands in `inputResponses` for a question that nobody is asked: results only (2026-07-28, "InputResponses"). */
 function refused(method: unknown): Buffer {
-  const answer = cancelAnswer(String(method));
+  const answer = cancelAnswer(wordOf(method));
   return answer.kind === 'result' ? answer.result : objectOf({ action: toJson('cancel') });
 }
