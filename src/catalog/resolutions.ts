@@ -20,15 +20,7 @@ export interface Found {
 
 /** What a name leads to where it is this one's. */
 export function foundAt(name: string, { upstream, original, capability, decision, mirrored }: Entry): Found {
-  return {
-    kind: 'found',
-    upstream,
-    original,
-    capability,
-    decision,
-    mirrored,
-    renamed: name === original ? undefined : Object.freeze({ name: toJson(original) }),
-  };
+  return { kind: 'found', upstream, original, capability, decision, mirrored, renamed: name === original ? undefined : { name: toJson(original) } };
 }
 
 /** Why a name leads nowhere. `text` is for the caller. */

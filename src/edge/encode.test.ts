@@ -14,9 +14,7 @@ it('pieces are the bytes of the answer, the large ones not copied, the small one
   fc.assert(
     fc.property(fc.oneof(fc.integer(), fc.string()), answers, (id, answer) => {
       const pieces = encodePieces(id, answer);
-      expect(
-        Buffer.concat(pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece))).equals(encodeAnswer(id, answer)),
-      ).toBe(true);
+      expect(Buffer.concat(pieces).equals(encodeAnswer(id, answer))).toBe(true);
       const large = answer.kind === 'result' ? (answer.pieces ?? [answer.result]).filter(({ length }) => length >= 2048) : [];
       expect(large.every((part) => pieces.includes(part))).toBe(true);
       expect(pieces.length).toBeLessThanOrEqual(2 * large.length + 1 + (answer.kind === 'error' ? 2 : 0));

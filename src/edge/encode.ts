@@ -2,8 +2,7 @@ import { toJson } from '../core/json.ts';
 import type { Answer, RequestId, RpcError } from '../core/mcp.ts';
 
 const CLOSE_OBJECT = 0x7d;
-/** What is no more than this in a text is as long in bytes. */
-const ASCII = /^[\x20-\x7e]*$/;
+const CLOSE = Buffer.from('}');
 
 /** A JSON-RPC response; the bytes of result and error are put in as they are. */
 export function encodeAnswer(id: RequestId, answer: Answer): Buffer {
@@ -13,32 +12,24 @@ export function encodeAnswer(id: RequestId, answer: Answer): Buffer {
 /** Pieces below this size are joined with their neighbours: to write one more costs more than to copy it. */
 const SMALL_BYTES = 2048;
 
-/** A part of a message: its bytes, or text with a character for each byte, which is joined with other text for nothing. */
-export type Piece = Buffer | string;
-
 /** As `encodeAnswer`, in pieces: what is large is not copied. */
-export function encodePieces(id: RequestId, answer: Answer): readonly Piece[] {
-  const pieces: Piece[] = [];
-  let text = `{"jsonrpc":"2.0","id":${bytesOf(JSON.stringify(id))},"${answer.kind}":`;
-  for (const piece of partsOf(answer)) {
-    if (piece.length < SMALL_BYTES) text += piece.toString('latin1');
+export function encodePieces(id: RequestId, answer: Answer): readonly Buffer[] {
+  const head = Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"${answer.kind}":`);
+  const body = answer.kind === 'error' ? answer.error : answer.pieces === undefined ? answer.result : undefined;
+  if (body !== undefined) return body.length < SMALL_BYTES ? [Buffer.concat([head, body, CLOSE])] : [head, body, CLOSE];
+  const pieces: Buffer[] = [];
+  let small: Buffer[] = [head];
+  for (const piece of answer.kind === 'result' ? (answer.pieces ?? []) : []) {
+    if (piece.length < SMALL_BYTES) small.push(piece);
     else {
-      if (text !== '') pieces.push(text);
+      if (small.length > 0) pieces.push(Buffer.concat(small));
       pieces.push(piece);
-      text = '';
+      small = [];
     }
   }
-  pieces.push(`${text}}`);
+  small.push(CLOSE);
+  pieces.push(Buffer.concat(small));
   return pieces;
-}
-
-function partsOf(answer: Answer): readonly Buffer[] {
-  return answer.kind === 'error' ? [answer.error] : (answer.pieces ?? [answer.result]);
-}
-
-/** A text as one with a character for each of its bytes. */
-export function bytesOf(text: string): string {
-  return ASCII.test(text) ? text : Buffer.from(text).toString('latin1');
 }
 
 /** An error response. Without an id it answers something whose id could not be read. */

@@ -2,9 +2,8 @@ import type { ServerResponse } from 'node:http';
 import type { Timer } from '../core/clock.ts';
 import type { Answer, RequestId } from '../core/mcp.ts';
 import type { Flow } from '../core/ports.ts';
-import { bytesOf, encodePieces, lineOf, oneLine } from './encode.ts';
+import { encodePieces, lineOf, oneLine } from './encode.ts';
 import type { Gathering, KeepAlive, Kept } from './keep-alive.ts';
-import { limitUnread } from './unread.ts';
 
 /**
  * A client that lets this much pile up is disconnected (protocol.md section 2, "Answers"): when it is still unread after a
@@ -110,10 +109,7 @@ export class SseWriter implements Flow, Gathering, Kept {
   answer(id: RequestId, answer: Answer, eventId?: string): void {
     if (!this.#admits()) return;
     this.#say(startOf(eventId));
-    for (const piece of encodePieces(id, answer)) {
-      if (typeof piece === 'string') this.#say(piece);
-      else this.#put(piece);
-    }
+    for (const piece of encodePieces(id, answer)) this.#put(piece);
     this.#say('\n\n');
     this.#written();
   }
@@ -146,8 +142,9 @@ export class SseWriter implements Flow, Gathering, Kept {
     for (const piece of pieces) response.write(piece, 'latin1');
     if (text === '') response.end();
     else response.end(text, 'latin1');
+    const { socket } = response;
     const { writeTimeout } = this.#head;
-    if (writeTimeout !== undefined) limitUnread(response, writeTimeout);
+    if (writeTimeout !== undefined && socket !== null && socket.writableLength > 0) socket.setTimeout(writeTimeout);
   }
 
   get #unread(): number {
@@ -262,4 +259,9 @@ function startOf(eventId: string | undefined): string {
 
 function headOf(method: string): string {
   return `data: {"jsonrpc":"2.0","method":${bytesOf(JSON.stringify(method))},"params":`;
+}
+
+/** A text as its bytes in UTF-8, a character for each. */
+function bytesOf(text: string): string {
+  return Buffer.from(text).toString('latin1');
 }

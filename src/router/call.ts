@@ -1,8 +1,8 @@
 import { TurnpikeError } from '../core/errors.ts';
 import type { Exchange } from '../core/exchange.ts';
-import { editObject, member, memberSpans, toJson } from '../core/json.ts';
+import { editObject, member, toJson } from '../core/json.ts';
 import { type Answer, type Era, isJsonObject } from '../core/mcp.ts';
-import { hasParam, paramOf, spanOf, textIn } from '../core/param-value.ts';
+import { hasParam, paramOf } from '../core/param-value.ts';
 import { type Answered, type Call, EraChanged, type RoundInput, send, type UpstreamRequest } from './attempt.ts';
 import { CallLife } from './call-life.ts';
 import type { State } from './carried-state.ts';
@@ -117,10 +117,11 @@ function mayGoOn({ exchange }: Call, { answer, era, created }: Answered): boolea
   if (created !== undefined) return true;
   if (era === 'legacy') return false;
   if (answer.kind === 'error') return exchange.era === 'legacy';
-  const { result, spans = memberSpans(result) } = answer;
-  return spanOf(spans, 'resultType') !== undefined && textIn(result, spans, 'resultType') !== 'complete';
+  const type = member(answer.result, 'resultType', answer.spans);
+  return type !== undefined && !type.equals(COMPLETE);
 }
 
+const COMPLETE = Buffer.from('"complete"');
 const NOTHING = Buffer.alloc(0);
 
 /**

@@ -3,7 +3,6 @@ import type { Exchange } from '../core/exchange.ts';
 import { type Edits, editObject, type MemberSpan, member, memberSpans, toJson } from '../core/json.ts';
 import { piecesOf } from '../core/json-splice.ts';
 import { type Answer, type Era, isJsonObject, type JsonObject, RPC, type RpcError, wordOf } from '../core/mcp.ts';
-import { spanOf, textIn } from '../core/param-value.ts';
 import { PiecedResult } from '../core/pieced-result.ts';
 import type { State } from './carried-state.ts';
 import { editMeta, labelled, plainContent, plainMessages } from './edits.ts';
@@ -41,8 +40,7 @@ export function convertAnswer(answer: Answer, context: AnswerContext): Answer {
   const { result, spans = memberSpans(result) } = answer;
   const members: Members = { result, spans };
   // A session upstream knows no result types: whatever stands there is foreign to its revision.
-  const type =
-    context.upstreamEra === 'modern' ? (textIn(result, spans, 'resultType') ?? valueOfMember(members, 'resultType') ?? 'complete') : 'complete';
+  const type = context.upstreamEra === 'modern' ? (valueOfMember(members, 'resultType') ?? 'complete') : 'complete';
   if (type !== 'complete' && type !== 'input_required' && type !== 'task') {
     throw new TurnpikeError('upstream/protocol', `The upstream sent a result type Turnpike does not know: ${wordOf(type)}.`, {
       upstream: context.upstream,
@@ -70,7 +68,7 @@ function toModern(members: Members, type: unknown, context: AnswerContext): Edit
   const { exchange, upstream, upstreamEra, metas } = context;
   const meta = member(result, '_meta', spans);
   const edits: Record<string, Buffer | undefined> = { _meta: metas.of(upstream, meta?.[0] === OPEN_OBJECT ? meta : undefined) };
-  if (upstreamEra === 'legacy' || spanOf(spans, 'resultType') === undefined) edits.resultType = COMPLETE;
+  if (upstreamEra === 'legacy' || member(result, 'resultType', spans) === undefined) edits.resultType = COMPLETE;
   else if (type !== 'complete') Object.assign(edits, withoutResult(members, type, context));
   if (exchange.method === 'resources/read' && type === 'complete') Object.assign(edits, caching(members, upstreamEra));
   return edits;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { member, memberSpans, toJson } from '../core/json.ts';
 import type { Era } from '../core/mcp.ts';
 import type { UpstreamCall } from '../core/ports.ts';
-import { MirroredHeaders, RequestWriter } from './envelope.ts';
+import { mirroredHeaders, RequestWriter } from './envelope.ts';
 import { NO_RELAY } from './own-call.ts';
 
 function call(params: string, overrides: Partial<UpstreamCall> = {}): UpstreamCall {
@@ -68,7 +68,7 @@ describe('params for a modern upstream', () => {
 describe('headers that repeat the body', () => {
   it('name what the body names, also against what they were given', () => {
     const headers = (method: string, params: string) =>
-      new MirroredHeaders().of(call(params, { method, headers: { 'mcp-name': 'forged', 'mcp-param-x': '1' } })) ?? {};
+      mirroredHeaders(call(params, { method, headers: { 'mcp-name': 'forged', 'mcp-param-x': '1' } })) ?? {};
     expect(headers('tools/call', '{"name":"t"}')).toEqual({ 'mcp-name': 't', 'mcp-param-x': '1' });
     expect(headers('resources/read', '{"uri":"a:ä"}')['mcp-name']).toBe(`=?base64?${Buffer.from('a:ä').toString('base64')}?=`);
     expect(headers('tasks/get', '{"taskId":"k"}')['mcp-name']).toBe('k');
@@ -81,20 +81,7 @@ describe('a writer', () => {
     const edits = { name: toJson('theirs'), task: undefined, more: toJson(1) };
     const message = new RequestWriter({}).write('legacy', 1, call('{ "name":"ours","task":{} ,"x":1}', { method: 'x"y', edits }));
     expect(message.toString()).toBe('{"jsonrpc":"2.0","id":1,"method":"x\\"y","params":{ "name":"theirs","x":1,"more":1}}');
-    expect(new MirroredHeaders().of(call('{"name":"ours"}', { edits }))).toEqual({ 'mcp-name': 'theirs' });
-    // What is kept for a tool is of that tool alone, and of calls without headers of their own.
-    const headers = new MirroredHeaders();
-    const [one, other] = ['one', 'other'].map((name) => Object.freeze({ name: toJson(name) }));
-    const named = (of: typeof one, more = {}) => headers.of(call('{"name":"ours"}', { edits: of ?? {}, ...more }));
-    for (let time = 0; time < 2; time++) {
-      expect(named(one)).toEqual({ 'mcp-name': 'one' });
-      expect(named(other)).toEqual({ 'mcp-name': 'other' });
-      expect(named(one, { headers: { 'mcp-param-x': '1' } })).toEqual({ 'mcp-name': 'one', 'mcp-param-x': '1' });
-    }
-    const changing = { name: toJson('before') };
-    expect(named(changing)).toEqual({ 'mcp-name': 'before' });
-    changing.name = toJson('after');
-    expect(named(changing)).toEqual({ 'mcp-name': 'after' });
+    expect(mirroredHeaders(call('{"name":"ours"}', { edits }))).toEqual({ 'mcp-name': 'theirs' });
   });
 
   it('keeps an envelope for what it was made from only', () => {

@@ -115,24 +115,8 @@ function legacyMeta({ progress }: UpstreamCall, own: Buffer | undefined, id: num
   return memberSpans(edited).length === 0 ? undefined : edited;
 }
 
-/** The headers that repeat the body to modern upstreams: the call's own, `Mcp-Name` minted from what the body says. */
-export class MirroredHeaders {
-  /** Of tools whose name is put in by edits, which are the same object with every call. */
-  readonly #kept = new WeakMap<Edits, Readonly<Record<string, string>> | undefined>();
-
-  of(call: UpstreamCall): Readonly<Record<string, string>> | undefined {
-    const { method, edits, headers } = call;
-    const key = NAMED_BY[method];
-    if (headers !== undefined || key === undefined || edits?.[key] === undefined || !Object.isFrozen(edits)) return minted(call);
-    const known = this.#kept.get(edits);
-    if (known !== undefined) return known;
-    const made = minted(call);
-    this.#kept.set(edits, made);
-    return made;
-  }
-}
-
-function minted({ method, params, spans, edits, headers }: UpstreamCall): Readonly<Record<string, string>> | undefined {
+/** The headers that repeat the body to a modern upstream: the call's own, `Mcp-Name` minted from what the body says. */
+export function mirroredHeaders({ method, params, spans, edits, headers }: UpstreamCall): Readonly<Record<string, string>> | undefined {
   const key = NAMED_BY[method];
   const bytes = key === undefined ? undefined : (edits?.[key] ?? member(params, key, spans));
   const name: unknown = bytes === undefined ? undefined : JSON.parse(bytes.toString('utf8'));

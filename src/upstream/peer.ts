@@ -6,7 +6,7 @@ import { numberIn, spanOf } from '../core/param-value.ts';
 import type { Relay, Transport, UpstreamCall } from '../core/ports.ts';
 import { type ScannedIncoming, scanIncoming } from '../core/scan.ts';
 import { toErrorAnswer } from '../core/to-wire.ts';
-import { MirroredHeaders, notificationMessage, RequestWriter, responseMessage } from './envelope.ts';
+import { mirroredHeaders, notificationMessage, RequestWriter, responseMessage } from './envelope.ts';
 import { closed, lost } from './http/upstream-errors.ts';
 import { answerOf, InFlight, type Pending } from './in-flight.ts';
 import { NO_RELAY } from './own-call.ts';
@@ -61,7 +61,6 @@ export class Peer {
   readonly #telling: Telling;
   readonly #host: RequestHost;
   readonly #writer: RequestWriter;
-  readonly #mirrored = new MirroredHeaders();
   readonly #tasks: TaskClaims;
   #nextId = 1;
   #dead = false;
@@ -162,7 +161,7 @@ export class Peer {
       // The HTTP client keeps the bytes until the answer is complete, and a person may be asked meanwhile.
       const mayWait = this.era === 'legacy' && transport.kind === 'exchange' && INTERACTIVE.has(call.method);
       const message = this.#writer.write(this.era, id, call, mayWait);
-      const headers = this.era === 'modern' && transport.kind === 'exchange' ? this.#mirrored.of(call) : undefined;
+      const headers = this.era === 'modern' && transport.kind === 'exchange' ? mirroredHeaders(call) : undefined;
       call.onSent?.();
       const sent = transport.send(message, {
         signal: call.signal,

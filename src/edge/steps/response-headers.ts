@@ -1,8 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Piece } from '../encode.ts';
 import type { EdgeSettings } from '../settings.ts';
 import { STREAM_HEADERS, type StreamHead } from '../sse-writer.ts';
-import { limitUnread } from '../unread.ts';
 
 /** One of them: whether they were set. */
 export const COMMON = 'x-content-type-options';
@@ -75,11 +73,11 @@ export class ResponseHeaders {
       response.writeHead(202);
     }
     response.end();
-    limitUnread(response, this.#listen.writeTimeout);
+    this.#limit(response);
   }
 
   /** One JSON body in pieces, for which nothing was set: the way of nearly all answers. */
-  sendJson(request: IncomingMessage, response: ServerResponse, status: number, pieces: readonly Piece[]): void {
+  sendJson(request: IncomingMessage, response: ServerResponse, status: number, pieces: readonly Buffer[]): void {
     if (response.headersSent || response.destroyed) return;
     let length = 0;
     for (const piece of pieces) length += piece.length;
@@ -91,14 +89,21 @@ export class ResponseHeaders {
     if (length <= MAX_ONE_WRITE_BYTES) {
       let text = '';
       // As text the head and a small body are one piece, which costs less than several.
-      for (const piece of pieces) text += typeof piece === 'string' ? piece : piece.toString('latin1');
+      for (const piece of pieces) text += piece.toString('latin1');
       response.end(text, 'latin1');
     } else {
       response.cork();
-      for (const piece of pieces) response.write(piece, 'latin1');
+      for (const piece of pieces) response.write(piece);
       response.end();
     }
-    limitUnread(response, this.#listen.writeTimeout);
+    this.#limit(response);
+  }
+
+  /** What is left of an answer that was given must be taken in time. One behind another on its connection has no socket before that one is taken. */
+  #limit(response: ServerResponse): void {
+    const { socket } = response;
+    if (socket === null) response.once('prefinish', () => response.socket?.setTimeout(this.#listen.writeTimeout));
+    else if (socket.writableLength > 0) socket.setTimeout(this.#listen.writeTimeout);
   }
 }
 
