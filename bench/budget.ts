@@ -14,8 +14,8 @@ export interface Bound {
 }
 
 /**
- * CPU of the HTTP floor per call where the budget was measured (performance.md, "The ladder"). An absolute bound is of that machine: a figure of
- * another one is held against it as it would be there. Microseconds.
+ * CPU of the HTTP floor per call where the budget was measured (performance.md, "The ladder"), in microseconds: tells how fast a machine is beside
+ * that one. Nothing is judged by it.
  */
 export const FLOOR_OF_BUDGET = 30.2;
 
@@ -28,8 +28,8 @@ export const BUDGET = {
   medium: { title: '20 kB answer', against: 'HTTP floor', unit: 'ratio', most: 1.4, smoke: 6 },
   large: { title: '500 kB answer', against: 'HTTP floor', unit: 'ratio' },
   list: { title: 'tools/list from cache, 2,000 tools', against: 'bare server, same bytes', unit: 'ratio', most: 2 },
-  latency: { title: 'added latency at 1,000 calls/s, p50, as where the floor takes 30.2 µs', against: 'upstream alone', unit: 'ms', most: 0.3 },
-  latencyHere: { title: 'the same as it is on this machine', against: 'upstream alone', unit: 'ms' },
+  latency: { title: 'added latency at 1,000 calls/s, p50', against: 'upstream alone', unit: 'ms', most: 0.3 },
+  latencyScaled: { title: 'the same as it would be where the floor takes 30.2 µs', against: 'upstream alone', unit: 'ms' },
   latencyFloor: { title: 'the same through the HTTP floor', against: 'upstream alone', unit: 'ms' },
   loop: { title: 'event-loop delay under load, p99', against: '–', unit: 'ms', most: 10 },
   session: { title: 'idle legacy session, heap and buffers', against: '–', unit: 'KiB', most: 8 },
@@ -37,7 +37,7 @@ export const BUDGET = {
   stalled: { title: 'stalled reader of a 100 MB stream', against: 'before', unit: 'MiB', most: 16 },
   peer: { title: 'CPU of a peer per call, as a multiple of ours', against: 'peer', unit: 'ratio', least: 5 },
   peerAlone: { title: 'the same without the children, which are the upstream', against: 'peer', unit: 'ratio' },
-  peerAlso: { title: 'the same by the only road of the peer', against: 'peer', unit: 'ratio' },
+  peerAlso: { title: 'the same with ours as it would stand in the place of the peer', against: 'peer', unit: 'ratio' },
   idle: { title: 'idle gateway process', against: '–', unit: 'MB', most: 100 },
 } as const satisfies Record<string, Bound>;
 

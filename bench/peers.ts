@@ -19,9 +19,9 @@ export type Road = 'shared child' | 'child per session' | 'http' | 'http by sse'
 
 export interface Peer {
   readonly name: string;
-  /** What it is compared with in the gateway: the road to the same server. */
+  /** What it is compared with in the gateway: the road that is the same. */
   readonly like: Road;
-  /** A road of ours that is told beside it, without a bound. */
+  /** A road of ours to the same server that costs less, and that it has not: told beside it, not judged. */
   readonly also?: Road;
   readonly tool: string;
   readonly transport: LoadPlan['transport'];
@@ -59,9 +59,8 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'supergateway, HTTP → stdio',
-    // It has no other way than a child for each session. Ours shares one among those who may.
-    like: 'shared child',
-    also: 'child per session',
+    like: 'child per session',
+    also: 'shared child',
     tool: 'echo',
     transport: 'http',
     command: (port) => [
@@ -79,9 +78,8 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'mcp-hub, SSE → HTTP',
-    // It offers its clients nothing newer. Ours have a road that costs a write less.
-    like: 'http',
-    also: 'http by sse',
+    like: 'http by sse',
+    also: 'http',
     tool: 'be1__echo',
     transport: 'sse',
     command: (port, hub) => ['mcp-hub', '--port', String(port), '--config', hub],

@@ -30,15 +30,19 @@ export const latency: BenchSet = async ({ run, options, generator, tell }) => {
   const limit = { name: 'floor at its limit', plan: planOf(floor, 'modern', options) };
   const of = await compared(generator, [...subjects, limit], options, tell);
   const speed = FLOOR_OF_BUDGET / of(limit.name).cpu.best;
-  const added = (bound: 'latency' | 'latencyHere' | 'latencyFloor', through: string, variant: Era): Row => {
+  const added = (bound: 'latency' | 'latencyScaled' | 'latencyFloor', through: string, variant: Era): Row => {
     const [reference, subject] = [of(`upstream alone, ${variant}`), of(`${through}, ${variant}`)];
-    const figure = (slow: number, quick: number) => (slow - quick) * (bound === 'latency' ? speed : 1);
+    const figure = (slow: number, quick: number) => (slow - quick) * (bound === 'latencyScaled' ? speed : 1);
     const failure = reference.failure ?? subject.failure;
     const each = pairs(subject.p50, reference.p50, figure);
     const value = figure(subject.p50.best, reference.p50.best);
     return { bound, variant, reference: reference.p50, subject: subject.p50, unit: 'ms', value, each, failure };
   };
-  return options.eras.flatMap((era) => [added('latency', 'gateway', era), added('latencyHere', 'gateway', era), added('latencyFloor', 'floor', era)]);
+  return options.eras.flatMap((era) => [
+    added('latency', 'gateway', era),
+    added('latencyScaled', 'gateway', era),
+    added('latencyFloor', 'floor', era),
+  ]);
 };
 
 /** How long the event loop of the gateway is kept from what is due, while it has as much to do as it can. */

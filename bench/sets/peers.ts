@@ -65,7 +65,7 @@ async function peerRows(
   };
   const rows = [row('peer', like, 'cpu')];
   // A child is the upstream: it costs the same behind both, and hides how much the two differ.
-  if (like === 'shared child') rows.push(row('peerAlone', like, 'cpuAlone'));
+  if (like !== 'http by sse') rows.push(row('peerAlone', like, 'cpuAlone'));
   if (also !== undefined) rows.push(row('peerAlso', also, 'cpu'));
   return rows;
 }

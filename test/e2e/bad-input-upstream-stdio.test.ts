@@ -173,7 +173,7 @@ describe('what an upstream lists', () => {
     const journal = await until(
       () => own.journal('storm'),
       (lines) => lines.includes('storm over') && lines.lastIndexOf('tools/list') > lines.indexOf('storm over'),
-      20_000,
+      10_000,
     );
     const lists = journal.filter((line) => line === 'tools/list').length;
     const seconds = (performance.now() - begun) / 1000;

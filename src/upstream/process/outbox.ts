@@ -163,7 +163,7 @@ export class Outbox {
     if (!this.#inFlight.includes(letter)) {
       letter.withdrawn = true;
       this.#bytes -= letter.size;
-      // A child that does not read must not make us keep what was taken back; each letter is passed over about once.
+      // A child that does not read must not make us keep what was taken back: its bytes go at once, and each letter is passed over about once.
       letter.line = NOTHING;
       if (2 * ++this.#withdrawn > this.#waiting.length) {
         this.#waiting = this.#waiting.filter(({ withdrawn }) => !withdrawn);
