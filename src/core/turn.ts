@@ -1,11 +1,19 @@
+/** Items in a turn, on average, from which on they wait for each other. */
+const CROWD = 3;
+/** How many turns the average looks back on, about. */
+const MEMORY = 16;
+
 /**
  * What comes in during one turn of the event loop, taken together at its end. Between the reads and writes of sockets our code would be fetched
- * into the processor's caches anew for every message, which costs more than running it; in a row it is fetched once (docs/adr/0020). Whoever comes
- * alone waits for nobody: the end of the turn is at most what else was ready away.
+ * into the processor's caches anew for every message, which costs more than running it; in a row it is fetched once (docs/adr/0020). Where there is
+ * no crowd there is nothing to gather: an item is taken as soon as the callback that brought it is over.
  */
 export class Turn<T> {
   readonly #take: (item: T) => void;
   #waiting: T[] = [];
+  /** Items of this turn so far, and of the turns before on average. */
+  #came = 0;
+  #usual = 0;
 
   /** @param take is given each item once, in their order, and must not throw */
   constructor(take: (item: T) => void) {
@@ -13,10 +21,17 @@ export class Turn<T> {
   }
 
   add(item: T): void {
-    if (this.#waiting.push(item) === 1) setImmediate(this.#end);
+    if (this.#came++ === 0) setImmediate(this.#over);
+    if (this.#waiting.push(item) === 1 && this.#usual < CROWD) process.nextTick(this.#takeAll);
   }
 
-  readonly #end = (): void => {
+  readonly #over = (): void => {
+    this.#usual += (this.#came - this.#usual) / MEMORY;
+    this.#came = 0;
+    if (this.#waiting.length > 0) this.#takeAll();
+  };
+
+  readonly #takeAll = (): void => {
     const items = this.#waiting;
     this.#waiting = [];
     let taken = 0;

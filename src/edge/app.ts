@@ -63,7 +63,8 @@ async function servePost(edge: Edge, request: IncomingMessage, response: ServerR
   const session = named && ownSession(edge, request, named, caller);
   const admitted = edge.admission.admitPrincipal(identity.principal);
   if (admitted !== undefined) await admitted;
-  const input = messagesIn(edge, await readBody(request, edge.settings.listen.maxBodyBytes));
+  const body = readBody(request, edge.settings.listen.maxBodyBytes);
+  const input = messagesIn(edge, body instanceof Promise ? await body : body);
   const charged = edge.door.charge(identity.principal, input.messages, response);
   if (charged !== undefined) await charged;
   const version = header(request, 'mcp-protocol-version')?.trim();
@@ -115,7 +116,8 @@ async function serveOldTransport(edge: Edge, request: IncomingMessage, response:
     refuseNewWork(edge);
     return openSseDoor(edge, request, response, caller);
   }
-  const input = messagesIn(edge, await readBody(request, edge.settings.listen.maxBodyBytes));
+  const body = readBody(request, edge.settings.listen.maxBodyBytes);
+  const input = messagesIn(edge, body instanceof Promise ? await body : body);
   const charged = edge.door.charge(identity.principal, input.messages, response);
   if (charged !== undefined) await charged;
   takeMessages(edge, request, response, session, caller, input);

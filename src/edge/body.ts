@@ -2,8 +2,16 @@ import type { IncomingMessage } from 'node:http';
 import { TurnpikeError } from '../core/errors.ts';
 import { tooLarge } from './steps/guard.ts';
 
-/** Reads a body of at most `max` bytes. Throws `guard/size`; `request/cancelled` when the client goes away meanwhile. */
-export function readBody(request: IncomingMessage, max: number): Promise<Buffer> {
+/** Reads a body of at most `max` bytes; at once where all of it is there. Throws `guard/size`; `request/cancelled` when the client goes away meanwhile. */
+export function readBody(request: IncomingMessage, max: number): Buffer | Promise<Buffer> {
+  if (request.complete && request.readableLength > 0 && request.readableLength <= max) {
+    const whole: Buffer | null = request.read();
+    if (whole !== null) return whole;
+  }
+  return arriving(request, max);
+}
+
+function arriving(request: IncomingMessage, max: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
