@@ -1,4 +1,3 @@
-/** Items in a turn, on average, from which on they wait for each other. */
 const CROWD = 3;
 /** How many turns the average looks back on, about. */
 const MEMORY = 16;
@@ -10,19 +9,24 @@ const MEMORY = 16;
  */
 export class Turn<T> {
   readonly #take: (item: T) => void;
+  readonly #crowd: number;
   #waiting: T[] = [];
   /** Items of this turn so far, and of the turns before on average. */
   #came = 0;
   #usual = 0;
 
-  /** @param take is given each item once, in their order, and must not throw */
-  constructor(take: (item: T) => void) {
+  /**
+   * @param take is given each item once, in their order, and must not throw
+   * @param crowd items in a turn, on average, from which on they wait for its end; 0: always
+   */
+  constructor(take: (item: T) => void, crowd = CROWD) {
     this.#take = take;
+    this.#crowd = crowd;
   }
 
   add(item: T): void {
     if (this.#came++ === 0) setImmediate(this.#over);
-    if (this.#waiting.push(item) === 1 && this.#usual < CROWD) process.nextTick(this.#takeAll);
+    if (this.#waiting.push(item) === 1 && this.#usual < this.#crowd) process.nextTick(this.#takeAll);
   }
 
   readonly #over = (): void => {

@@ -17,7 +17,8 @@ const EVERY_MS = 15_000;
 /** What all open streams share: one timer, and the end of the turn. */
 export class KeepAlive {
   readonly clock: Clock;
-  readonly turn = new Turn<Gathering>((gathering) => gathering.flush());
+  // What is said on one stream in a turn leaves in one write, also where few come.
+  readonly turn = new Turn<Gathering>((gathering) => gathering.flush(), 0);
   readonly #kept = new Slots<Kept>();
   #timer: Timer | undefined;
 

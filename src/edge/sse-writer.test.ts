@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../core/manual-clock.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -179,5 +183,59 @@ describe('a reader', () => {
     writer.whenFree(() => heard.push('gone'));
     response.emit('close');
     expect([writer.full, heard.at(-1)]).toEqual([false, 'gone']);
+  });
+});
+
+describe('to a client of HTTP', () => {
+  /** A stream that is open, and its client, who reads when he is told to. */
+  async function connected(httpVersion: '1.1' | '1.0' = '1.1') {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const asked = once(server, 'request') as Promise<[IncomingMessage, ServerResponse]>;
+    const client = get({ port: (server.address() as AddressInfo).port, headers: httpVersion === '1.0' ? { connection: 'close' } : {} });
+    const [, response] = await asked;
+    if (httpVersion === '1.0') response.useChunkedEncodingByDefault = false;
+    const writer = new SseWriter(response, new KeepAlive(new ManualClock()));
+    const [answer] = (await once(client, 'response')) as [IncomingMessage];
+    return { server, response, writer, answer };
+  }
+
+  it.each(['1.1', '1.0'] as const)('each turn leaves as it is, HTTP/%s', async (httpVersion) => {
+    const { server, writer, answer } = await connected(httpVersion);
+    const said: string[] = [];
+    for (const length of [1, 15, 16, 300, 70_000, 2]) {
+      writer.message(Buffer.from(`"${'ü'.repeat(length)}"`));
+      said.push(`data: "${'ü'.repeat(length)}"\n\n`);
+      await turn();
+    }
+    writer.message(Buffer.from('"last"'));
+    writer.end();
+    expect(await text(answer)).toBe(`${said.join('')}data: "last"\n\n`);
+    expect(answer.complete).toBe(true);
+    server.close();
+  });
+
+  it('nothing overtakes what is unread, and the socket serves the next request', async () => {
+    const { server, response, writer, answer } = await connected();
+    const { socket } = response;
+    let said = '';
+    // More than the sockets of both sides hold: the rest waits in ours.
+    while (response.writableLength === 0) {
+      const message = `"${String(said.length).padEnd(14_000, 'x')}"`;
+      writer.message(Buffer.from(message));
+      said += `data: ${message}\n\n`;
+      await turn();
+    }
+    for (const message of ['"a"', '"b"']) {
+      writer.message(Buffer.from(message));
+      said += `data: ${message}\n\n`;
+      await turn();
+    }
+    expect(writer.full).toBe(false);
+    writer.end();
+    expect(await text(answer)).toBe(said);
+    expect(socket?.writable).toBe(true);
+    server.closeAllConnections();
+    server.close();
   });
 });

@@ -213,14 +213,15 @@ export class SseWriter implements Flow, Gathering, Kept {
     const response = this.#response;
     if (this.#ended || response.destroyed) return;
     const [pieces, text] = this.#taken();
-    if (!response.headersSent) {
+    const isBegun = response.headersSent;
+    if (!isBegun) {
       response.writeHead(200, [...this.#head.headers]);
       // One that is over by now needs no comments.
       this.#place = this.#keepAlive.add(this);
     }
     if (pieces.length === 0) {
       if (text === '') response.flushHeaders();
-      else response.write(text, 'latin1');
+      else if (!isBegun || !wroteChunk(response, text)) response.write(text, 'latin1');
       return;
     }
     response.cork();
@@ -251,6 +252,17 @@ export class SseWriter implements Flow, Gathering, Kept {
     if (this.#place !== undefined) this.#keepAlive.remove(this.#place);
     this.#place = undefined;
   }
+}
+
+/**
+ * Writes a chunk (RFC 9112 section 7.1) to the socket itself, as one text: `node:http` makes three pieces of it. Only where nothing is unread, so that
+ * it takes no part in who waits for whom; false: it was not written.
+ */
+function wroteChunk(response: ServerResponse, text: string): boolean {
+  const { socket } = response;
+  if (!response.chunkedEncoding || socket === null || !socket.writable || response.writableLength > 0) return false;
+  socket.write(`${text.length.toString(16)}\r\n${text}\r\n`, 'latin1');
+  return true;
 }
 
 function startOf(eventId: string | undefined): string {
