@@ -37,7 +37,8 @@ export const BUDGET = {
   stalled: { title: 'stalled reader of a 100 MB stream', against: 'before', unit: 'MiB', most: 16 },
   peer: { title: 'CPU of a peer per call, as a multiple of ours', against: 'peer', unit: 'ratio', least: 5 },
   peerAlone: { title: 'the same without the children, which are the upstream', against: 'peer', unit: 'ratio' },
-  peerAlso: { title: 'the same with ours as it would stand in the place of the peer', against: 'peer', unit: 'ratio' },
+  peerOwn: { title: 'the same with ours on the only road that the peer has', against: 'peer', unit: 'ratio' },
+  peerFloor: { title: 'the same with the floor of that road instead of ours', against: 'peer', unit: 'ratio' },
   idle: { title: 'idle gateway process', against: '–', unit: 'MB', most: 100 },
 } as const satisfies Record<string, Bound>;
 

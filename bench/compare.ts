@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Child } from './children.ts';
 import type { LoadAnswer, LoadPlan, LoadQuestion, LoadReport, Measure } from './load/plan.ts';
-import { CORE } from './machine.ts';
+import { CORE, type Core } from './machine.ts';
 import type { Options } from './options.ts';
 import type { Run } from './run.ts';
 import { type Series, seriesOf } from './statistics.ts';
@@ -13,8 +13,8 @@ const LEAD_IN = 250;
 export class Generator implements AsyncDisposable {
   readonly #child: Child;
 
-  constructor(run: Run) {
-    this.#child = run.start({ script: join(import.meta.dirname, 'load/generator.ts'), core: CORE.rest });
+  constructor(run: Run, core: Core = CORE.rest) {
+    this.#child = run.start({ script: join(import.meta.dirname, 'load/generator.ts'), core });
   }
 
   async open(name: string, plan: LoadPlan): Promise<void> {
@@ -51,6 +51,8 @@ export class Generator implements AsyncDisposable {
 export interface Subject {
   readonly name: string;
   readonly plan: LoadPlan;
+  /** Who loads it, where that is not the one that loads the others. */
+  readonly by?: Generator;
 }
 
 /** What the rounds of one subject brought. */
@@ -76,19 +78,19 @@ export async function compared(
   tell: (text: string) => void,
 ): Promise<(name: string) => Measured> {
   const reports = new Map<string, LoadReport[]>(subjects.map(({ name }) => [name, []]));
-  for (const { name, plan } of subjects) {
-    await generator.open(name, plan);
-    const { firstError } = await generator.measure(name, { leadIn: 0, duration: warmup, isFlatOut: true });
+  for (const { name, plan, by = generator } of subjects) {
+    await by.open(name, plan);
+    const { firstError } = await by.measure(name, { leadIn: 0, duration: warmup, isFlatOut: true });
     if (firstError !== undefined) tell(`${name}: ${firstError}`);
   }
   for (let round = 0; round < rounds; round++) {
-    for (const { name } of round % 2 === 0 ? subjects : subjects.toReversed()) {
-      const report = await generator.measure(name, { leadIn: LEAD_IN, duration });
+    for (const { name, by = generator } of round % 2 === 0 ? subjects : subjects.toReversed()) {
+      const report = await by.measure(name, { leadIn: LEAD_IN, duration });
       reports.get(name)?.push(report);
       tell(`${name}, round ${round + 1} of ${rounds}: ${textOf(report)}`);
     }
   }
-  for (const { name } of subjects) await generator.close(name);
+  for (const { name, by = generator } of subjects) await by.close(name);
   return (name) => measuredOf(reports.get(name) ?? []);
 }
 

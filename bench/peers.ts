@@ -19,10 +19,10 @@ export type Road = 'shared child' | 'child per session' | 'http' | 'http by sse'
 
 export interface Peer {
   readonly name: string;
-  /** What it is compared with in the gateway: the road that is the same. */
+  /** What it is compared with in the gateway: what would serve the same clients with the same server in its place. */
   readonly like: Road;
-  /** A road of ours to the same server that costs less, and that it has not: told beside it, not judged. */
-  readonly also?: Road;
+  /** The road that it takes itself, where it has none as good: told beside it, not judged (docs/adr/0026). */
+  readonly own?: Road;
   readonly tool: string;
   readonly transport: LoadPlan['transport'];
   readonly command: (port: number, hub: string) => readonly string[];
@@ -59,8 +59,8 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'supergateway, HTTP → stdio',
-    like: 'child per session',
-    also: 'shared child',
+    like: 'shared child',
+    own: 'child per session',
     tool: 'echo',
     transport: 'http',
     command: (port) => [
@@ -78,8 +78,8 @@ export const PEERS: readonly Peer[] = [
   },
   {
     name: 'mcp-hub, SSE → HTTP',
-    like: 'http by sse',
-    also: 'http',
+    like: 'http',
+    own: 'http by sse',
     tool: 'be1__echo',
     transport: 'sse',
     command: (port, hub) => ['mcp-hub', '--port', String(port), '--config', hub],

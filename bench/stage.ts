@@ -37,9 +37,9 @@ export function httpFloor(run: Run, upstream: Target): Promise<Target> {
   return floor(run, 'http.ts', ['--upstream', upstream.url, '--prefix', PREFIX]);
 }
 
-/** With a child of its own, whose CPU time is counted as its own. */
-export function stdioFloor(run: Run): Promise<Target> {
-  return floor(run, 'stdio.ts', ['--child', STDIO_SERVER, '--prefix', PREFIX]);
+/** With a child of its own, or one for each session, whose CPU time is counted as its own. */
+export function stdioFloor(run: Run, children: 'shared' | 'apart' = 'shared'): Promise<Target> {
+  return floor(run, 'stdio.ts', ['--child', STDIO_SERVER, '--prefix', PREFIX, ...(children === 'apart' ? ['--apart'] : [])]);
 }
 
 /** A server that gives the list of `served` back, byte for byte. */

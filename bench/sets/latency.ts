@@ -1,7 +1,8 @@
 import type { Era } from '../../src/core/mcp.ts';
 import { FLOOR_OF_BUDGET } from '../budget.ts';
-import { compared } from '../compare.ts';
+import { compared, Generator } from '../compare.ts';
 import { gateway, PROBED } from '../delivered.ts';
+import { CORE } from '../machine.ts';
 import type { LoopDelay } from '../probe.ts';
 import { entry, httpFloor, httpUpstream, type Target } from '../stage.ts';
 import { pairs, plainRow, type Row } from '../verdict.ts';
@@ -12,18 +13,20 @@ import type { BenchSet } from './set.ts';
 const RATE = 1_000;
 
 /**
- * What the gateway adds to a call when calls come by the clock: its median less that of the upstream alone. The floor tells what any process adds,
- * and at its limit how fast the machine is.
+ * What the gateway adds to a call when calls come by the clock: its median less that of the upstream alone, which is called from where the gateway
+ * would stand: either way a call comes from the other core, as in the harness of the page. The floor tells what any process adds, and at its limit
+ * how fast the machine is.
  */
 export const latency: BenchSet = async ({ run, options, generator, tell }) => {
   await using upstream = await httpUpstream(run);
   await using floor = await httpFloor(run, upstream);
   const upstreams = [entry.modernHttp(upstream), entry.legacyHttp(upstream)];
   await using tested = await gateway(run, options, { upstreams });
+  await using across = new Generator(run, CORE.subject);
   const targets = { modern: tested.at('mod'), legacy: tested.at('leg') };
   const plan = (target: Target, era: Era) => planOf(target, era, options, { rate: RATE });
   const subjects = options.eras.flatMap((era) => [
-    { name: `upstream alone, ${era}`, plan: plan(upstream, era) },
+    { name: `upstream alone, ${era}`, plan: plan(upstream, era), by: across },
     { name: `floor, ${era}`, plan: plan(floor, era) },
     { name: `gateway, ${era}`, plan: plan(targets[era], era) },
   ]);

@@ -1,7 +1,7 @@
 import { compared } from '../compare.ts';
 import { gateway } from '../delivered.ts';
 import { PEERS, type Peer, type Road, started } from '../peers.ts';
-import { entry, httpUpstream, type Target } from '../stage.ts';
+import { entry, httpUpstream, stdioFloor, type Target } from '../stage.ts';
 import { pairs, type Row } from '../verdict.ts';
 import { planOf } from './calls.ts';
 import type { BenchSet, Context } from './set.ts';
@@ -35,37 +35,35 @@ async function peerRows(
   ours: Readonly<Record<Road, Target>>,
 ): Promise<readonly Row[]> {
   const plan = (of: Target, transport: Peer['transport']) => planOf(of, 'legacy', options, { clients: CLIENTS, transport });
-  const { name, like, also } = peer;
+  const { name, like, own } = peer;
   await using theirs = await started(run, peer, upstream, (of) => plan(of, peer.transport));
-  const roads = also === undefined ? [like] : [like, also];
+  const roads = own === undefined ? [like] : [like, own];
+  const nameOf = (road: Road) => `gateway, ${road}, beside ${name}`;
+  const floorName = `floor, ${own}, beside ${name}`;
+  // How much there is to gain on a road that is dear by itself.
+  await using floor = own === 'child per session' ? await stdioFloor(run, 'apart') : undefined;
   const of = await compared(
     generator,
     [
       { name, plan: plan(theirs, peer.transport) },
-      ...roads.map((road) => ({ name: `gateway, ${road}, beside ${name}`, plan: plan(ours[road], road === 'http by sse' ? 'sse' : 'http') })),
+      ...roads.map((road) => ({ name: nameOf(road), plan: plan(ours[road], road === 'http by sse' ? 'sse' : 'http') })),
+      ...(floor === undefined ? [] : [{ name: floorName, plan: plan(floor, 'http') }]),
     ],
     options,
     tell,
   );
   const reference = of(name);
-  const row = (bound: 'peer' | 'peerAlone' | 'peerAlso', road: Road, cpu: 'cpu' | 'cpuAlone'): Row => {
-    const subject = of(`gateway, ${road}, beside ${name}`);
-    const [their, own] = [reference[cpu], subject[cpu]];
-    const each = pairs(their, own, (a, b) => a / b);
-    return {
-      bound,
-      variant: name,
-      reference: their,
-      subject: own,
-      unit: 'µs',
-      value: their.best / own.best,
-      each,
-      failure: reference.failure ?? subject.failure,
-    };
+  const row = (bound: 'peer' | 'peerAlone' | 'peerOwn' | 'peerFloor', other: string, cpu: 'cpu' | 'cpuAlone' = 'cpu'): Row => {
+    const beside = of(other);
+    const [their, subject] = [reference[cpu], beside[cpu]];
+    const each = pairs(their, subject, (a, b) => a / b);
+    const failure = reference.failure ?? beside.failure;
+    return { bound, variant: name, reference: their, subject, unit: 'µs', value: their.best / subject.best, each, failure };
   };
-  const rows = [row('peer', like, 'cpu')];
+  const rows = [row('peer', nameOf(like))];
   // A child is the upstream: it costs the same behind both, and hides how much the two differ.
-  if (like !== 'http by sse') rows.push(row('peerAlone', like, 'cpuAlone'));
-  if (also !== undefined) rows.push(row('peerAlso', also, 'cpu'));
+  if (like === 'shared child') rows.push(row('peerAlone', nameOf(like), 'cpuAlone'));
+  if (own !== undefined) rows.push(row('peerOwn', nameOf(own)));
+  if (floor !== undefined) rows.push(row('peerFloor', floorName));
   return rows;
 }

@@ -5,7 +5,7 @@ const MEMORY = 16;
 /**
  * What comes in during one turn of the event loop, taken together at its end. Between the reads and writes of sockets our code would be fetched
  * into the processor's caches anew for every message, which costs more than running it; in a row it is fetched once (docs/adr/0020). Where there is
- * no crowd there is nothing to gather: an item is taken as soon as the callback that brought it is over.
+ * no crowd there is nothing to gather: an item is taken as soon as the callback that brought it is over; what taking it adds at once is taken then, too.
  */
 export class Turn<T> {
   readonly #take: (item: T) => void;

@@ -39,6 +39,27 @@ it('is read when all of it is there', async () => {
   expect(request.readableEnded).toBe(true);
 });
 
+it('is not cut where the request flows already', async () => {
+  const { client, request } = await posted({ 'transfer-encoding': 'chunked' });
+  client.write('{"a":');
+  while (request.readableLength < 5) await new Promise((resolve) => setImmediate(resolve));
+  client.end('1}');
+  await complete(request);
+  expect(request.readableLength).toBe(7);
+  request.on('data', () => {});
+  expect(request.readableFlowing).toBe(true);
+  expect(await readBody(request, 100)).toEqual(Buffer.from('{"a":1}'));
+});
+
+it('is missed, though it is there, when the client has gone by then', async () => {
+  const { client, request } = await posted({ 'transfer-encoding': 'chunked' });
+  client.end('{"a":1}');
+  await complete(request);
+  client.destroy();
+  while (!request.destroyed) await new Promise((resolve) => setImmediate(resolve));
+  await expect(readBody(request, 100)).rejects.toMatchObject({ code: 'request/cancelled' });
+});
+
 it('may be empty', async () => {
   const { client, request } = await posted({ 'content-length': '0' });
   client.end();

@@ -4,7 +4,11 @@ import { tooLarge } from './steps/guard.ts';
 
 /** Reads a body of at most `max` bytes; at once where all of it is there. Throws `guard/size`; `request/cancelled` when the client goes away meanwhile. */
 export function readBody(request: IncomingMessage, max: number): Buffer | Promise<Buffer> {
-  if (request.complete && request.readableLength > 0 && request.readableLength <= max) {
+  // What a client sent that has gone must not be done, and nothing would come any more.
+  if (request.destroyed) return Promise.reject(new TurnpikeError('request/cancelled'));
+  const { readableLength: length } = request;
+  // One that flows, which an embedder may have seen to, gives only its first piece.
+  if (request.complete && length > 0 && length <= max && request.readableFlowing !== true && request.readableEncoding === null) {
     const whole: Buffer | null = request.read();
     if (whole !== null) return whole;
   }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
@@ -47,6 +47,15 @@ export async function listenHttp({ listen }: EdgeSettings, serve: RequestListene
           ? '408 Request Timeout'
           : '400 Bad Request';
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  });
+  // Node would put the head of the answer in front of a 100 that waits behind an earlier answer of its connection.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    const goOn = () => {
+      if (!response.headersSent) response.writeContinue();
+    };
+    if (response.socket === null) response.once('socket', goOn);
+    else goOn();
+    serve(request, response);
   });
   server.on('upgrade', (_request: IncomingMessage, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {

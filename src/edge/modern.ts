@@ -83,9 +83,11 @@ class ModernDoor implements Flow {
     this.#life = new LinkedAbort(edge.stopped);
     this.events = edge.settings.listen.streaming && edge.guard.mayStream(request);
     edge.work.begin();
-    response.on('close', () => {
+    const gone = () => {
       if (!this.#done) this.#life.abort(new TurnpikeError('request/cancelled', CLIENT_GONE));
-    });
+    };
+    if (response.destroyed) gone();
+    else response.on('close', gone);
   }
 
   get signal(): AbortSignal {

@@ -215,6 +215,57 @@ describe('to a client of HTTP', () => {
     server.close();
   });
 
+  it('everything goes where an embedder wants to see it', async () => {
+    const { server, response, writer, answer } = await connected();
+    const seen: string[] = [];
+    const { write } = response;
+    response.write = ((given: string, encoding: BufferEncoding) => {
+      seen.push(given);
+      return write.call(response, given.toUpperCase(), encoding, undefined);
+    }) as typeof response.write;
+    for (const message of ['"a"', '"b"', '"c"']) {
+      writer.message(Buffer.from(message));
+      await turn();
+    }
+    writer.end();
+    expect(await text(answer)).toBe('DATA: "A"\n\nDATA: "B"\n\nDATA: "C"\n\n');
+    expect(seen).toHaveLength(3);
+    server.close();
+  });
+
+  it('nothing follows the end that somebody else gave the answer', async () => {
+    const { server, response, writer, answer } = await connected();
+    writer.message(Buffer.from('"a"'));
+    await turn();
+    response.on('error', () => {});
+    const { socket } = response;
+    writer.message(Buffer.from('"b"'));
+    response.end();
+    const written = socket?.bytesWritten;
+    writer.flush();
+    expect(socket?.bytesWritten).toBe(written);
+    expect(await text(answer)).toBe('data: "a"\n\n');
+    expect(answer.complete).toBe(true);
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it.each([5_000, 20_000, 60_000])('whoever waits hears that it was read, messages of %d bytes', async (length) => {
+    const { server, writer, answer } = await connected();
+    answer.pause();
+    const message = Buffer.from(`"${'x'.repeat(length)}"`);
+    while (!writer.full) {
+      writer.message(message);
+      await turn();
+    }
+    const isFree = new Promise<void>((resolve) => writer.whenFree(resolve));
+    answer.resume();
+    await isFree;
+    expect(writer.full).toBe(false);
+    server.closeAllConnections();
+    server.close();
+  });
+
   it('nothing overtakes what is unread, and the socket serves the next request', async () => {
     const { server, response, writer, answer } = await connected();
     const { socket } = response;

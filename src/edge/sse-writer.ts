@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import { ServerResponse } from 'node:http';
 import type { Timer } from '../core/clock.ts';
 import type { Answer, RequestId } from '../core/mcp.ts';
 import type { Flow } from '../core/ports.ts';
@@ -224,10 +224,12 @@ export class SseWriter implements Flow, Gathering, Kept {
       else if (!isBegun || !wroteChunk(response, text)) response.write(text, 'latin1');
       return;
     }
-    response.cork();
+    // Of a corked answer nobody would hear when it is read: its socket is.
+    const { socket } = response;
+    socket?.cork();
     for (const piece of pieces) response.write(piece, 'latin1');
     if (text !== '') response.write(text, 'latin1');
-    response.uncork();
+    socket?.uncork();
   }
 
   /** What was gathered: what stands before the last text, and that. */
@@ -256,11 +258,12 @@ export class SseWriter implements Flow, Gathering, Kept {
 
 /**
  * Writes a chunk (RFC 9112 section 7.1) to the socket itself, as one text: `node:http` makes three pieces of it. Only where nothing is unread, so that
- * it takes no part in who waits for whom; false: it was not written.
+ * it takes no part in who waits for whom, and where no embedder wants to see what is written; false: it was not written.
  */
 function wroteChunk(response: ServerResponse, text: string): boolean {
   const { socket } = response;
-  if (!response.chunkedEncoding || socket === null || !socket.writable || response.writableLength > 0) return false;
+  if (!response.chunkedEncoding || socket === null || !socket.writable || response.writableEnded || response.writableLength > 0) return false;
+  if (response.write !== ServerResponse.prototype.write) return false;
   socket.write(`${text.length.toString(16)}\r\n${text}\r\n`, 'latin1');
   return true;
 }

@@ -75,6 +75,26 @@ describe('listen.tls', () => {
   });
 });
 
+it('who waits to be told to go on is told in order, also behind an earlier request of the connection', async () => {
+  const rig = await gateway({});
+  const { headers, body } = rig.modern('alice').request('tools/call', { name: 'x_up_say', arguments: {} });
+  const lines = Object.entries({ host: `127.0.0.1:${rig.port}`, ...headers }).map(([name, value]) => `${name}: ${value}`);
+  const request = (...more: readonly string[]) => head('POST /mcp HTTP/1.1', [...lines, ...more], body);
+  const waiting = request('expect: 100-continue', 'connection: close');
+  const bodyAt = waiting.length - body.length;
+  const statuses = async (pieces: readonly string[]) => {
+    const { text: said } = await wire(rig.port, pieces, { untilClosed: true, pauseMs: 200 });
+    // A status line is where an answer begins, or within another one.
+    return [said.match(/HTTP\/1\.1 \d{3}/g), said.match(/HTTP\/1\.1 [24]\d\d(?:(?!\r\n\r\n\{).)*HTTP\/1\.1/gs)];
+  };
+  const told = ['HTTP/1.1 200', 'HTTP/1.1 100', 'HTTP/1.1 200'];
+  expect(await statuses([waiting.slice(0, bodyAt), body])).toEqual([told.slice(1), null]);
+  expect(await statuses([request() + waiting.slice(0, bodyAt), body])).toEqual([told, null]);
+  // Who is refused before its turn need not be told.
+  const refused = waiting.replace('application/json', 'text/plain');
+  expect(await statuses([request() + refused])).toEqual([['HTTP/1.1 200', 'HTTP/1.1 415'], null]);
+});
+
 it('every answer carries the headers of security.md; HSTS only where it is asked for', async () => {
   const rig = await gateway({});
   const hsts = await gateway({ hsts: true });

@@ -1,3 +1,4 @@
+import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
 import type { Gateway } from '../../src/gateway.ts';
@@ -94,6 +95,28 @@ describe('an instance that no upstream is', () => {
     expect(await statusFor(`${corp.url}/`)).toBe(200);
     expect(corp.log.entries.length + com.log.entries.length).toBeGreaterThan(before);
   });
+});
+
+it('whose client leaves while GitLab is asked who it is, a call is not made', async () => {
+  await using other = await Rig.make();
+  const upstreams = [{ name: 'com', type: 'gitlab', tls: { caFile: com.caFile as string }, gitlab: { url: com.url } }];
+  const { endpoint } = await other.start({ auth: { modes: ['gitlab'] }, upstreams });
+  const client = new ModernClient(endpoint, com.person('dora').token.value);
+  const { promise: answering, resolve: answer } = Promise.withResolvers<void>();
+  com.faults.add({ path: '/user', token: 'dora', fault: { kind: 'hold', until: answering } });
+  const asked = () => com.log.of({ path: '/user' }).length;
+  const before = asked();
+  const { headers, body } = client.request('tools/call', { name: 'x_com_whoami', arguments: {} });
+  const gone = http.request(endpoint, { method: 'POST', headers, agent: false }).on('error', () => {});
+  gone.end(body);
+  await com.log.waitFor({ path: '/user' }, before + 1, AbortSignal.timeout(5_000));
+  gone.destroy();
+  // Its end has come before whatever comes later.
+  for (let times = 0; times < 3; times++) await get(new URL('/healthz', endpoint).href);
+  answer();
+  for (let times = 0; times < 8; times++) expect((await client.call('x_com_whoami')).result.isError).toBeFalsy();
+  // Who it is, and these calls: nothing else.
+  expect(asked()).toBe(before + 1 + 8);
 });
 
 describe('an address that failed ten times', () => {
