@@ -62,9 +62,6 @@ process.nextTick(() => {
 });
 process.on('exit', () => queued);
 
-/* One process a core: threads that help collecting young objects would only take turns with the one they help; docs/adr/0027. */
-require('v8').setFlagsFromString('--no-parallel-scavenge');
-
 if (parseInt(process.versions.node, 10) < NEEDED) {
   const node = bundledNode();
   // A bundled Node that is itself too old must not call itself for ever.
