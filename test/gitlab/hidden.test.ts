@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/core/mcp.ts';
 import type { GitLabDouble } from '../fixtures/gitlab/double.ts';
+import { until } from '../fixtures/processes.ts';
 import { type Answered, LegacyClient, ModernClient, textOf } from '../security/kit/clients.ts';
 import { GitLabRig } from './rig.ts';
 import { StandaloneRig } from './standalone.ts';
@@ -137,7 +138,12 @@ describe('the policy of the gateway', () => {
         "tool 'delete_branch' is blocked as it is destructive. Use --yolo flag to allow destructive operations",
       );
     }
-    const [record] = (await gitlab.rig.audit()).filter(({ tool, decision }) => tool === 'x_com_create_issue' && decision !== 'catalog/tool');
+    // Records wait a moment for each other.
+    const [record] = await until(
+      async () => (await gitlab.rig.audit()).filter(({ tool, decision }) => tool === 'x_com_create_issue' && decision !== 'catalog/tool'),
+      (records) => records.length > 0,
+      5_000,
+    );
     expect(record).toMatchObject({
       upstream: 'com',
       original: 'create_issue',
